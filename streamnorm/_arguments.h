@@ -1,0 +1,134 @@
+/* Between Python and the kernel: runs of columns as tuples, tallies as bytes. */
+#ifndef STREAMNORM_ARGUMENTS_H
+#define STREAMNORM_ARGUMENTS_H
+
+#include <Python.h>
+#include <stdlib.h>
+
+#include "_columns.h"
+
+typedef struct {
+    run *runs;
+    Py_buffer *buffers; /* three a run: values, validity, weights; obj is NULL where there is none */
+    Py_ssize_t count;
+    int64_t slots;
+    int weighted;
+} arguments;
+
+static void release(arguments *a)
+{
+    for (Py_ssize_t i = 0; a->buffers != NULL && i < 3 * a->count; i++)
+        PyBuffer_Release(&a->buffers[i]);
+    free(a->buffers);
+    free(a->runs);
+}
+
+static int outside(const char *what)
+{
+    PyErr_Format(PyExc_ValueError, "a run reaches outside its %s buffer", what);
+    return -1;
+}
+
+/* (slot, slots, type, values, offset, stride, slot_stride, length, validity, validity_offset, weights):
+ * `offset`, `stride` and `slot_stride` in bytes, `validity_offset` in bits, `weights` float64 a row. */
+static int parse_run(PyObject *item, run *r, Py_buffer *views, int64_t slots)
+{
+    PyObject *values, *validity, *weights;
+    const char *type;
+    long long slot, count, offset, stride, slot_stride, length, validity_offset;
+    int64_t extent, width;
+    if (!PyArg_ParseTuple(item, "LLsOLLLLOLO", &slot, &count, &type, &values, &offset, &stride, &slot_stride,
+                          &length, &validity, &validity_offset, &weights))
+        return -1;
+    width = (int64_t)width_of(type[0]);
+    if (width == 0 || slot < 0 || count < 1 || slot + count > slots || offset < 0 || stride < 0 ||
+        slot_stride < 0 || length < 0 || validity_offset < 0) {
+        PyErr_SetString(PyExc_ValueError, "a run has a field out of range");
+        return -1;
+    }
+    if (PyObject_GetBuffer(values, &views[0], PyBUF_ANY_CONTIGUOUS) < 0)
+        return -1;
+    extent = offset + (length - 1) * stride + (count - 1) * slot_stride + width;
+    if (length > 0 && extent > views[0].len)
+        return outside("values");
+    if (validity != Py_None) {
+        if (PyObject_GetBuffer(validity, &views[1], PyBUF_SIMPLE) < 0)
+            return -1;
+        if ((validity_offset + length + 7) / 8 > views[1].len)
+            return outside("validity");
+    }
+    if (weights != Py_None) {
+        if (PyObject_GetBuffer(weights, &views[2], PyBUF_SIMPLE) < 0)
+            return -1;
+        if (length * (int64_t)sizeof(double) > views[2].len)
+            return outside("weights");
+    }
+    r->values = (const char *)views[0].buf + offset;
+    r->validity = views[1].obj ? views[1].buf : NULL;
+    r->weights = views[2].obj ? views[2].buf : NULL;
+    r->validity_offset = validity_offset;
+    r->length = length;
+    r->stride = stride;
+    r->slot_stride = slot_stride;
+    r->slot = slot;
+    r->slots = count;
+    r->type = type[0];
+    return 0;
+}
+
+static int parse(PyObject *args, arguments *a)
+{
+    PyObject *list;
+    long long slots;
+    memset(a, 0, sizeof *a);
+    if (!PyArg_ParseTuple(args, "LO", &slots, &list) || !PyList_Check(list)) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "runs must be a list");
+        return -1;
+    }
+    a->slots = slots;
+    a->count = PyList_Size(list);
+    a->runs = calloc((size_t)a->count + 1, sizeof *a->runs);
+    a->buffers = calloc(3 * (size_t)a->count + 1, sizeof *a->buffers);
+    if (a->runs == NULL || a->buffers == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < a->count; i++) {
+        if (parse_run(PyList_GetItem(list, i), &a->runs[i], &a->buffers[3 * i], slots) < 0)
+            return -1;
+        a->weighted |= a->runs[i].weights != NULL;
+    }
+    return 0;
+}
+
+/* The tallies of all columns in bytes objects, which are written to without the interpreter's lock. */
+typedef struct {
+    PyObject *counts_object, *infinities_object;
+    char *counts, *infinities;
+} tallies;
+
+static int new_tallies(tallies *t, int64_t slots)
+{
+    t->counts_object = PyBytes_FromStringAndSize(NULL, slots * TALLIES * (Py_ssize_t)sizeof(int64_t));
+    t->infinities_object = PyBytes_FromStringAndSize(NULL, slots * (Py_ssize_t)sizeof(int64_t));
+    if (t->counts_object == NULL || t->infinities_object == NULL)
+        return -1;
+    t->counts = PyBytes_AsString(t->counts_object);
+    t->infinities = PyBytes_AsString(t->infinities_object);
+    return 0;
+}
+
+static void free_tallies(const tallies *t)
+{
+    Py_XDECREF(t->counts_object);
+    Py_XDECREF(t->infinities_object);
+}
+
+static void put_tally(const tallies *t, int64_t slot, const tally *from)
+{
+    memcpy(t->counts + (size_t)slot * sizeof from->count, from->count, sizeof from->count);
+    memcpy(t->infinities + (size_t)slot * sizeof(int64_t), &from->first_infinity, sizeof(int64_t));
+}
+
+#endif

@@ -1,0 +1,239 @@
+/* The compiled half of streamnorm.kernel: exact sums, extremes and wide additions over buffers.
+ *
+ * One extension module on CPython's stable ABI, without numpy's C interface. Inputs are runs of columns
+ * (see `parse_run`) taken through the buffer protocol; results are bytes that Python views as arrays.
+ * The interpreter's lock is released while numbers are being added. `_reference.py` has the same
+ * functions in Python and gives the same integers. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <fenv.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "_arguments.h"
+#include "_extremes.h"
+#include "_limbs.h"
+#include "_moments.h"
+
+static const char *target_in_use;
+#define USE_TARGET(suffix) \
+    (target_in_use = #suffix, USE_COLUMNS_LOOPS(suffix), USE_EXTREMES_LOOPS(suffix), USE_MOMENTS_LOOPS(suffix))
+
+static void choose_target(const char *at_most)
+{
+    USE_TARGET(baseline);
+#if CHOICE_OF_TARGETS
+    __builtin_cpu_init();
+    if (strcmp(at_most, "baseline") == 0)
+        return;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        USE_TARGET(avx2);
+    if (strcmp(at_most, "avx2") == 0)
+        return;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
+        USE_TARGET(avx512);
+#else
+    (void)at_most;
+#endif
+}
+
+enum { GROUP = 64 }; /* columns worked on at once, so that their wide integers stay in cache */
+
+/* Rounding to nearest and no flushing of subnormals, whatever other libraries have set. */
+#define STRICTLY(work)           \
+    do {                         \
+        fenv_t environment;      \
+        fegetenv(&environment);  \
+        fesetenv(FE_DFL_ENV);    \
+        work;                    \
+        fesetenv(&environment);  \
+    } while (0)
+
+/* What is done with rows [row, row + n), n <= BLOCK, of one slot of a run. */
+typedef void (*block_function)(void *state, const run *r, int slot, int64_t row, int n);
+
+enum { TILE = 16, TILE_ROW = BLOCK + 8 }; /* two cache lines of float64; rows kept apart in the cache's sets */
+
+/* Neighbouring columns of a row-major matrix share cache lines: read TILE of them at once. */
+static void walk_tiles(const run *r, int64_t from, int64_t to, int64_t row, int n, block_function each, char *state, size_t size)
+{
+    double tile[TILE][TILE_ROW];
+    for (int64_t slot = from; slot < to; slot += TILE) {
+        int columns = (int)(to - slot < TILE ? to - slot : TILE);
+        const char *at = r->values + row * r->stride + (slot - r->slot) * r->slot_stride;
+        run view = *r;
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < columns; j++)
+                memcpy(&tile[j][i], at + i * r->stride + j * (int64_t)sizeof(double), sizeof(double));
+        view.values = (const char *)tile;
+        view.weights = r->weights ? r->weights + row * (int64_t)sizeof(double) : NULL;
+        view.stride = sizeof(double);
+        view.slot_stride = TILE_ROW * sizeof(double);
+        for (int j = 0; j < columns; j++)
+            each(state + (size_t)(slot - from + j) * size, &view, j, 0, n);
+    }
+}
+
+/* Call `each` for every block of every column in [first, last); `states` holds one of `size` for each. */
+static void walk(const arguments *a, int64_t first, int64_t last, block_function each, void *states, size_t size)
+{
+    for (Py_ssize_t i = 0; i < a->count; i++) {
+        const run *r = &a->runs[i];
+        int64_t from = r->slot > first ? r->slot : first;
+        int64_t to = r->slot + r->slots < last ? r->slot + r->slots : last;
+        int tiled = r->type == 'd' && r->slot_stride == (int64_t)sizeof(double) && r->slots > 1 && r->validity == NULL;
+        char *state = (char *)states + (size_t)(from - first) * size;
+        for (int64_t row = 0; row < r->length && from < to; row += BLOCK) {
+            int n = (int)(r->length - row < BLOCK ? r->length - row : BLOCK);
+            if (tiled && n >= FEW)
+                walk_tiles(r, from, to, row, n, each, state, size);
+            else
+                for (int64_t slot = from; slot < to; slot++)
+                    each(state + (size_t)(slot - from) * size, r, (int)(slot - r->slot), row, n);
+        }
+    }
+}
+
+static int sum_group(const arguments *a, moments *m, int64_t first, int64_t last, const tallies *t, harvest *h)
+{
+    for (int64_t s = first; s < last; s++) {
+        moments *one = &m[s - first];
+        memset(one, 0, offsetof(moments, weight));
+        one->tally.first_infinity = -1;
+        one->grid = NO_GRID;
+        exact_clear(&one->weight);
+        exact_clear(&one->sum);
+        exact_clear(&one->squares);
+    }
+    walk(a, first, last, add_rows, m, sizeof *m);
+    for (int64_t s = first; s < last; s++) {
+        moments *one = &m[s - first];
+        if (one->grid != NO_GRID)
+            flush(one);
+        put_tally(t, s, &one->tally);
+        if (reap(&h[0], s, &one->sum) < 0 || reap(&h[1], s, &one->squares) < 0 || reap(&h[2], s, &one->weight) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+PyDoc_STRVAR(moments_doc, "moments(slots, runs) -> (counts, first_infinities, sum, squares, weight or None)");
+
+static PyObject *kernel_moments(PyObject *self, PyObject *args)
+{
+    arguments a;
+    tallies t = {NULL, NULL, NULL, NULL};
+    harvest h[3];
+    moments *group = NULL;
+    PyObject *result = NULL;
+    int failed = 0;
+    (void)self;
+    memset(h, 0, sizeof h);
+    if (parse(args, &a) < 0 || new_tallies(&t, a.slots) < 0)
+        goto done;
+    group = malloc(GROUP * sizeof *group);
+    for (int i = 0; i < 3; i++)
+        h[i].slot = calloc((size_t)a.slots + 1, sizeof *h[i].slot);
+    if (group == NULL || h[0].slot == NULL || h[1].slot == NULL || h[2].slot == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    STRICTLY(for (int64_t s = 0; s < a.slots && !failed; s += GROUP)
+                 failed = sum_group(&a, group, s, s + GROUP < a.slots ? s + GROUP : a.slots, &t, h));
+    Py_END_ALLOW_THREADS
+    if (failed) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    result = Py_BuildValue("OONNN", t.counts_object, t.infinities_object, harvested(&h[0], a.slots), harvested(&h[1], a.slots),
+                           a.weighted ? harvested(&h[2], a.slots) : Py_BuildValue(""));
+done:
+    for (int i = 0; i < 3; i++) {
+        free(h[i].limbs);
+        free(h[i].slot);
+    }
+    free(group);
+    free_tallies(&t);
+    release(&a);
+    return result;
+}
+
+PyDoc_STRVAR(extremes_doc, "extremes(slots, runs) -> (counts, first_infinities, least, greatest)");
+
+static PyObject *kernel_extremes(PyObject *self, PyObject *args)
+{
+    arguments a;
+    tallies t = {NULL, NULL, NULL, NULL};
+    extremes *all = NULL;
+    PyObject *least = NULL, *greatest = NULL, *result = NULL;
+    (void)self;
+    if (parse(args, &a) < 0 || new_tallies(&t, a.slots) < 0)
+        goto done;
+    all = calloc((size_t)a.slots + 1, sizeof *all);
+    if (all == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    least = PyBytes_FromStringAndSize(NULL, a.slots * (Py_ssize_t)sizeof(double));
+    greatest = PyBytes_FromStringAndSize(NULL, a.slots * (Py_ssize_t)sizeof(double));
+    if (least == NULL || greatest == NULL)
+        goto done;
+    for (int64_t s = 0; s < a.slots; s++) {
+        all[s].tally.first_infinity = -1;
+        all[s].least = INFINITY;
+        all[s].greatest = -INFINITY;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    STRICTLY(walk(&a, 0, a.slots, bound_rows, all, sizeof *all));
+    Py_END_ALLOW_THREADS
+    for (int64_t s = 0; s < a.slots; s++) {
+        /* -0.0 + 0.0 is +0.0: which of two zeros came first must not show. */
+        double low = all[s].least + 0.0, high = all[s].greatest + 0.0;
+        put_tally(&t, s, &all[s].tally);
+        memcpy(PyBytes_AsString(least) + (size_t)s * sizeof low, &low, sizeof low);
+        memcpy(PyBytes_AsString(greatest) + (size_t)s * sizeof high, &high, sizeof high);
+    }
+    result = Py_BuildValue("OOOO", t.counts_object, t.infinities_object, least, greatest);
+done:
+    free(all);
+    Py_XDECREF(least);
+    Py_XDECREF(greatest);
+    free_tallies(&t);
+    release(&a);
+    return result;
+}
+
+PyDoc_STRVAR(instructions_doc,
+             "instructions(at_most=None) -> name of the instruction set in use; choose one of 'baseline', 'avx2', 'avx512'");
+
+static PyObject *kernel_instructions(PyObject *self, PyObject *args)
+{
+    const char *at_most = NULL;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "|s", &at_most))
+        return NULL;
+    if (at_most != NULL)
+        choose_target(at_most);
+    return PyUnicode_FromString(target_in_use);
+}
+
+static PyMethodDef methods[] = {
+    {"moments", kernel_moments, METH_VARARGS, moments_doc},
+    {"extremes", kernel_extremes, METH_VARARGS, extremes_doc},
+    {"add", kernel_add, METH_VARARGS, add_doc},
+    {"instructions", kernel_instructions, METH_VARARGS, instructions_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_kernel", "Exact sums and extremes over buffers.", -1, methods, NULL, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__kernel(void)
+{
+    choose_target("");
+    return PyModule_Create(&module);
+}

@@ -1,0 +1,184 @@
+"""The kernel's functions in numpy and Python integers.
+
+They are the oracle that the compiled ones are tested against, and what runs where no compiler was
+found: the same integers, more slowly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Limbs = tuple[bytes, int, int]
+_Tallies = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+#: Partial sums of 2^16 products of 18-bit pieces stay below 2^53, so that float64 holds them exactly.
+_ROWS = 1 << 16
+_PIECE = 18
+
+
+def instructions(at_most: str | None = None) -> str:
+    """Name what runs."""
+    return "python"
+
+
+def _column(run: Any, slot: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Give one column of a run and which of its rows are not null."""
+    dtype = np.dtype(run[2])
+    raw = np.frombuffer(memoryview(run[3]).cast("B", order="A") if _is_fortran(run[3]) else run[3], np.uint8)
+    start = run[4] + (slot - run[0]) * run[6]
+    length = run[7]
+    if length == 0:
+        return np.empty(0, dtype), np.empty(0, bool)
+    view = np.ndarray((length,), dtype, raw.data, start, (run[5],))
+    valid = np.ones(length, bool)
+    if run[8] is not None:
+        bits = np.unpackbits(np.frombuffer(run[8], np.uint8), bitorder="little")
+        valid = bits[run[9] : run[9] + length].astype(bool)
+    return view, valid
+
+
+def _is_fortran(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and not values.flags.c_contiguous
+
+
+def _finite(
+    slots: int, runs: Sequence[Any], tallies: _Tallies
+) -> list[list[tuple[NDArray[Any], NDArray[np.float64] | None]]]:
+    """Sort the finite values of every column out, with their weights, and count the others."""
+    counts, infinities = tallies
+    rows = np.zeros(slots, np.int64)
+    columns: list[list[tuple[NDArray[Any], NDArray[np.float64] | None]]] = [[] for _ in range(slots)]
+    for run in runs:
+        weights = None if run[10] is None else np.frombuffer(run[10], np.float64)[: run[7]]
+        for slot in range(run[0], run[0] + run[1]):
+            values, valid = _column(run, slot)
+            present = np.ones(len(values), bool) if weights is None else weights != 0
+            infinite = np.isinf(values) & valid & present
+            if infinite.any() and infinities[slot] < 0:
+                infinities[slot] = rows[slot] + int(np.argmax(infinite))
+            keep = valid & present & np.isfinite(values)
+            counts[slot] += [
+                keep.sum(),
+                (present & ~valid).sum(),
+                (present & valid & np.isnan(values)).sum(),
+                (infinite & (values > 0)).sum(),
+                (infinite & (values < 0)).sum(),
+            ]
+            rows[slot] += len(values)
+            columns[slot].append((values[keep], None if weights is None else weights[keep]))
+    return columns
+
+
+def _new_tallies(slots: int) -> _Tallies:
+    return np.zeros((slots, 5), np.int64), np.full(slots, -1, np.int64)
+
+
+def _dyadic(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split float64 values into integers and powers of two."""
+    fraction, exponent = np.frexp(values.astype(np.float64))
+    return np.ldexp(fraction, 53).astype(np.int64), exponent.astype(np.int64) - 53
+
+
+def _pieces(mantissas: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+    """Cut mantissas into three pieces, value = sum(piece[i] * 2^(18 i))."""
+    size, sign = np.abs(mantissas), np.sign(mantissas)
+    mask = (1 << _PIECE) - 1
+    return [(size >> (_PIECE * i) & mask).astype(np.float64) * sign for i in range(3)]
+
+
+def _sums(values: NDArray[Any]) -> tuple[int, int]:
+    """Give the sums of x and x^2 in units of 2^-1088 and 2^-2176."""
+    total = squares = 0
+    for start in range(0, len(values), _ROWS):
+        mantissas, exponents = _dyadic(values[start : start + _ROWS])
+        lowest = int(exponents.min())
+        at = exponents - lowest
+        pieces = _pieces(mantissas)
+        for i, piece in enumerate(pieces):
+            for e, partial in enumerate(np.bincount(at, piece).tolist()):
+                total += int(partial) << (e + lowest + _PIECE * i + 1088 + 1088) if partial else 0
+            for j, other in enumerate(pieces):
+                for e, partial in enumerate(np.bincount(at, piece * other).tolist()):
+                    if partial:
+                        squares += int(partial) << (2 * (e + lowest) + _PIECE * (i + j) + 2 * 2176)
+    return total >> 1088, squares >> 2176
+
+
+def _exactly(values: NDArray[Any]) -> list[tuple[int, int]]:
+    """Give every value as (integer, power of two)."""
+    if values.dtype.kind in "iu":
+        return [(int(v), 0) for v in values]
+    mantissas, exponents = _dyadic(values)
+    return list(zip(mantissas.tolist(), exponents.tolist(), strict=True))
+
+
+_UNIT = 6528  # twice the kernel's bias: room below every product of three
+
+
+def moments(slots: int, runs: Sequence[Any]) -> tuple[bytes, bytes, Limbs, Limbs, Limbs | tuple[()]]:
+    """Sum x and x^2 of every column, and the weights if there are any."""
+    tallies = _new_tallies(slots)
+    sums, squares, weights = [0] * slots, [0] * slots, [0] * slots
+    weighted = any(run[10] is not None for run in runs)
+    for slot, parts in enumerate(_finite(slots, runs, tallies)):
+        for values, weight in parts:
+            if weight is not None:
+                for (w, e_w), (x, e) in zip(_exactly(weight), _exactly(values), strict=True):
+                    weights[slot] += w << (e_w + _UNIT)
+                    sums[slot] += w * x << (e + e_w + _UNIT)
+                    squares[slot] += w * x * x << (2 * e + e_w + _UNIT)
+            elif values.dtype.itemsize == 8 and values.dtype.kind in "iu":
+                integers = values.tolist()
+                sums[slot] += sum(integers) << _UNIT
+                squares[slot] += sum(v * v for v in integers) << _UNIT
+            elif len(values):
+                total, total_of_squares = _sums(values)
+                sums[slot] += total << (_UNIT - 1088)
+                squares[slot] += total_of_squares << (_UNIT - 2176)
+    limbs = [_limbs(column, -_UNIT) for column in (sums, squares, weights)]
+    return tallies[0].tobytes(), tallies[1].tobytes(), limbs[0], limbs[1], limbs[2] if weighted else ()
+
+
+def extremes(slots: int, runs: Sequence[Any]) -> tuple[bytes, bytes, bytes, bytes]:
+    """Find the least and the greatest value of every column; +inf and -inf where there is none."""
+    tallies = _new_tallies(slots)
+    least, greatest = np.full(slots, np.inf), np.full(slots, -np.inf)
+    for slot, parts in enumerate(_finite(slots, runs, tallies)):
+        for values, _ in parts:
+            if len(values):
+                as_floats = values.astype(np.float64)
+                least[slot] = min(least[slot], as_floats.min())
+                greatest[slot] = max(greatest[slot], as_floats.max())
+    return tallies[0].tobytes(), tallies[1].tobytes(), (least + 0.0).tobytes(), (greatest + 0.0).tobytes()
+
+
+def _limbs(values: Sequence[int], exponent: int) -> Limbs:
+    """Write integers times 2^exponent as two's complement limbs, as few as hold them all."""
+    present = [v for v in values if v]
+    if not present:
+        return b"", 0, 0
+    low = min(((v & -v).bit_length() - 1) // 64 for v in present)
+    width = max(((v if v > 0 else ~v) >> 64 * low).bit_length() // 64 + 1 for v in present)
+    data = b"".join((v >> 64 * low).to_bytes(8 * width, "little", signed=True) for v in values)
+    return data, width, exponent + 64 * low
+
+
+def add(
+    rows: int, a: Any, a_width: int, a_exponent: int, b: Any, b_width: int, b_exponent: int, subtract: bool
+) -> Limbs:
+    """Add or subtract two arrays of wide integers."""
+    low = min(a_exponent, b_exponent)
+
+    def integers(data: Any, width: int, exponent: int) -> list[int]:
+        raw = bytes(data)
+        size = 8 * width
+        rows_of = (raw[i * size : (i + 1) * size] for i in range(rows))
+        return [int.from_bytes(row, "little", signed=True) << (exponent - low) for row in rows_of]
+
+    sign = -1 if subtract else 1
+    pairs = zip(integers(a, a_width, a_exponent), integers(b, b_width, b_exponent), strict=True)
+    return _limbs([x + sign * y for x, y in pairs], low)

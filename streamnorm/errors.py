@@ -1,0 +1,88 @@
+"""What can go wrong, as one family.
+
+Every error is one sentence for the person who has to act on it: which file, column or row, what was
+expected, what was found, what to do. All derive from `StreamnormError`; the command line prints any of
+them as one line and ends with exit code 1.
+
+    StreamnormError
+    ├── DataError            (ValueError)  a value or column that cannot be normalised
+    │   └── InfiniteValueError             an infinity, with its column and row
+    ├── MergeError           (ValueError)  states that cannot be added or taken from each other
+    ├── StateError           (ValueError)  a state file that is damaged, foreign or of another version
+    ├── SourceError          (OSError)     a file that is missing or cannot be read
+    └── OutputError          (OSError)     an output that cannot or must not be written
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "DataError",
+    "InfiniteValueError",
+    "MergeError",
+    "OutputError",
+    "SourceError",
+    "StateError",
+    "StreamnormError",
+]
+
+
+class StreamnormError(Exception):
+    """The base of every error that streamnorm raises on purpose."""
+
+
+class DataError(StreamnormError, ValueError):
+    """A value, column or parameter that does not fit."""
+
+
+class InfiniteValueError(DataError):
+    """An infinity where only finite values and missing ones are accepted.
+
+    Attributes
+    ----------
+    slot : int
+        Position of the column among those that were read.
+    row : int
+        Row of the first infinity in the batch, counted from 0.
+    """
+
+    def __init__(self, slot: int, row: int, message: str | None = None) -> None:
+        super().__init__(message or f"Input X contains infinity in column {slot}, row {row}.")
+        self.slot = slot
+        self.row = row
+
+
+class MergeError(StreamnormError, ValueError):
+    """Two states that cannot be combined."""
+
+
+class StateError(StreamnormError, ValueError):
+    """A state file that cannot be trusted."""
+
+
+class SourceError(StreamnormError, OSError):
+    """An input that cannot be read."""
+
+
+class OutputError(StreamnormError, OSError):
+    """An output that cannot be written."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Name what might have been meant, for the end of a message.
+
+    Examples
+    --------
+    >>> nearest("dep_dealy", ["dep_delay", "arr_delay", "carrier"])
+    "did you mean 'dep_delay' or 'arr_delay'?"
+    >>> nearest("x", ["dep_delay", "carrier"])
+    "the columns are 'dep_delay', 'carrier'"
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=3)
+    if close:
+        return f"did you mean {' or '.join(map(repr, close))}?"
+    shown = ", ".join(map(repr, names[:10]))
+    return f"the columns are {shown}{', ...' if len(names) > 10 else ''}"

@@ -1,0 +1,187 @@
+"""Sums without rounding: a column of wide integers times a power of two."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import isqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamnorm import kernel
+
+__all__ = ["Exact", "divide", "square_root"]
+
+_REACH = 3264  # bits to either side of the binary point: three times float64's, and a count
+_TEXT = re.compile(rf"(-?[0-9a-f]{{1,{2 * _REACH // 4}}})(?:p(-?[0-9]{{1,4}}))?")
+
+
+@dataclass(frozen=True, eq=False)
+class Exact:
+    """One exact dyadic number a slot.
+
+    The numbers are two's complement integers of `width` limbs of 64 bits, lowest first, times
+    ``2**exponent``. The array is as narrow as its numbers allow, so that equal numbers are equal bytes.
+
+    Parameters
+    ----------
+    limbs : ndarray of shape (n_slots, width), dtype uint64
+    exponent : int
+        A multiple of 64.
+
+    Examples
+    --------
+    >>> a = Exact.of_integers([1, 2, 3])
+    >>> (a + a).fractions()
+    [(2, 0), (4, 0), (6, 0)]
+    >>> a + a - a == a
+    True
+    """
+
+    limbs: NDArray[np.uint64] = field(repr=False)
+    exponent: int = 0
+
+    @classmethod
+    def empty(cls, slots: int) -> Exact:
+        """Zero in every slot."""
+        return cls(np.zeros((slots, 0), np.uint64))
+
+    @classmethod
+    def of_limbs(cls, slots: int, limbs: tuple[bytes, int, int]) -> Exact:
+        """Take what the kernel returns."""
+        data, width, exponent = limbs
+        return cls(np.frombuffer(data, np.uint64).reshape(slots, width), exponent)
+
+    @classmethod
+    def of_counts(cls, counts: NDArray[np.int64]) -> Exact:
+        """Take non-negative 64-bit integers, without a detour through Python's."""
+        if not counts.any():
+            return cls.empty(len(counts))
+        return cls(np.ascontiguousarray(counts).view(np.uint64).reshape(-1, 1))
+
+    @classmethod
+    def of_integers(cls, values: Sequence[int], exponent: int = 0) -> Exact:
+        """Take Python integers times ``2**exponent``."""
+        return cls.of_fractions([(value, exponent) for value in values])
+
+    @classmethod
+    def of_fractions(cls, values: Iterable[tuple[int, int]]) -> Exact:
+        """Take pairs (integer, power of two)."""
+        pairs = list(values)
+        lowest = min((e for v, e in pairs if v), default=0) // 64 * 64
+        integers = [v << (e - lowest) if v else 0 for v, e in pairs]
+        width = max((v if v >= 0 else ~v).bit_length() // 64 + 1 for v in integers) if integers else 0
+        data = b"".join(v.to_bytes(8 * width, "little", signed=True) for v in integers)
+        # Adding nothing brings the array to its narrowest.
+        return cls.of_limbs(len(pairs), kernel.add(len(pairs), data, width, lowest, b"", 0, 0, False))
+
+    def __len__(self) -> int:
+        return len(self.limbs)
+
+    def _combine(self, other: Exact, subtract: bool) -> Exact:
+        limbs = kernel.add(
+            len(self), self.limbs, self.limbs.shape[1], self.exponent,
+            other.limbs, other.limbs.shape[1], other.exponent, subtract,
+        )  # fmt: skip
+        return Exact.of_limbs(len(self), limbs)
+
+    def __add__(self, other: Exact) -> Exact:
+        return self._combine(other, False)
+
+    def __sub__(self, other: Exact) -> Exact:
+        return self._combine(other, True)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Exact):
+            return NotImplemented
+        return self.exponent == other.exponent and np.array_equal(self.limbs, other.limbs)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def take(self, slots: Sequence[int]) -> Exact:
+        """Keep the given slots, in that order."""
+        return Exact.of_fractions([self.fractions()[i] for i in slots])
+
+    def fractions(self) -> list[tuple[int, int]]:
+        """Give every number as (odd integer, power of two), zero as (0, 0)."""
+        return [_odd(value, self.exponent) for value in self.integers()]
+
+    def integers(self) -> list[int]:
+        """Give every number in units of ``2**exponent``."""
+        size = 8 * self.limbs.shape[1]
+        data = self.limbs.tobytes()
+        return [
+            int.from_bytes(data[at * size : (at + 1) * size], "little", signed=True) for at in range(len(self))
+        ]
+
+    def to_json(self) -> list[str]:
+        """Write every number as text, an odd hexadecimal integer and a power of two.
+
+        Examples
+        --------
+        >>> Exact.of_fractions([(5, -1), (-256, 0), (0, 0)]).to_json()
+        ['5p-1', '-1p8', '0']
+        """
+        return [f"{value:x}p{exponent}" if value else "0" for value, exponent in self.fractions()]
+
+    @classmethod
+    def from_json(cls, slots: Sequence[str]) -> Exact:
+        """Read what `to_json` gave; raises ValueError where it is not that."""
+        pairs = []
+        for text in slots:
+            match = _TEXT.fullmatch(text)
+            if match is None:
+                raise ValueError(f"{text[:40]!r} is not an exact number")
+            value, exponent = int(match[1], 16), int(match[2] or 0)
+            if abs(exponent) > _REACH:
+                raise ValueError(f"the exponent {exponent} is out of range")
+            pairs.append((value, exponent))
+        return cls.of_fractions(pairs)
+
+
+def _odd(value: int, exponent: int) -> tuple[int, int]:
+    if value == 0:
+        return 0, 0
+    zeros = (value & -value).bit_length() - 1
+    return value >> zeros, exponent + zeros
+
+
+def divide(numerator: int, denominator: int, exponent: int = 0) -> float:
+    """Round ``numerator / denominator * 2**exponent`` to float64, once.
+
+    Examples
+    --------
+    >>> divide(1, 3), divide(1, 3, 1100), divide(0, 3)
+    (0.3333333333333333, inf, 0.0)
+    """
+    if exponent >= 0:
+        numerator <<= exponent
+    else:
+        denominator <<= -exponent
+    try:
+        return numerator / denominator
+    except OverflowError:
+        return float("inf") if numerator > 0 else float("-inf")
+
+
+def square_root(numerator: int, denominator: int) -> float:
+    """Round ``sqrt(numerator / denominator)`` to float64, once.
+
+    The root of an integer of at least 130 bits has at least 65; whether it is a little too small is
+    kept in one more bit, so that the one rounding that follows goes the right way.
+
+    Examples
+    --------
+    >>> square_root(2, 1) == 2**0.5, square_root(1 << 2100, 1), square_root(9, 4)
+    (True, inf, 1.5)
+    """
+    if numerator == 0:
+        return 0.0
+    shift = max(0, 130 - (numerator.bit_length() - denominator.bit_length()))
+    shift += shift % 2
+    quotient, rest = divmod(numerator << shift, denominator)
+    root = isqrt(quotient)
+    inexact = rest != 0 or root * root != quotient
+    return divide(2 * root + inexact, 2, -shift // 2)

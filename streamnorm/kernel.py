@@ -1,0 +1,49 @@
+"""The functions that touch every value, compiled where there was a compiler and in Python otherwise.
+
+Both give the same integers; `STREAMNORM_PURE=1` in the environment chooses the Python ones.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+__all__ = ["COMPILED", "COUNTS", "Run", "add", "extremes", "instructions", "moments"]
+
+#: What is counted of every column, in the order of the kernel's tallies.
+COUNTS = ("values", "nulls", "nans", "positive_infinities", "negative_infinities")
+
+
+class Run(NamedTuple):
+    """Rows of one column, or of neighbouring columns of a matrix, in memory.
+
+    Value (row, slot) lies at byte ``offset + row * stride + (slot - first slot) * slot_stride`` of
+    `values`. The kernel reads the fields by position.
+    """
+
+    slot: int
+    slots: int
+    type: str  # one of bBhHiIqQfd, as in the struct module
+    values: Any  # any object with the buffer protocol
+    offset: int
+    stride: int
+    slot_stride: int
+    length: int  # rows
+    validity: Any = None  # bitmap, lowest bit first: 0 is null
+    validity_offset: int = 0  # bits
+    weights: Any = None  # float64, one a row
+
+
+if os.environ.get("STREAMNORM_PURE", "") not in ("", "0"):
+    from streamnorm import _reference as _chosen
+else:
+    try:
+        from streamnorm import _kernel as _chosen  # type: ignore[attr-defined, no-redef]
+    except ImportError:
+        from streamnorm import _reference as _chosen
+
+moments = _chosen.moments
+extremes = _chosen.extremes
+add = _chosen.add
+instructions = _chosen.instructions
+COMPILED: bool = _chosen.__name__ != "streamnorm._reference"

@@ -1,0 +1,101 @@
+"""Plans: frozen per-column maps made from a summary, applied to values and inverted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Affine", "Plan", "Step"]
+
+_Operation = Callable[..., Any]
+_INVERSE: dict[_Operation, _Operation] = {
+    np.subtract: np.add,
+    np.add: np.subtract,
+    np.divide: np.multiply,
+    np.multiply: np.divide,
+}
+
+#: Values worked on at once: small enough that the second step finds them in the cache.
+_CHUNK = 16384
+
+
+class Plan(Protocol):
+    """A map of every column, and the way back."""
+
+    def apply(self, x: NDArray[Any], column: int | None = None) -> None:
+        """Map in place."""
+
+    def invert(self, x: NDArray[Any], column: int | None = None) -> None:
+        """Map back in place."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One arithmetic operation with one operand a column, in the precision of the values."""
+
+    operation: _Operation
+    operand: NDArray[np.float64]
+
+    def inverse(self) -> Step:
+        """Give the operation that undoes this one, up to rounding."""
+        return Step(_INVERSE[self.operation], self.operand)
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Arithmetic steps in order, then a clip to a range if there is one.
+
+    Each step is rounded on its own, in the values' own precision and in the order in which scikit-learn
+    has them, so that equal statistics give equal bits.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+        ``x = operation(x, operand)`` for each; operands have shape (n_columns,).
+    clip : (float, float), optional
+        Least and greatest value that `apply` gives.
+
+    Examples
+    --------
+    >>> plan = Affine((Step(np.subtract, np.array([1.0])), Step(np.divide, np.array([2.0]))))
+    >>> x = np.array([[1.0], [5.0]])
+    >>> plan.apply(x); x.tolist()
+    [[0.0], [2.0]]
+    >>> plan.invert(x); x.tolist()
+    [[1.0], [5.0]]
+    """
+
+    steps: Sequence[Step]
+    clip: tuple[float, float] | None = None
+
+    def apply(self, x: NDArray[Any], column: int | None = None) -> None:
+        """Map values in place.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_rows, n_columns), or of shape (n_rows,) where `column` is given
+            Floating.
+        column : int, optional
+            The one column that `x` holds.
+        """
+        _run(self.steps, x, column)
+        if self.clip is not None:
+            np.clip(x, *(np.asarray(bound, x.dtype) for bound in self.clip), out=x)
+
+    def invert(self, x: NDArray[Any], column: int | None = None) -> None:
+        """Map values back in place; what was clipped stays so."""
+        _run([step.inverse() for step in reversed(self.steps)], x, column)
+
+
+def _run(steps: Sequence[Step], x: NDArray[Any], column: int | None) -> None:
+    operands = [step.operand if column is None else step.operand[column] for step in steps]
+    operands = [np.asarray(operand, x.dtype) for operand in operands]
+    rows = max(1, _CHUNK // x.shape[1]) if x.ndim == 2 and x.shape[1] else _CHUNK
+    for start in range(0, len(x), rows):
+        part = x[start : start + rows]
+        for step, operand in zip(steps, operands, strict=True):
+            step.operation(part, operand, out=part)

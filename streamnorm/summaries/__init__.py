@@ -1,0 +1,11 @@
+"""Summaries: frozen records of arrays, one slot a column, that form a commutative group or semilattice.
+
+For every summary, ``of(A ++ B) == of(A) + of(B)`` for any split and order of rows, ``empty + a == a``, and
+``(a + b) - b == a`` where it can forget. ``==`` compares every bit.
+"""
+
+from streamnorm.summaries._base import Block, Counts, Summary
+from streamnorm.summaries.extremes import Extremes
+from streamnorm.summaries.moments import Moments
+
+__all__ = ["Block", "Counts", "Extremes", "Moments", "Summary"]

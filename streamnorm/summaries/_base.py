@@ -1,0 +1,214 @@
+"""What every summary is made of: fields that add, and the record that adds field by field."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamnorm import kernel
+from streamnorm.errors import InfiniteValueError, MergeError
+from streamnorm.exact import Exact
+
+__all__ = ["Block", "Counts", "Slots", "Summary"]
+
+
+class Slots(Protocol):
+    """A field of a summary: an array with one slot a column."""
+
+    def __len__(self) -> int: ...
+    def __add__(self, other: Any) -> Any: ...
+    def __sub__(self, other: Any) -> Any: ...
+    def take(self, slots: Sequence[int]) -> Any:
+        """Keep the given slots, in that order."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of columns in memory, as a summary takes them.
+
+    Parameters
+    ----------
+    slots : int
+        Number of columns.
+    rows : int
+        Number of rows.
+    runs : sequence of kernel.Run
+        Where the values lie. Several runs of one slot follow each other in the order of their rows.
+    zeros : ndarray of shape (slots,), dtype int64, optional
+        How many more rows of each column are 0 without being stored (sparse input).
+    zero_weight : Exact, optional
+        The weights of those rows, where rows have weights.
+    """
+
+    slots: int
+    rows: int
+    runs: list[kernel.Run]
+    zeros: NDArray[np.int64] | None = None
+    zero_weight: Exact | None = None
+
+    @property
+    def weighted(self) -> bool:
+        """Whether its rows have weights."""
+        return self.zero_weight is not None or any(run.weights is not None for run in self.runs)
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """How many values, nulls, NaN, +inf and -inf each column has had.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_slots, 5), dtype int64
+        In the order of `kernel.COUNTS`. Rows of weight 0 are not counted.
+    """
+
+    table: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, slots: int) -> Counts:
+        """Nothing counted."""
+        return cls(np.zeros((slots, len(kernel.COUNTS)), np.int64))
+
+    @classmethod
+    def of_kernel(cls, block: Block, counts: bytes, infinities: bytes, skip_infinite: bool) -> Counts:
+        """Take the kernel's tallies; an infinity is an error unless it is to be skipped."""
+        table = np.frombuffer(counts, np.int64).reshape(block.slots, len(kernel.COUNTS))
+        if not skip_infinite and table[:, 3:].any():
+            first = np.frombuffer(infinities, np.int64)
+            slot = int(np.argmax(first >= 0))
+            raise InfiniteValueError(slot, int(first[slot]))
+        if block.zeros is not None:
+            table = table.copy()
+            table[:, 0] += block.zeros
+        return cls(table)
+
+    @property
+    def values(self) -> NDArray[np.int64]:
+        """Values that are neither missing nor infinite, shape (n_slots,)."""
+        return self.table[:, 0]
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Rows of any kind, shape (n_slots,)."""
+        return np.asarray(self.table.sum(axis=1))
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.table + other.table)
+
+    def __sub__(self, other: Counts) -> Counts:
+        table = self.table - other.table
+        if (table < 0).any():
+            slot, kind = (int(i) for i in np.argwhere(table < 0)[0])
+            raise MergeError(
+                f"cannot forget {other.table[slot, kind]} {kernel.COUNTS[kind].replace('_', ' ')} of column "
+                f"{slot}, of which only {self.table[slot, kind]} were counted."
+            )
+        return Counts(table)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Counts):
+            return NotImplemented
+        return np.array_equal(self.table, other.table)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def take(self, slots: Sequence[int]) -> Counts:
+        """Keep the given slots, in that order."""
+        return Counts(self.table[list(slots)])
+
+    def to_json(self) -> list[dict[str, int]]:
+        """Give one object a slot, without the kinds that did not occur."""
+        names = [name for name in kernel.COUNTS]
+        return [{k: v for k, v in zip(names, row, strict=True) if v} for row in self.table.tolist()]
+
+    @classmethod
+    def from_json(cls, slots: Sequence[dict[str, int]]) -> Counts:
+        """Read what `to_json` gave."""
+        rows = [[slot.get(name, 0) for name in kernel.COUNTS] for slot in slots]
+        return cls(np.array(rows, np.int64).reshape(len(rows), len(kernel.COUNTS)))
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """A record of `Slots`. Subclasses add fields and say how a block of rows fills them.
+
+    Adding, subtracting and comparing go field by field, so that a summary obeys the laws when its fields do.
+    """
+
+    counts: Counts
+
+    #: Whether ``-`` undoes ``+``.
+    can_forget: ClassVar[bool] = True
+
+    @classmethod
+    def empty(cls, slots: int) -> Self:
+        """Summarise no rows."""
+        raise TypeError(f"{cls.__name__} has no empty record")
+
+    @classmethod
+    def of(cls, block: Block, *, skip_infinite: bool = False) -> Self:
+        """Summarise a block of rows; raises InfiniteValueError unless infinities are to be skipped."""
+        raise TypeError(f"{cls.__name__} cannot summarise")
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def _by_field(self, apply: Callable[..., Any], *others: Any) -> Self:
+        names = [f.name for f in dataclasses.fields(self)]
+        return type(self)(*(apply(*(getattr(s, name) for s in (self, *others))) for name in names))
+
+    def _check(self, other: Summary) -> None:
+        if type(self) is not type(other) or len(self) != len(other):
+            raise MergeError(
+                f"cannot combine {type(self).__name__} of {len(self)} columns with "
+                f"{type(other).__name__} of {len(other)}."
+            )
+
+    def __add__(self, other: Self) -> Self:
+        self._check(other)
+        return self._by_field(lambda a, b: a + b, other)
+
+    def __sub__(self, other: Self) -> Self:
+        self._check(other)
+        return self._by_field(lambda a, b: a - b, other)
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(getattr(self, f.name) == getattr(other, f.name) for f in dataclasses.fields(self))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def take(self, slots: Sequence[int]) -> Self:
+        """Keep the given slots, in that order."""
+        return self._by_field(lambda a: a.take(slots))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Give one object of exact texts and integers a slot, equal exactly when the slots are."""
+        per_field = {f.name: getattr(self, f.name).to_json() for f in dataclasses.fields(self)}
+        return [{name: slots[i] for name, slots in per_field.items()} for i in range(len(self))]
+
+    @classmethod
+    def from_json(cls, slots: Sequence[dict[str, Any]]) -> Self:
+        """Read what `to_json` gave; raises ValueError, KeyError or TypeError where it is not that."""
+        fields = cls.field_types()
+        return cls(*(kind.from_json([slot[name] for slot in slots]) for name, kind in fields.items()))
+
+    @classmethod
+    def field_types(cls) -> dict[str, Any]:
+        """Give the type of every field by its name."""
+        raise TypeError(f"{cls.__name__} has no fields")
+
+    def digest(self) -> str:
+        """Give a short hash of the class and every number, equal exactly when they are."""
+        text = repr([type(self).__name__, self.to_json()])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
