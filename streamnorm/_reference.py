@@ -119,7 +119,7 @@ def _exactly(values: NDArray[Any]) -> list[tuple[int, int]]:
 _UNIT = 6528  # twice the kernel's bias: room below every product of three
 
 
-def moments(slots: int, runs: Sequence[Any]) -> tuple[bytes, bytes, Limbs, Limbs, Limbs | tuple[()]]:
+def moments(slots: int, runs: Sequence[Any]) -> tuple[bytes, bytes, Limbs, Limbs, Limbs | None]:
     """Sum x and x^2 of every column, and the weights if there are any."""
     tallies = _new_tallies(slots)
     sums, squares, weights = [0] * slots, [0] * slots, [0] * slots
@@ -140,7 +140,7 @@ def moments(slots: int, runs: Sequence[Any]) -> tuple[bytes, bytes, Limbs, Limbs
                 sums[slot] += total << (_UNIT - 1088)
                 squares[slot] += total_of_squares << (_UNIT - 2176)
     limbs = [_limbs(column, -_UNIT) for column in (sums, squares, weights)]
-    return tallies[0].tobytes(), tallies[1].tobytes(), limbs[0], limbs[1], limbs[2] if weighted else ()
+    return tallies[0].tobytes(), tallies[1].tobytes(), limbs[0], limbs[1], limbs[2] if weighted else None
 
 
 def extremes(slots: int, runs: Sequence[Any]) -> tuple[bytes, bytes, bytes, bytes]:
