@@ -1,3 +1,37 @@
-"""streamnorm: normalise numeric data too large for memory, on exact statistics."""
+"""streamnorm: normalise numeric data too large for memory, on exact statistics.
+
+A fitted state is a function of the rows and of nothing else: not of the batch size, the order of the
+files, the number of threads or machines. Not approximately: bit for bit.
+
+Names are imported when they are first used, so that `import streamnorm` needs neither scikit-learn nor
+pandas.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamnorm.normalizers.estimators import MinMaxScaler, StandardScaler
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "MinMaxScaler": "streamnorm.normalizers.estimators",
+    "StandardScaler": "streamnorm.normalizers.estimators",
+}
+
+__all__ = ["MinMaxScaler", "StandardScaler", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'streamnorm' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -24,13 +24,17 @@ _CHUNK = 16384
 
 
 class Plan(Protocol):
-    """A map of every column, and the way back."""
+    """A map of every column, and the way back.
 
-    def apply(self, x: NDArray[Any], column: int | None = None) -> None:
-        """Map in place."""
+    Both read `x` and write `out`, of the same shape: (n_rows, n_columns), or (n_rows,) where `column` says
+    which one it is. `out` is floating and may be `x` itself.
+    """
 
-    def invert(self, x: NDArray[Any], column: int | None = None) -> None:
-        """Map back in place."""
+    def apply(self, x: NDArray[Any], out: NDArray[Any], column: int | None = None) -> None:
+        """Map values."""
+
+    def invert(self, x: NDArray[Any], out: NDArray[Any], column: int | None = None) -> None:
+        """Map values back."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,9 @@ class Step:
 class Affine:
     """Arithmetic steps in order, then a clip to a range if there is one.
 
-    Each step is rounded on its own, in the values' own precision and in the order in which scikit-learn
-    has them, so that equal statistics give equal bits.
+    Each step is rounded on its own and in the order in which scikit-learn has them, so that equal
+    statistics give equal bits. The precision is the output's, or the input's where that is greater: a
+    float64 written as float32 is rounded once, at the end.
 
     Parameters
     ----------
@@ -63,39 +68,39 @@ class Affine:
     --------
     >>> plan = Affine((Step(np.subtract, np.array([1.0])), Step(np.divide, np.array([2.0]))))
     >>> x = np.array([[1.0], [5.0]])
-    >>> plan.apply(x); x.tolist()
+    >>> plan.apply(x, x); x.tolist()
     [[0.0], [2.0]]
-    >>> plan.invert(x); x.tolist()
+    >>> plan.invert(x, x); x.tolist()
     [[1.0], [5.0]]
     """
 
     steps: Sequence[Step]
     clip: tuple[float, float] | None = None
 
-    def apply(self, x: NDArray[Any], column: int | None = None) -> None:
-        """Map values in place.
-
-        Parameters
-        ----------
-        x : ndarray of shape (n_rows, n_columns), or of shape (n_rows,) where `column` is given
-            Floating.
-        column : int, optional
-            The one column that `x` holds.
-        """
-        _run(self.steps, x, column)
+    def apply(self, x: NDArray[Any], out: NDArray[Any], column: int | None = None) -> None:
+        """Map values."""
+        _run(self.steps, x, out, column)
         if self.clip is not None:
-            np.clip(x, *(np.asarray(bound, x.dtype) for bound in self.clip), out=x)
+            np.clip(out, *(np.asarray(bound, out.dtype) for bound in self.clip), out=out)
 
-    def invert(self, x: NDArray[Any], column: int | None = None) -> None:
-        """Map values back in place; what was clipped stays so."""
-        _run([step.inverse() for step in reversed(self.steps)], x, column)
+    def invert(self, x: NDArray[Any], out: NDArray[Any], column: int | None = None) -> None:
+        """Map values back; what was clipped stays so."""
+        _run([step.inverse() for step in reversed(self.steps)], x, out, column)
 
 
-def _run(steps: Sequence[Step], x: NDArray[Any], column: int | None) -> None:
-    operands = [step.operand if column is None else step.operand[column] for step in steps]
-    operands = [np.asarray(operand, x.dtype) for operand in operands]
+def _run(steps: Sequence[Step], x: NDArray[Any], out: NDArray[Any], column: int | None) -> None:
+    if not steps:
+        out[...] = x
+        return
+    work = np.result_type(x.dtype if x.dtype.kind == "f" else np.float64, out.dtype)
+    operands = [np.asarray(s.operand if column is None else s.operand[column], work) for s in steps]
     rows = max(1, _CHUNK // x.shape[1]) if x.ndim == 2 and x.shape[1] else _CHUNK
     for start in range(0, len(x), rows):
-        part = x[start : start + rows]
+        part, target = x[start : start + rows], out[start : start + rows]
+        if work != out.dtype:
+            target = np.empty(part.shape, work)
         for step, operand in zip(steps, operands, strict=True):
-            step.operation(part, operand, out=part)
+            step.operation(part, operand, out=target, casting="same_kind", dtype=work)
+            part = target
+        if work != out.dtype:
+            out[start : start + rows] = target

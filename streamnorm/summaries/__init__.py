@@ -4,8 +4,8 @@ For every summary, ``of(A ++ B) == of(A) + of(B)`` for any split and order of ro
 ``(a + b) - b == a`` where it can forget. ``==`` compares every bit.
 """
 
-from streamnorm.summaries._base import Block, Counts, Summary
+from streamnorm.summaries._base import Block, Counts, Summary, SummaryType
 from streamnorm.summaries.extremes import Extremes
 from streamnorm.summaries.moments import Moments
 
-__all__ = ["Block", "Counts", "Extremes", "Moments", "Summary"]
+__all__ = ["Block", "Counts", "Extremes", "Moments", "Summary", "SummaryType"]

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,9 @@ from streamnorm import kernel
 from streamnorm.errors import InfiniteValueError, MergeError
 from streamnorm.exact import Exact
 
-__all__ = ["Block", "Counts", "Slots", "Summary"]
+__all__ = ["Block", "Counts", "Slots", "Summary", "SummaryType"]
+
+T = TypeVar("T")
 
 
 class Slots(Protocol):
@@ -26,6 +28,19 @@ class Slots(Protocol):
     def __sub__(self, other: Any) -> Any: ...
     def take(self, slots: Sequence[int]) -> Any:
         """Keep the given slots, in that order."""
+
+
+class SummaryType(Protocol):
+    """What makes summaries: a class of them, or one with its parameters bound."""
+
+    def empty(self, slots: int) -> Any:
+        """Summarise no rows."""
+
+    def of(self, block: Block, *, skip_infinite: bool = False) -> Any:
+        """Summarise a block of rows."""
+
+    def from_json(self, slots: Sequence[dict[str, Any]]) -> Any:
+        """Read what `Summary.to_json` gave."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +180,17 @@ class Summary:
     def _by_field(self, apply: Callable[..., Any], *others: Any) -> Self:
         names = [f.name for f in dataclasses.fields(self)]
         return type(self)(*(apply(*(getattr(s, name) for s in (self, *others))) for name in names))
+
+    def cached(self, key: Any, make: Callable[[], T]) -> T:
+        """Make something of this record once; the record never changes, so neither does what is made."""
+        cache: dict[Any, Any] = self.__dict__.setdefault("_cache", {})
+        if key not in cache:
+            cache[key] = make()
+        made: T = cache[key]
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     def _check(self, other: Summary) -> None:
         if type(self) is not type(other) or len(self) != len(other):

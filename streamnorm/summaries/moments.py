@@ -15,10 +15,10 @@ from streamnorm.errors import MergeError
 from streamnorm.exact import Exact, divide, square_root
 from streamnorm.summaries._base import Block, Counts, Summary
 
-__all__ = ["Moments"]
+__all__ = ["CONSTANT", "Moments"]
 
-#: Times the magnitude of the mean: a standard deviation up to this is rounding noise. 4 eps of float64.
-_CONSTANT = 2.0**-50
+#: Times a column's magnitude: a standard deviation or range up to this is rounding noise. 4 eps of float64.
+CONSTANT = 2.0**-50
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +81,12 @@ class Moments(Summary):
         columns = ([v << (f.exponent - self._unit) for v in f.integers()] for f in fields)
         return list(zip(*columns, strict=True))
 
+    def samples(self) -> NDArray[Any]:
+        """Values of each column, or the sum of their weights where they have some, shape (n_slots,)."""
+        if self.weight == Exact.of_counts(self.counts.values):
+            return self.counts.values
+        return np.array([divide(w, 1, self.weight.exponent) for w in self.weight.integers()], np.float64)
+
     def mean(self) -> NDArray[np.float64]:
         """Mean of each column, shape (n_slots,); NaN where there is no value."""
         return np.array([divide(s1, w) if w else np.nan for w, s1, _ in self._sums], np.float64)
@@ -109,4 +115,4 @@ class Moments(Summary):
     def scale(self, ddof: float = 0) -> NDArray[np.float64]:
         """Standard deviation of each column, 1 where the column is constant, shape (n_slots,)."""
         std = self.std(ddof)
-        return np.where(std <= _CONSTANT * np.abs(self.mean()), 1.0, std)
+        return np.where(std <= CONSTANT * np.abs(self.mean()), 1.0, std)

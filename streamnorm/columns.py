@@ -1,0 +1,225 @@
+"""Between containers and numbers: what summaries read and plans write, as Arrow or numpy memory.
+
+Nothing is copied on the way in where a buffer can be read in place; on the way out a column is written
+once, into fresh memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from streamnorm import kernel
+from streamnorm.errors import DataError, InfiniteValueError
+from streamnorm.plans import Plan
+from streamnorm.summaries import Block
+
+__all__ = [
+    "Weights",
+    "block_of_arrays",
+    "block_of_matrix",
+    "check_finite",
+    "is_arrow",
+    "is_numeric",
+    "is_stream",
+    "map_array",
+    "matrix_of_batch",
+    "to_batches",
+]
+
+Weights: TypeAlias = NDArray[np.float64] | None
+
+_ARROW_CODES = {
+    pa.int8(): "b", pa.uint8(): "B", pa.int16(): "h", pa.uint16(): "H", pa.int32(): "i", pa.uint32(): "I",
+    pa.int64(): "q", pa.uint64(): "Q", pa.float32(): "f", pa.float64(): "d",
+}  # fmt: skip
+#: Types that are read as another one that holds all their values, or the nearest float64 (decimals).
+_READ_AS = {pa.bool_(): pa.uint8(), pa.float16(): pa.float32(), pa.null(): pa.float64()}
+
+
+def is_numeric(kind: pa.DataType) -> bool:
+    """Tell whether a column of this Arrow type is normalised unless it is excluded."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def is_arrow(X: Any) -> bool:
+    """Tell whether X is answered in Arrow: Arrow's own, or what exports it and is no data frame."""
+    if isinstance(X, (pa.Table, pa.RecordBatch, pa.RecordBatchReader)):
+        return True
+    exports = hasattr(X, "__arrow_c_stream__") or hasattr(X, "__arrow_c_array__")
+    return exports and type(X).__module__.partition(".")[0] not in ("pandas", "polars", "numpy")
+
+
+def is_stream(X: Any) -> bool:
+    """Tell whether X yields batches and is used up by reading: a reader, a dataset, an iterator."""
+    is_dataset = hasattr(X, "to_batches") and hasattr(X, "get_fragments")
+    return isinstance(X, (pa.RecordBatchReader, Iterator)) or is_dataset
+
+
+def to_batches(X: Any) -> Iterator[pa.RecordBatch]:
+    """Yield the record batches of anything Arrow; a table without rows yields one empty batch."""
+    if isinstance(X, pa.RecordBatch):
+        yield X
+    elif isinstance(X, pa.Table):
+        yield from X.to_batches() or X.schema.empty_table().combine_chunks().to_batches() or [_no_rows(X.schema)]
+    elif isinstance(X, pa.RecordBatchReader):
+        yield from X
+    elif hasattr(X, "__arrow_c_array__"):
+        yield pa.record_batch(X)
+    else:
+        yield from pa.RecordBatchReader.from_stream(X)
+
+
+def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], kind) for kind in schema.types], schema=schema)
+
+
+def block_of_matrix(X: NDArray[Any], weights: Weights = None) -> Block:
+    """Describe a matrix of numbers of shape (n_rows, n_columns) to the kernel."""
+    if X.dtype == np.bool_:
+        X = X.view(np.uint8)
+    elif X.dtype == np.float16:
+        X = X.astype(np.float32)
+    elif X.dtype.char not in "bBhHiIlLqQfd":
+        X = X.astype(np.float64)
+    if min(X.strides) < 0 or not (X.flags.c_contiguous or X.flags.f_contiguous) or not X.dtype.isnative:
+        X = np.ascontiguousarray(X, X.dtype.newbyteorder("="))
+    rows, columns = X.shape
+    code = {("i", 8): "q", ("u", 8): "Q"}.get((X.dtype.kind, X.dtype.itemsize), X.dtype.char)
+    code = {("i", 4): "i", ("u", 4): "I"}.get((X.dtype.kind, X.dtype.itemsize), code)
+    run = kernel.Run(0, columns, code, X, 0, X.strides[0], X.strides[1], rows, None, 0, weights)
+    return Block(columns, rows, [run] if columns else [])
+
+
+def block_of_arrays(arrays: Sequence[pa.Array], names: Sequence[str], weights: Weights = None) -> Block:
+    """Describe Arrow arrays, one a column, to the kernel.
+
+    Raises
+    ------
+    DataError
+        If a column does not hold numbers.
+    """
+    rows = len(arrays[0]) if arrays else 0
+    runs = [_run_of(i, array, name, weights) for i, (array, name) in enumerate(zip(arrays, names, strict=True))]
+    return Block(len(arrays), rows, runs)
+
+
+def _readable(array: pa.Array, name: str) -> pa.Array:
+    """Give an array of one of the kernel's types."""
+    kind = array.type
+    if kind in _ARROW_CODES:
+        return array
+    if kind in _READ_AS or pa.types.is_decimal(kind):
+        return array.cast(_READ_AS.get(kind, pa.float64()))
+    raise DataError(
+        f"column {name!r} holds {kind}, not numbers: leave it out, or cast it to a number before."
+    )
+
+
+def _run_of(slot: int, array: pa.Array, name: str, weights: Weights) -> kernel.Run:
+    array = _readable(array, name)
+    validity, values = array.buffers()
+    width = array.type.bit_width // 8
+    return kernel.Run(
+        slot, 1, _ARROW_CODES[array.type], values if values is not None else b"",
+        array.offset * width, width, 0, len(array),
+        validity if array.null_count else None, array.offset, weights,
+    )  # fmt: skip
+
+
+def _values_of(array: pa.Array) -> NDArray[Any]:
+    """View the values of a primitive array; those under a null are whatever lies there."""
+    dtype = np.dtype(array.type.to_pandas_dtype())
+    buffer = array.buffers()[1]
+    if len(array) == 0 or buffer is None:
+        return np.empty(0, dtype)
+    return np.frombuffer(buffer, dtype, len(array), array.offset * dtype.itemsize)
+
+
+def check_finite(values: NDArray[Any]) -> int:
+    """Give the first row with an infinity, -1 where there is none; values of shape (n_rows,)."""
+    if values.dtype.kind != "f":
+        return -1
+    with np.errstate(all="ignore"):
+        if np.isfinite(values.sum()):
+            return -1
+    infinite = np.isinf(values)
+    return int(np.argmax(infinite)) if infinite.any() else -1
+
+
+def float_type(kind: pa.DataType, dtype: Any) -> np.dtype[Any]:
+    """Give the output's type: that asked for, else float32 and float16 as they are and float64 for the rest."""
+    if dtype is not None:
+        return np.dtype(dtype)
+    return np.dtype({pa.float32(): "f4", pa.float16(): "f2"}.get(kind, "f8"))
+
+
+def map_array(
+    array: pa.Array, name: str, plan: Plan, column: int, *,
+    dtype: Any = None, inverse: bool = False, skip_infinite: bool = False,
+) -> pa.Array:  # fmt: skip
+    """Apply a plan to one Arrow array; its nulls stay null.
+
+    Parameters
+    ----------
+    array : pyarrow.Array of shape (n_rows,)
+        Numbers.
+    name : str
+        The column's name, for errors.
+    plan : Plan
+    column : int
+        The plan's column.
+    dtype : numpy dtype, optional
+        Of the output; by default float32 for float32 and float64 for the rest.
+    inverse : bool
+        Whether to map back.
+    skip_infinite : bool
+        Whether infinities are mapped like other values.
+
+    Raises
+    ------
+    DataError
+        If the column holds no numbers.
+    InfiniteValueError
+        If it holds an infinity that is not to be skipped.
+    """
+    out_type = float_type(array.type, dtype)
+    readable = _readable(array, name)
+    values = _values_of(readable)
+    if not skip_infinite and (row := _infinite_row(readable, values)) >= 0:
+        raise InfiniteValueError(column, row, infinity_message(name, row))
+    out = np.empty(len(values), out_type)
+    with np.errstate(all="ignore"):  # what lies under a null may overflow
+        (plan.invert if inverse else plan.apply)(values, out, column)
+    validity = readable.is_valid().buffers()[1] if readable.null_count else None
+    return pa.Array.from_buffers(pa.from_numpy_dtype(out_type), len(out), [validity, pa.py_buffer(out)])
+
+
+def _infinite_row(array: pa.Array, values: NDArray[Any]) -> int:
+    row = check_finite(values)
+    if row < 0 or array.null_count == 0:
+        return row
+    infinite = np.isinf(values) & np.asarray(array.is_valid())
+    return int(np.argmax(infinite)) if infinite.any() else -1
+
+
+def infinity_message(name: object, row: int) -> str:
+    """Say where an infinity was found and what to do about it."""
+    return (
+        f"Input X contains infinity: column {name!r}, row {row} of the batch. Replace infinities by missing "
+        "values before, or pass infinite='skip' to TableNormalizer (--infinite skip)."
+    )
+
+
+def matrix_of_batch(batch: pa.RecordBatch | pa.Table, dtype: Any = None) -> NDArray[Any]:
+    """Give the columns as one matrix of shape (n_rows, n_columns), nulls as NaN."""
+    kinds = [float_type(kind, dtype) for kind in batch.schema.types]
+    matrix = np.empty((batch.num_rows, batch.num_columns), np.result_type(*kinds) if kinds else np.float64)
+    for i, column in enumerate(batch.columns):
+        copy_allowed = {} if isinstance(column, pa.ChunkedArray) else {"zero_copy_only": False}
+        matrix[:, i] = column.to_numpy(**copy_allowed)
+    return matrix

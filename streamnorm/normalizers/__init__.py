@@ -1,0 +1,1 @@
+"""Normalizers: each binds a summary to a plan. `family` is the table of them."""

@@ -1,0 +1,205 @@
+"""The table of normalizers: which summary each keeps, and which plan it makes of it.
+
+A new normalizer is one row here and a class of a few lines in `estimators`. Nothing in this file needs
+scikit-learn, so that jobs over files start without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamnorm.errors import DataError
+from streamnorm.plans import Affine, Plan, Step
+from streamnorm.summaries import Extremes, Moments, SummaryType
+from streamnorm.summaries.moments import CONSTANT
+
+__all__ = ["FAMILY", "BoundRule", "Rule", "rule_of"]
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A row of the table.
+
+    Parameters
+    ----------
+    name : str
+        As written on the command line.
+    estimator : str
+        The scikit-learn estimator's class.
+    summary : callable
+        Parameters to what makes the summaries.
+    attributes : mapping of str to callable
+        Fitted attributes of the estimator, each a function of summary and parameters.
+    plan : callable
+        Summary and parameters to the map of the columns.
+    defaults : mapping
+        The estimator's parameters that matter to the plan.
+    check : callable
+        Raises DataError where the parameters cannot be.
+    """
+
+    name: str
+    estimator: str
+    summary: Callable[[Params], SummaryType]
+    attributes: Mapping[str, Callable[[Any, Params], Any]]
+    plan: Callable[[Any, Params], Plan]
+    defaults: Params
+    check: Callable[[Params], None] = lambda params: None
+
+
+@dataclass(frozen=True)
+class BoundRule:
+    """A rule with its parameters."""
+
+    rule: Rule
+    params: Params
+
+    def __post_init__(self) -> None:
+        unknown = set(self.params) - set(self.rule.defaults)
+        if unknown:
+            raise DataError(
+                f"{self.rule.name!r} has no parameter {min(unknown)!r}; it has {', '.join(self.rule.defaults)}."
+            )
+        self.rule.check(self.params)
+
+    @property
+    def summary(self) -> SummaryType:
+        """What makes this rule's summaries."""
+        return self.rule.summary(self.params)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Equal exactly for equal rules with equal parameters."""
+        return self.rule.name, repr(sorted(self.params.items()))
+
+    def attribute(self, name: str, summary: Any) -> Any:
+        """Compute a fitted attribute, once a summary."""
+        return summary.cached((self.key, name), lambda: self.rule.attributes[name](summary, self.params))
+
+    def plan(self, summary: Any) -> Plan:
+        """Make the plan, once a summary."""
+        plan: Plan = summary.cached((self.key, "plan"), lambda: self.rule.plan(summary, self.params))
+        return plan
+
+
+def rule_of(spec: Any, **params: Any) -> BoundRule:
+    """Find the rule for a name on the command line or an estimator of this package.
+
+    Raises
+    ------
+    DataError
+        If there is no such rule; the message lists those there are.
+
+    Examples
+    --------
+    >>> rule_of("minmax").params["feature_range"]
+    (0, 1)
+    >>> rule_of("nope")
+    Traceback (most recent call last):
+    streamnorm.errors.DataError: there is no scaler 'nope'; there are minmax, standard.
+    """
+    if isinstance(spec, BoundRule):
+        return spec
+    bound = getattr(spec, "_bound", None)
+    if isinstance(bound, BoundRule):
+        return bound
+    if not isinstance(spec, str) or spec not in FAMILY:
+        raise DataError(f"there is no scaler {spec!r}; there are {', '.join(sorted(FAMILY))}.")
+    rule = FAMILY[spec]
+    return BoundRule(rule, MappingProxyType({**rule.defaults, **params}))
+
+
+def _same_for_all(values: NDArray[Any]) -> Any:
+    """Give one number where all columns have the same, as scikit-learn does, and the array otherwise."""
+    return values[0] if len(values) and (values == values[0]).all() else values
+
+
+def _check_moments(p: Params) -> None:
+    if not p["ddof"] >= 0:
+        raise DataError(f"ddof must not be negative, got {p['ddof']!r}: use 0 or 1.")
+
+
+def _standard_plan(s: Moments, p: Params) -> Plan:
+    steps = []
+    if p["with_mean"]:
+        steps.append(Step(np.subtract, s.mean()))
+    if p["with_std"]:
+        steps.append(Step(np.divide, s.scale(p["ddof"])))
+    return Affine(tuple(steps))
+
+
+def _check_range(p: Params) -> None:
+    low, high = p["feature_range"]
+    if not low < high:
+        raise DataError(
+            "Minimum of desired feature range must be smaller than maximum. "
+            f"Got {p['feature_range']}: write the smaller number first."
+        )
+
+
+def _data_range(s: Extremes, p: Params) -> NDArray[np.float64]:
+    with np.errstate(over="ignore"):
+        return np.asarray(s.maximum - s.minimum)
+
+
+def _range_scale(s: Extremes, p: Params) -> NDArray[np.float64]:
+    low, high = p["feature_range"]
+    data_range = _data_range(s, p)
+    # Halves, for a range beyond the greatest float64: they are exact but for subnormals.
+    width, span = (high - low) / 2, np.where(np.isinf(data_range), s.maximum / 2 - s.minimum / 2, data_range / 2)
+    flat = data_range <= CONSTANT * np.maximum(np.abs(s.minimum), np.abs(s.maximum))
+    return np.asarray(width / np.where(flat, 0.5, span))
+
+
+def _range_min(s: Extremes, p: Params) -> NDArray[np.float64]:
+    return np.asarray(p["feature_range"][0] - s.minimum * _range_scale(s, p))
+
+
+def _minmax_plan(s: Extremes, p: Params) -> Plan:
+    steps = (Step(np.multiply, _range_scale(s, p)), Step(np.add, _range_min(s, p)))
+    return Affine(steps, tuple(p["feature_range"]) if p["clip"] else None)
+
+
+_RULES = [
+    Rule(
+        "standard",
+        "StandardScaler",
+        lambda p: Moments,
+        {
+            "mean_": lambda s, p: s.mean() if p["with_mean"] or p["with_std"] else None,
+            "var_": lambda s, p: s.var(p["ddof"]) if p["with_std"] else None,
+            "scale_": lambda s, p: s.scale(p["ddof"]) if p["with_std"] else None,
+            "n_samples_seen_": lambda s, p: _same_for_all(s.samples()),
+        },
+        _standard_plan,
+        MappingProxyType({"with_mean": True, "with_std": True, "ddof": 0}),
+        _check_moments,
+    ),
+    Rule(
+        "minmax",
+        "MinMaxScaler",
+        lambda p: Extremes,
+        {
+            "min_": _range_min,
+            "scale_": _range_scale,
+            "data_min_": lambda s, p: s.minimum,
+            "data_max_": lambda s, p: s.maximum,
+            "data_range_": _data_range,
+            "n_samples_seen_": lambda s, p: int(s.counts.rows.max(initial=0)),
+        },
+        _minmax_plan,
+        MappingProxyType({"feature_range": (0, 1), "clip": False}),
+        _check_range,
+    ),
+]
+
+#: Every rule by its name.
+FAMILY: Mapping[str, Rule] = MappingProxyType({rule.name: rule for rule in _RULES})
