@@ -13,16 +13,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streamnorm.normalizers.estimators import MinMaxScaler, StandardScaler
+    from streamnorm.jobs import fit, transform
+    from streamnorm.normalizers.estimators import MinMaxScaler, StandardScaler, TableNormalizer
+    from streamnorm.state import load, save
 
 __version__ = "0.1.0"
 
 _HOME = {
     "MinMaxScaler": "streamnorm.normalizers.estimators",
     "StandardScaler": "streamnorm.normalizers.estimators",
+    "TableNormalizer": "streamnorm.normalizers.estimators",
+    "fit": "streamnorm.jobs",
+    "load": "streamnorm.state",
+    "save": "streamnorm.state",
+    "transform": "streamnorm.jobs",
 }
 
-__all__ = ["MinMaxScaler", "StandardScaler", "__version__"]
+__all__ = [
+    "MinMaxScaler",
+    "StandardScaler",
+    "TableNormalizer",
+    "__version__",
+    "fit",
+    "load",
+    "save",
+    "transform",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ _GNU = [
 _MSVC = ["/std:c11", "/O2", "/fp:strict"]
 
 
-class BuildKernel(build_ext):
+class BuildKernel(build_ext):  # type: ignore[misc]
     """Compile the kernel, or say that the reference in Python will run in its place."""
 
     def build_extension(self, ext: Extension) -> None:

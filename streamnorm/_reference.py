@@ -28,7 +28,8 @@ def instructions(at_most: str | None = None) -> str:
 def _column(run: Any, slot: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Give one column of a run and which of its rows are not null."""
     dtype = np.dtype(run[2])
-    raw = np.frombuffer(memoryview(run[3]).cast("B", order="A") if _is_fortran(run[3]) else run[3], np.uint8)
+    fortran = isinstance(run[3], np.ndarray) and not run[3].flags.c_contiguous
+    raw = np.frombuffer(run[3].T if fortran else run[3], np.uint8)
     start = run[4] + (slot - run[0]) * run[6]
     length = run[7]
     if length == 0:
@@ -39,10 +40,6 @@ def _column(run: Any, slot: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         bits = np.unpackbits(np.frombuffer(run[8], np.uint8), bitorder="little")
         valid = bits[run[9] : run[9] + length].astype(bool)
     return view, valid
-
-
-def _is_fortran(values: Any) -> bool:
-    return isinstance(values, np.ndarray) and not values.flags.c_contiguous
 
 
 def _finite(

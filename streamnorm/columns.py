@@ -65,7 +65,7 @@ def to_batches(X: Any) -> Iterator[pa.RecordBatch]:
     if isinstance(X, pa.RecordBatch):
         yield X
     elif isinstance(X, pa.Table):
-        yield from X.to_batches() or X.schema.empty_table().combine_chunks().to_batches() or [_no_rows(X.schema)]
+        yield from (X.to_batches() or X.schema.empty_table().combine_chunks().to_batches() or [_no_rows(X.schema)])
     elif isinstance(X, pa.RecordBatchReader):
         yield from X
     elif hasattr(X, "__arrow_c_array__"):
@@ -115,9 +115,7 @@ def _readable(array: pa.Array, name: str) -> pa.Array:
         return array
     if kind in _READ_AS or pa.types.is_decimal(kind):
         return array.cast(_READ_AS.get(kind, pa.float64()))
-    raise DataError(
-        f"column {name!r} holds {kind}, not numbers: leave it out, or cast it to a number before."
-    )
+    raise DataError(f"column {name!r} holds {kind}, not numbers: leave it out, or cast it to a number before.")
 
 
 def _run_of(slot: int, array: pa.Array, name: str, weights: Weights) -> kernel.Run:
@@ -154,8 +152,10 @@ def check_finite(values: NDArray[Any]) -> int:
 def float_type(kind: pa.DataType, dtype: Any) -> np.dtype[Any]:
     """Give the output's type: that asked for, else float32 and float16 as they are and float64 for the rest."""
     if dtype is not None:
-        return np.dtype(dtype)
-    return np.dtype({pa.float32(): "f4", pa.float16(): "f2"}.get(kind, "f8"))
+        given: np.dtype[Any] = np.dtype(dtype)
+        return given
+    name = {pa.float32(): "f4", pa.float16(): "f2"}.get(kind, "f8")
+    return np.dtype(name)
 
 
 def map_array(

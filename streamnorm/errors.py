@@ -76,13 +76,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     Examples
     --------
     >>> nearest("dep_dealy", ["dep_delay", "arr_delay", "carrier"])
-    "did you mean 'dep_delay' or 'arr_delay'?"
+    "did you mean 'dep_delay'?"
     >>> nearest("x", ["dep_delay", "carrier"])
-    "the columns are 'dep_delay', 'carrier'"
+    "the columns are 'dep_delay', 'carrier'."
     """
     names = list(known)
     close = difflib.get_close_matches(name, names, n=3)
     if close:
         return f"did you mean {' or '.join(map(repr, close))}?"
     shown = ", ".join(map(repr, names[:10]))
-    return f"the columns are {shown}{', ...' if len(names) > 10 else ''}"
+    return f"the columns are {shown}{', ...' if len(names) > 10 else ''}."

@@ -35,7 +35,7 @@ class Exact:
     --------
     >>> a = Exact.of_integers([1, 2, 3])
     >>> (a + a).fractions()
-    [(2, 0), (4, 0), (6, 0)]
+    [(1, 1), (1, 2), (3, 1)]
     >>> a + a - a == a
     True
     """
@@ -112,9 +112,7 @@ class Exact:
         """Give every number in units of ``2**exponent``."""
         size = 8 * self.limbs.shape[1]
         data = self.limbs.tobytes()
-        return [
-            int.from_bytes(data[at * size : (at + 1) * size], "little", signed=True) for at in range(len(self))
-        ]
+        return [int.from_bytes(data[at * size : (at + 1) * size], "little", signed=True) for at in range(len(self))]
 
     def to_json(self) -> list[str]:
         """Write every number as text, an odd hexadecimal integer and a power of two.

@@ -38,7 +38,7 @@ if os.environ.get("STREAMNORM_PURE", "") not in ("", "0"):
     from streamnorm import _reference as _chosen
 else:
     try:
-        from streamnorm import _kernel as _chosen  # type: ignore[attr-defined, no-redef]
+        from streamnorm import _kernel as _chosen  # type: ignore[no-redef]
     except ImportError:
         from streamnorm import _reference as _chosen
 

@@ -34,6 +34,7 @@ from streamnorm.columns import (
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
 from streamnorm.normalizers._frames import arrays_of_frame
 from streamnorm.normalizers.family import FAMILY, BoundRule, Rule
+from streamnorm.normalizers.table import Group
 from streamnorm.plans import Plan
 from streamnorm.summaries import Block
 
@@ -56,7 +57,7 @@ class Normalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
         super().__init_subclass__(**kwargs)
         cls._rule = FAMILY[rule]
         for name in cls._rule.attributes:
-            setattr(cls, name, property(lambda self, name=name: self._attribute(name)))
+            setattr(cls, name, _fitted_attribute(name))
 
     # ---- learning ----
 
@@ -213,8 +214,7 @@ class Normalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
     def _map_arrow(self, X: Any, plan: Plan, inverse: bool) -> Any:
         if not inverse and _get_output_config("transform", self)["dense"] != "default":
             batches = list(to_batches(X))
-            matrix = np.concatenate([matrix_of_batch(self._map_batch(b, plan, inverse)) for b in batches])
-            return matrix
+            return np.concatenate([matrix_of_batch(self._map_batch(b, plan, inverse)) for b in batches])
         if isinstance(X, pa.RecordBatch):
             return self._map_batch(X, plan, inverse)
         if isinstance(X, pa.RecordBatchReader):
@@ -284,9 +284,7 @@ class Normalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
         for scaler in (self, other):
             check_is_fitted(scaler)
         if self._bound.key != other._bound.key:
-            raise MergeError(
-                f"cannot {verb} scalers with other parameters: {self!r} and {other!r}; set them alike."
-            )
+            raise MergeError(f"cannot {verb} scalers with other parameters: {self!r} and {other!r}; set them alike.")
         if self.n_features_in_ != other.n_features_in_ or self._columns() != other._columns():
             raise MergeError(
                 f"cannot {verb} scalers of other columns: {self._columns() or self.n_features_in_} and "
@@ -320,7 +318,7 @@ class Normalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
         """Compare class, parameters, column names and every statistic, exactly."""
         if type(self) is not type(other):
             return NotImplemented
-        return self._identity() == other._identity()  # type: ignore[attr-defined]
+        return self._identity() == other._identity()
 
     def __hash__(self) -> int:
         return hash(type(self))  # equal objects must hash alike, and they change
@@ -344,6 +342,20 @@ class Normalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
         text = repr((kind.__name__, params, columns, summary and summary.digest()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def summary_by_name(self) -> Group:
+        """Give the rule, the columns' names (``x0``, ``x1``, ... without) and their summary."""
+        check_is_fitted(self)
+        names = self._columns() or [f"x{i}" for i in range(self.n_features_in_)]
+        return Group(self._bound, tuple(names), self._summary)
+
+    def restore(self, summary: Any, names: Sequence[str] | None) -> Self:
+        """Take what `summary_by_name` gave as one's own; `names` is None where there were none."""
+        self._summary = summary
+        self.n_features_in_ = len(summary)
+        if names is not None:
+            self.feature_names_in_ = np.asarray(names, dtype=object)
+        return self
+
     def frozen(self) -> Any:
         """Give this fitted scaler wrapped so that a Pipeline's `fit` leaves it as it is.
 
@@ -354,6 +366,13 @@ class Normalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
         from sklearn.frozen import FrozenEstimator
 
         return FrozenEstimator(self)
+
+
+def _fitted_attribute(name: str) -> property:
+    def compute(self: Normalizer) -> Any:
+        return self._attribute(name)
+
+    return property(compute)
 
 
 def _weights(sample_weight: Any, X: Any) -> NDArray[np.float64] | None:

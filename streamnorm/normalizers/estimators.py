@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+import numpy as np
+import pyarrow as pa
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval
+from sklearn.utils._set_output import _get_output_config
 
+from streamnorm.columns import to_batches
+from streamnorm.errors import DataError
 from streamnorm.normalizers._estimator import Normalizer
+from streamnorm.normalizers.table import Table
 
-__all__ = ["MinMaxScaler", "StandardScaler"]
+__all__ = ["MinMaxScaler", "StandardScaler", "TableNormalizer"]
 
 
 class StandardScaler(Normalizer, rule="standard"):
@@ -68,9 +76,7 @@ class StandardScaler(Normalizer, rule="standard"):
         "ddof": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(
-        self, *, copy: bool = True, with_mean: bool = True, with_std: bool = True, ddof: float = 0
-    ) -> None:
+    def __init__(self, *, copy: bool = True, with_mean: bool = True, with_std: bool = True, ddof: float = 0) -> None:
         self.copy = copy
         self.with_mean = with_mean
         self.with_std = with_std
@@ -121,9 +127,94 @@ class MinMaxScaler(Normalizer, rule="minmax"):
         "clip": ["boolean"],
     }
 
-    def __init__(
-        self, feature_range: tuple[float, float] = (0, 1), *, copy: bool = True, clip: bool = False
-    ) -> None:
+    def __init__(self, feature_range: tuple[float, float] = (0, 1), *, copy: bool = True, clip: bool = False) -> None:
         self.feature_range = feature_range
         self.copy = copy
         self.clip = clip
+
+
+class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore
+    """Normalise the numeric columns of whole tables and leave the others untouched.
+
+    Parameters
+    ----------
+    default : str, estimator or None, default="standard"
+        The scaler of every integer, floating and decimal column that is not named in `columns`: a name
+        (``"standard"``, ``"minmax"``) or an estimator of this package with its parameters. None: only
+        the columns named.
+    columns : mapping of str to (str or estimator), optional
+        The scaler of single columns, by their names.
+    exclude : sequence of str, default=()
+        Columns to leave alone.
+    dtype : numpy dtype, optional
+        Of the normalised columns; by default float32 for float32 and float64 for the rest.
+    suffix : str, default=""
+        If given, the columns stay and the normalised ones are added at the end, with this behind their
+        names.
+    infinite : {"error", "skip"}, default="error"
+        Whether an infinity is refused, or counted and left out of the statistics.
+
+    Attributes
+    ----------
+    feature_names_in_ : ndarray of str, shape (n_features,)
+        The columns that are normalised, in the table's order.
+    n_features_in_ : int
+        How many.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> import streamnorm as sn
+    >>> table = pa.table({"shop": ["a", "b", "b"], "price": [1.0, 2.0, None], "age": [10, 30, 20]})
+    >>> normalizer = sn.TableNormalizer(columns={"age": sn.MinMaxScaler()})
+    >>> normalizer.fit_transform(table).to_pydict()
+    {'shop': ['a', 'b', 'b'], 'price': [-1.0, 1.0, None], 'age': [0.0, 1.0, 0.5]}
+    """
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of columns that are normalised."""
+        return len(self._types())
+
+    @property
+    def feature_names_in_(self) -> Any:
+        """Names of the columns that are normalised."""
+        return np.asarray(list(self._types()), dtype=object)
+
+    def _types(self) -> Any:
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError("this TableNormalizer is not fitted yet.")
+        return self.learnt.types
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Give the names of the normalised columns, shape (n_features,)."""
+        return np.asarray([name + self.suffix for name in self._types()], dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        return tags
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Choose what `transform` gives, whatever it is given.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, optional
+            "default" for the kind of the input; None to leave the choice as it is.
+        """
+        if transform not in (None, "default", "pandas", "polars"):
+            raise DataError(f"set_output takes 'default', 'pandas' or 'polars', got {transform!r}.")
+        if transform is not None:
+            self._sklearn_output_config = {"transform": transform}
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Normalise the columns learnt from, as `Table.transform` does; `set_output` chooses the container."""
+        result = super().transform(X)
+        wanted = _get_output_config("transform", self)["dense"]
+        if wanted == "default" or type(result).__module__.partition(".")[0] == wanted:
+            return result
+        table = pa.Table.from_batches(list(to_batches(result)))
+        return table.to_pandas() if wanted == "pandas" else importlib.import_module("polars").from_arrow(table)

@@ -142,7 +142,7 @@ class Counts:
 
     def to_json(self) -> list[dict[str, int]]:
         """Give one object a slot, without the kinds that did not occur."""
-        names = [name for name in kernel.COUNTS]
+        names = kernel.COUNTS
         return [{k: v for k, v in zip(names, row, strict=True) if v} for row in self.table.tolist()]
 
     @classmethod

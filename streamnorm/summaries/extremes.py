@@ -42,7 +42,7 @@ class _Bound:
         )
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and np.array_equal(self.array, other.array)  # type: ignore[attr-defined]
+        return type(self) is type(other) and np.array_equal(self.array, other.array)
 
     __hash__ = None  # type: ignore[assignment]
 

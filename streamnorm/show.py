@@ -1,0 +1,105 @@
+"""The statistics of a state, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from streamnorm.kernel import COUNTS
+from streamnorm.state import State
+
+__all__ = ["as_table", "describe", "to_json"]
+
+
+def describe(state: State) -> list[dict[str, Any]]:
+    """Give one object a column: its name, type, scaler, counts and fitted attributes."""
+    columns = []
+    for name, (group, slot) in state.table.learnt.where().items():
+        counts = dict(zip(COUNTS, group.summary.counts.table[slot].tolist(), strict=True))
+        rows = sum(counts.values())
+        attributes = {}
+        for attribute in group.rule.rule.attributes:
+            value = group.attribute(attribute)
+            per_column = isinstance(value, np.ndarray) and value.ndim == 1
+            attributes[attribute.rstrip("_")] = _plain(value[slot] if per_column else value)
+        columns.append(
+            {
+                "name": name,
+                "type": state.table.learnt.types[name],
+                "scaler": group.rule.rule.name,
+                "parameters": dict(group.rule.params),
+                "rows": rows,
+                **counts,
+                "constant": bool(attributes.get("scale") == 1.0 and rows > 0),
+                **attributes,
+            }
+        )
+    return columns
+
+
+def _plain(value: Any) -> Any:
+    number = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(number, float) and not np.isfinite(number) else number
+
+
+def to_json(state: State) -> str:
+    """Give everything as JSON; statistics that do not exist are null."""
+    document = {
+        "class": state.kind,
+        "digest": state.table.digest(),
+        "settings": state.table.settings(),
+        "columns": describe(state),
+        "sources": [vars(source) for source in state.sources],
+    }
+    return json.dumps(document, indent=2)
+
+
+_NUMBERS = ("mean", "var", "data_min", "data_max", "scale")
+
+
+def as_table(state: State) -> str:
+    """Give one line a column, as wide as its widest entries."""
+    columns = describe(state)
+    numbers = [key for key in _NUMBERS if any(key in column for column in columns)]
+    rows = [["column", "type", "scaler", "rows", "missing %", *numbers, "notes"]]
+    for column in columns:
+        missing = column["nulls"] + column["nans"]
+        rows.append(
+            [
+                column["name"], column["type"], column["scaler"], f"{column['rows']:,}",
+                f"{100 * missing / column['rows']:.2f}" if column["rows"] else "-",
+                *(_short(column.get(key)) for key in numbers),
+                _notes(column),
+            ]
+        )  # fmt: skip
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            c.ljust(w) if i < 3 or i == len(row) - 1 else c.rjust(w)
+            for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    counted = sum(source.rows for source in state.sources)
+    lines.append("")
+    sources = f"{len(state.sources)} source{'' if len(state.sources) == 1 else 's'}"
+    lines.append(f"{sources}, {counted:,} rows counted; digest {state.table.digest()}")
+    return "\n".join(lines)
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.6g}"
+
+
+def _notes(column: dict[str, Any]) -> str:
+    notes = []
+    if column["values"] == 0:
+        notes.append("no value")
+    elif column["constant"]:
+        notes.append("constant")
+    infinite = column["positive_infinities"] + column["negative_infinities"]
+    if infinite:
+        notes.append(f"{infinite} infinite")
+    return ", ".join(notes)

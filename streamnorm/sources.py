@@ -1,0 +1,265 @@
+"""Batches from files: Parquet, CSV and Arrow IPC. Knows no statistics.
+
+A source is one file. It is read by *units* (row groups, blocks), which threads may take in any order.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from streamnorm.csv_files import CsvOptions, CsvReader
+from streamnorm.errors import DataError, SourceError
+
+__all__ = ["ArrowSource", "CsvSource", "ParquetSource", "Source", "expand", "kind_of", "naming"]
+
+BATCH_ROWS = 65536
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to be read.
+
+    Parameters
+    ----------
+    path : Path
+    relative : Path
+        Its place below the folder or glob that it was found by; where its copy goes in an output folder.
+    options : CsvOptions
+    """
+
+    path: Path
+    relative: Path
+    options: CsvOptions
+
+    suffixes: ClassVar[tuple[str, ...]] = ()
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        raise TypeError(f"{type(self).__name__} has no schema")
+
+    @property
+    def units(self) -> int:
+        """How many parts can be read on their own."""
+        return 1
+
+    def read(self, unit: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of one unit, of the named columns in the file's order or of all."""
+        raise TypeError(f"{type(self).__name__} cannot be read")
+
+    def read_to_map(self, unit: int, numbers: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
+        """Yield all columns of one unit, `numbers` as such, and the text they came from where there is some."""
+        return ((batch, None) for batch in self.read(unit))
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        with naming(self.path):
+            return self.path.stat().st_size
+
+    def fingerprint(self) -> str:
+        """Hash the content."""
+        digest = hashlib.sha256()
+        with naming(self.path), self.path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()[:32]
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while reading into one sentence that names the file."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except DataError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise DataError(f"{path}: {error}") from error
+    except FileNotFoundError:
+        raise SourceError(f"there is no file {path}: check the path.") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise SourceError(f"{path} cannot be read: {reason}; restore the file or leave it out.") from error
+
+
+class ParquetSource(Source):
+    """A Parquet file, by its row groups."""
+
+    suffixes = (".parquet", ".pq")
+
+    @cached_property
+    def _metadata(self) -> Any:
+        with naming(self.path), self._open() as file:
+            return file.metadata
+
+    def _open(self, metadata: Any = None) -> Any:
+        import pyarrow.parquet as pq
+
+        return pq.ParquetFile(
+            self.path, metadata=metadata, memory_map=True, pre_buffer=False, page_checksum_verification=True
+        )
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        with naming(self.path), self._open(self._metadata) as file:
+            return file.schema_arrow
+
+    @property
+    def units(self) -> int:
+        """How many row groups there are."""
+        return int(self._metadata.num_row_groups)
+
+    @property
+    def metadata(self) -> Any:
+        """The footer."""
+        return self._metadata
+
+    def read(self, unit: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of one row group; what it delivers is checked against the footer's count."""
+        expected, rows = self._metadata.row_group(unit).num_rows, 0
+        with naming(self.path), self._open(self._metadata) as file:
+            batches = file.iter_batches(BATCH_ROWS, row_groups=[unit], columns=columns, use_threads=False)
+            for batch in batches:
+                rows += batch.num_rows
+                yield batch
+        if rows != expected:
+            raise SourceError(
+                f"{self.path} is damaged: row group {unit} gave {rows} rows, its footer says {expected}; "
+                "restore the file or leave it out."
+            )
+
+
+class CsvSource(Source):
+    """A CSV file, compressed or not, from its beginning to its end."""
+
+    suffixes = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+
+    @cached_property
+    def reader(self) -> CsvReader:
+        """What parses it."""
+        with naming(self.path):
+            return CsvReader(self.path, self.options)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns; numbers are what the first block has only numbers in."""
+        with naming(self.path):
+            return self.reader.schema
+
+    def read(self, unit: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of the file, the named columns as numbers, or all as text."""
+        for batch, original in self.read_to_map(unit, columns or ()):
+            yield original if columns is None else batch.select(list(columns))
+
+    def read_to_map(self, unit: int, numbers: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
+        """Yield all columns, `numbers` as such, and the text they came from."""
+        with naming(self.path):
+            for row, text in self.reader.text():
+                yield self.reader.numbers(text, numbers, row), text
+
+
+class ArrowSource(Source):
+    """An Arrow IPC file (Feather version 2), by its record batches."""
+
+    suffixes = (".arrow", ".feather", ".ipc")
+
+    def _open(self) -> Any:
+        return pa.ipc.open_file(pa.memory_map(str(self.path)))
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        with naming(self.path):
+            return self._open().schema
+
+    @cached_property
+    def _count(self) -> int:
+        with naming(self.path):
+            return int(self._open().num_record_batches)
+
+    @property
+    def units(self) -> int:
+        """How many record batches there are."""
+        return self._count
+
+    def read(self, unit: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield one record batch."""
+        with naming(self.path):
+            batch = self._open().get_batch(unit)
+            batch.validate(full=True)
+            yield batch if columns is None else batch.select(list(columns))
+
+
+_KINDS: tuple[type[Source], ...] = (ParquetSource, CsvSource, ArrowSource)
+
+
+def kind_of(path: Path) -> type[Source] | None:
+    """Find the kind of source by the end of a file's name."""
+    name = path.name.lower()
+    return next((kind for kind in _KINDS if name.endswith(kind.suffixes)), None)
+
+
+def expand(sources: Any, options: CsvOptions | None = None) -> list[Source]:
+    """Find the files that paths, globs and folders name, in the order of their names.
+
+    Parameters
+    ----------
+    sources : str, Path or sequence of these
+        A folder stands for every file of a known kind below it; hidden ones are passed over.
+    options : CsvOptions, optional
+        How CSV files are written.
+
+    Raises
+    ------
+    SourceError
+        If a path does not exist, a folder or glob holds no file, or a file is of no known kind.
+    """
+    given = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    found: dict[Path, Source] = {}
+    for item in given:
+        for path, relative in _files(item):
+            kind = kind_of(path)
+            if kind is None:
+                known = ", ".join(suffix for kind in _KINDS for suffix in kind.suffixes)
+                raise SourceError(f"{path} is of no known kind: expected a name that ends in {known}.")
+            found.setdefault(path.resolve(), kind(path, relative, options or CsvOptions()))
+    if not found:
+        raise SourceError("no source was named: name a file, folder or glob.")
+    return list(found.values())
+
+
+def _files(item: str | Path) -> Iterable[tuple[Path, Path]]:
+    path = Path(item)
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file() and _is_data(p.relative_to(path)))
+        if not files:
+            raise SourceError(f"the folder {path} holds no Parquet, CSV or Arrow file: name another.")
+        return [(p, p.relative_to(path)) for p in files]
+    if path.exists():
+        return [(path, Path(path.name))]
+    if glob.has_magic(str(item)):
+        matches = sorted(Path(p) for p in glob.glob(str(item), recursive=True))
+        files = [p for p in matches if p.is_file()]
+        if not files:
+            raise SourceError(f"no file matches {item}: check the pattern.")
+        root = Path(str(item)[: str(item).index(next(c for c in str(item) if c in "*?["))] + "x").parent
+        return [(p, p.relative_to(root)) for p in files]
+    raise SourceError(f"there is no file {path}: check the path.")
+
+
+def _is_data(relative: Path) -> bool:
+    hidden = any(part.startswith((".", "_")) for part in relative.parts)
+    return not hidden and kind_of(relative) is not None

@@ -1,0 +1,275 @@
+"""The state file: a normalizer and the record of what it has counted, as JSON with a checksum.
+
+Layout of version 1::
+
+    {"format": "streamnorm-state", "version": 1,
+     "class": "TableNormalizer", "parameters": {...},
+     "rules": [{"scaler": "standard", "parameters": {...}}],
+     "columns": [{"name": ..., "type": ..., "rule": 0, "summary": {...}}],
+     "sources": [{"location": ..., "size": ..., "rows": ..., "fingerprint": ...}],
+     "checksum": "sha256 of all the rest"}
+
+Numbers that must be exact are text. Nothing in a state is executed, and no path is taken from one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from streamnorm.errors import MergeError, StateError
+from streamnorm.files import replacing
+from streamnorm.normalizers.family import FAMILY, BoundRule
+from streamnorm.normalizers.table import Group, Learnt, Table
+
+__all__ = ["Counted", "State", "load", "save"]
+
+FORMAT, VERSION = "streamnorm-state", 1
+#: A million columns or keys fit; what is larger was not written by this package.
+_LARGEST = 1 << 33
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A source that is in the statistics.
+
+    Parameters
+    ----------
+    location : str
+        Path or URI as it was given.
+    size : int
+        Bytes.
+    rows : int
+    fingerprint : str
+        Hash of its content.
+    """
+
+    location: str
+    size: int
+    rows: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class State:
+    """A fitted table and the sources counted in it.
+
+    Parameters
+    ----------
+    table : Table
+    sources : tuple of Counted
+    kind : str
+        The normalizer's class. One that is no TableNormalizer is kept as a table of one rule.
+    parameters : mapping
+        Of that class, as far as the rule does not have them.
+    """
+
+    table: Table
+    sources: tuple[Counted, ...] = ()
+    kind: str = "TableNormalizer"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __add__(self, other: State) -> State:
+        twice = {s.location for s in self.sources} & {s.location for s in other.sources}
+        if twice:
+            raise MergeError(
+                f"both states have counted {min(twice)!r}: merging would count it twice; fit one of them without."
+            )
+        if (self.kind, self.parameters) != (other.kind, other.parameters):
+            raise MergeError(f"cannot add a {self.kind} {self.parameters} and a {other.kind} {other.parameters}.")
+        sources = sorted((*self.sources, *other.sources), key=lambda s: s.location)
+        return State(self.table + other.table, tuple(sources), self.kind, self.parameters)
+
+
+def _rule_to_json(rule: BoundRule) -> dict[str, Any]:
+    return {"scaler": rule.rule.name, "parameters": dict(rule.params)}
+
+
+def _rule_from_json(data: Mapping[str, Any]) -> BoundRule:
+    rule = FAMILY[data["scaler"]]
+    given = data["parameters"]
+    params = {
+        name: tuple(given[name]) if isinstance(default, tuple) else given[name]
+        for name, default in rule.defaults.items()
+    }
+    return BoundRule(rule, MappingProxyType(params))
+
+
+def _checksum(document: Mapping[str, Any]) -> str:
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def to_json(state: State) -> str:
+    """Write a state as text; equal states with equal records are equal text."""
+    learnt = state.table.learnt
+    rules = [group.rule for group in learnt.groups]
+    slots = {id(group): group.summary.to_json() for group in learnt.groups}
+    columns = [
+        {
+            "name": name,
+            "type": learnt.types[name],
+            "rule": learnt.groups.index(group),
+            "summary": slots[id(group)][i],
+        }
+        for name, (group, i) in learnt.where().items()
+    ]
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "class": state.kind,
+        "parameters": {**state.table.settings(), **state.parameters},
+        "rules": [_rule_to_json(rule) for rule in rules],
+        "columns": columns,
+        "sources": [asdict(source) for source in state.sources],
+    }
+    document["checksum"] = _checksum(document)
+    return json.dumps(document, indent=1) + "\n"
+
+
+def from_json(text: str, name: str = "state") -> State:
+    """Read what `to_json` wrote.
+
+    Raises
+    ------
+    StateError
+        If it is no state, of another version, or damaged.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StateError(f"{name} is no state file: it is not JSON ({error}); fit again.") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise StateError(f"{name} is no state file: expected the format {FORMAT!r}; name a file written by fit.")
+    if document.get("version") != VERSION:
+        raise StateError(
+            f"{name} has version {document.get('version')!r}, this streamnorm reads version {VERSION}: "
+            "use the streamnorm that wrote it, or fit again."
+        )
+    if document.pop("checksum", None) != _checksum(document):
+        raise StateError(f"{name} is damaged: its checksum does not match; restore a copy or fit again.")
+    try:
+        return _state_of(document)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise StateError(f"{name} cannot be read: {error!r}; restore a copy or fit again.") from error
+
+
+def _state_of(document: Mapping[str, Any]) -> State:
+    rules = [_rule_from_json(rule) for rule in document["rules"]]
+    types = {column["name"]: str(column["type"]) for column in document["columns"]}
+    groups = tuple(_group(i, rule, document["columns"]) for i, rule in enumerate(rules))
+    parameters = dict(document["parameters"])
+    settings = {name: parameters.pop(name) for name in Table().settings()}
+    table = Table(None, dict.fromkeys(types, None), **settings).with_learnt(Learnt(groups, MappingProxyType(types)))
+    sources = tuple(Counted(**source) for source in document["sources"])
+    return State(table, sources, str(document["class"]), parameters)
+
+
+def _group(index: int, rule: BoundRule, columns: Sequence[Mapping[str, Any]]) -> Group:
+    own = sorted((c for c in columns if c["rule"] == index), key=lambda c: str(c["name"]))
+    summary = rule.summary.from_json([column["summary"] for column in own])
+    return Group(rule, tuple(column["name"] for column in own), summary)
+
+
+def read(path: str | Path) -> State:
+    """Read a state file; raises StateError where there is none that can be trusted."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise StateError(f"{path} is no state file: it has {path.stat().st_size} bytes; name another.")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise StateError(f"there is no state {path}: fit one with 'streamnorm fit SRC --state {path}'.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StateError(f"{path} cannot be read: {error}; name a file written by fit.") from None
+    return from_json(text, str(path))
+
+
+def write(state: State, path: str | Path) -> None:
+    """Write a state file in one step: the old one stays until the new one is complete."""
+    with replacing(path) as temporary:
+        temporary.write_text(to_json(state), encoding="utf-8")
+
+
+def save(normalizer: Any, path: str | Path) -> None:
+    """Write a fitted normalizer to a state file.
+
+    Parameters
+    ----------
+    normalizer : TableNormalizer, StandardScaler, ...
+        Fitted. A scaler without column names gets ``x0``, ``x1``, ...
+    path : str or Path
+
+    Examples
+    --------
+    >>> import tempfile, streamnorm as sn
+    >>> from pathlib import Path
+    >>> a = sn.StandardScaler().fit([[1.0], [2.0]])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sn.save(a, Path(folder) / "state.json")
+    ...     sn.load(Path(folder) / "state.json") == a
+    True
+    """
+    write(state_of(normalizer), path)
+
+
+def state_of(normalizer: Any) -> State:
+    """Describe a fitted normalizer as a state."""
+    sources = tuple(getattr(normalizer, "sources_", ()))
+    if isinstance(normalizer, Table):
+        return State(normalizer, sources)
+    given = normalizer.summary_by_name()
+    order = sorted(range(len(given.names)), key=given.names.__getitem__)
+    names = tuple(given.names[i] for i in order)
+    group = Group(given.rule, names, given.summary.take(order))
+    types = MappingProxyType(dict.fromkeys(given.names, "double"))
+    table = Table(None).with_learnt(Learnt((group,), types))
+    extra = {k: v for k, v in normalizer.get_params(deep=False).items() if k not in given.rule.params}
+    parameters = {**extra, "named": hasattr(normalizer, "feature_names_in_")}
+    return State(table, sources, type(normalizer).__name__, parameters)
+
+
+def _normalizer_of(state: State, kind: Any) -> Any:
+    learnt = state.table.learnt
+    if issubclass(kind, Table):
+        columns = {name: group.rule for name, (group, _) in learnt.where().items()}
+        normalizer = kind(None, columns, **state.table.settings()).with_learnt(learnt)
+    else:
+        (group,) = learnt.groups
+        slots = [group.names.index(name) for name in learnt.types]
+        parameters = dict(state.parameters)
+        names = list(learnt.types) if parameters.pop("named") else None
+        normalizer = kind(**parameters, **group.rule.params)
+        normalizer.restore(group.summary.take(slots), names)
+    normalizer.sources_ = state.sources
+    return normalizer
+
+
+def load(path: str | Path) -> Any:
+    """Read a normalizer from a state file.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    The normalizer that was saved, of the same class.
+
+    Raises
+    ------
+    StateError
+        If there is no such file, or it is damaged, foreign or of another version.
+    """
+    from streamnorm.normalizers import estimators
+
+    state = read(path)
+    kind = getattr(estimators, state.kind, None) if state.kind in estimators.__all__ else None
+    if kind is None:
+        raise StateError(f"{path} holds a {state.kind!r}, which this streamnorm does not know: update it.")
+    return _normalizer_of(state, kind)
