@@ -1,0 +1,153 @@
+"""The kernel against exact rational arithmetic, its reference and each instruction set."""
+
+from __future__ import annotations
+
+import importlib
+from fractions import Fraction
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from samples import SAMPLES, sample
+
+from streamnorm import _reference, kernel
+from streamnorm.columns import block_of_arrays, block_of_matrix
+from streamnorm.exact import Exact, divide, square_root
+from streamnorm.summaries import Moments
+
+_kernel = importlib.import_module("streamnorm._kernel" if kernel.COMPILED else "streamnorm._reference")
+#: Every instruction set this machine has.
+TARGETS = [t for t in ("baseline", "avx2", "avx512", "python") if _kernel.instructions(t) == t]
+
+
+@pytest.fixture(params=TARGETS)
+def target(request):
+    """Use one instruction set; the best one is put back afterwards."""
+    _kernel.instructions(request.param)
+    yield request.param
+    _kernel.instructions("best")
+
+
+def fractions_of(column):
+    return [Fraction(v) for v in column.tolist() if v == v]
+
+
+def values_of(exact: Exact) -> list[Fraction]:
+    return [Fraction(v) * Fraction(2) ** e for v, e in exact.fractions()]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("n", [0, 1, 15, 16, 511, 513, 2000])
+def test_sums_are_those_of_rational_arithmetic(name, n, target):
+    column = sample(name, n)
+    exact = fractions_of(column)
+    got = Moments.of(block_of_matrix(column.reshape(-1, 1)))
+    assert values_of(got.total) == [sum(exact, Fraction(0))]
+    assert values_of(got.squares) == [sum((v * v for v in exact), Fraction(0))]
+    assert got.counts.values[0] == len(exact)
+    assert got.counts.table[0, 2] == n - len(exact)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("function", ["moments", "extremes"])
+@pytest.mark.parametrize("layout", ["C", "F", "column", "weights"])
+def test_reference_gives_the_same_bytes(name, function, layout, target):
+    rng = np.random.default_rng(1)
+    matrix = np.stack([sample(name, 700, seed) for seed in range(19)], axis=1)
+    weights = None
+    if layout == "F":
+        matrix = np.asfortranarray(matrix)
+    elif layout == "column":
+        matrix = np.ascontiguousarray(matrix[:, :1])
+    elif layout == "weights":
+        matrix = np.ascontiguousarray(matrix[:60])
+        weights = np.where(rng.random(60) < 0.3, 0.0, np.ldexp(rng.random(60), rng.integers(-1074, 1000, 60)))
+    block = block_of_matrix(matrix, weights)
+    assert getattr(_kernel, function)(block.slots, block.runs) == getattr(_reference, function)(
+        block.slots, block.runs
+    )
+
+
+@pytest.mark.parametrize("offset", [0, 1, 7, 13])
+@pytest.mark.parametrize("kind", ["d", "f", "q", "Q", "i", "B"])
+def test_validity_bitmap_and_offset(kind, offset, target):
+    rng = np.random.default_rng(2)
+    dtype = np.dtype(kind)
+    column = rng.integers(0, 200, 1500).astype(dtype)
+    missing = rng.random(1500) < 0.4
+    array = pa.array(column, mask=missing)[offset : offset + 1300]
+    got = Moments.of(block_of_arrays([array], ["x"]))
+    kept = [Fraction(v) for v in array.to_pylist() if v is not None]
+    assert values_of(got.total) == [sum(kept)]
+    assert values_of(got.squares) == [sum(v * v for v in kept)]
+    assert got.counts.table[0].tolist() == [len(kept), 1300 - len(kept), 0, 0, 0]
+
+
+def test_what_lies_under_a_null_does_not_matter():
+    values = np.array([1.0, np.inf, 2.0, np.nan])
+    validity = pa.py_buffer(np.packbits([1, 0, 1, 0], bitorder="little").tobytes())
+    array = pa.Array.from_buffers(pa.float64(), 4, [validity, pa.py_buffer(values)])
+    got = Moments.of(block_of_arrays([array], ["x"]))
+    assert got.counts.table[0].tolist() == [2, 2, 0, 0, 0]
+    assert got.mean().tolist() == [1.5]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("length", 3), ("offset", 17), ("slots", 2), ("slot", 1), ("type", "x"), ("stride", -8), ("stride", 16),
+     ("validity_offset", 7)],
+)  # fmt: skip
+def test_a_run_outside_its_buffers_is_refused(field, value):
+    good = kernel.Run(0, 1, "d", np.zeros(2), 0, 8, 0, 2, b"\xff", 0, None)
+    kernel.moments(1, [good])
+    with pytest.raises(ValueError, match="run"):
+        _kernel.moments(1, [good._replace(**{field: value})])
+
+
+def test_weights_shorter_than_the_rows_are_refused():
+    run = kernel.Run(0, 1, "d", np.zeros(2), 0, 8, 0, 2, None, 0, np.zeros(1))
+    with pytest.raises(ValueError, match="weights"):
+        _kernel.moments(1, [run])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_wide_addition(seed):
+    rng = np.random.default_rng(seed)
+
+    def draw() -> list[tuple[int, int]]:
+        bits = rng.integers(1, 300, 5)
+        values = [int.from_bytes(rng.bytes(40), "little", signed=True) >> (320 - int(b)) for b in bits]
+        return [(v, int(e)) for v, e in zip(values, rng.integers(-2000, 2000, 5), strict=True)]
+
+    a, b = draw(), draw()
+    x, y = Exact.of_fractions(a), Exact.of_fractions(b)
+    plain = [Fraction(v) * Fraction(2) ** e + Fraction(w) * Fraction(2) ** f for (v, e), (w, f) in zip(a, b, strict=True)]
+    assert values_of(x + y) == plain
+    assert x + y == y + x
+    assert (x + y) - y == x
+    assert x - x == Exact.empty(5)
+    assert Exact.from_json((x + y).to_json()) == x + y
+
+
+@pytest.mark.parametrize("text", ["", "1.5", "0x1", "1p", "1p99999", "nan", "1p-3265", "f" * 2000, "1p1 "])
+def test_what_is_no_exact_number_is_refused(text):
+    with pytest.raises(ValueError, match="exact number|out of range"):
+        Exact.from_json([text])
+
+
+def test_roots_are_correctly_rounded():
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        a, b = (int(v) for v in rng.integers(1, 2**62, 2))
+        shift = int(rng.integers(-1000, 1000))
+        numerator, denominator = (a << shift, b) if shift > 0 else (a, b << -shift)
+        root, square = Fraction(square_root(numerator, denominator)), Fraction(numerator, denominator)
+        below, above = (Fraction(float(np.nextafter(float(root), side))) for side in (0.0, np.inf))
+        assert ((below + root) / 2) ** 2 <= square <= ((above + root) / 2) ** 2
+
+
+def test_quotients_beyond_float64():
+    assert divide(1, 1, 2000) == np.inf
+    assert divide(-1, 1, 2000) == -np.inf
+    assert divide(1, 1, -2000) == 0.0
+    assert square_root(1, 1 << 4000) == 0.0

@@ -1,0 +1,190 @@
+"""The laws, for every summary and every normalizer: a class added to the list is a class tested."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import pickle
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples import SAMPLES, sample
+
+import streamnorm as sn
+from streamnorm.columns import block_of_matrix
+from streamnorm.errors import MergeError
+from streamnorm.summaries import Extremes, Moments
+
+SUMMARIES = {"moments": Moments, "extremes": Extremes}
+NORMALIZERS = {
+    "standard": sn.StandardScaler,
+    "standard ddof": lambda: sn.StandardScaler(ddof=1.5),
+    "minmax": sn.MinMaxScaler,
+    "table": sn.TableNormalizer,
+    "mixed table": lambda: sn.TableNormalizer(columns={"x0": "minmax"}),
+}
+CUTS = [[], [1], [0, 0, 100], [1, 2, 3, 4], [150, 299], list(range(0, 300, 7)), [300]]
+
+
+def block(rows):
+    return block_of_matrix(np.asarray(rows).reshape(-1, 1))
+
+
+def pieces(rows, cuts, order=None):
+    parts = np.split(rows, sorted(cuts))
+    return parts if order is None else [parts[i] for i in np.random.default_rng(order).permutation(len(parts))]
+
+
+def tree(parts, seed):
+    """Merge neighbours at random until one is left."""
+    rng, parts = np.random.default_rng(seed), list(parts)
+    while len(parts) > 1:
+        i = int(rng.integers(len(parts) - 1))
+        parts[i : i + 2] = [parts[i] + parts[i + 1]]
+    return parts[0]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("kind", SUMMARIES)
+class TestSummaries:
+    def test_any_cut_any_order_any_tree(self, kind, name):
+        summary, rows = SUMMARIES[kind], sample(name, 300)
+        whole = summary.of(block(rows))
+        for seed, cuts in enumerate(CUTS):
+            parts = [summary.of(block(part)) for part in pieces(rows, cuts, order=seed)]
+            assert tree(parts, seed) == whole
+        assert summary.of(block(rows[::-1].copy())) == whole
+
+    def test_identity_and_exchange(self, kind, name):
+        summary, rows = SUMMARIES[kind], sample(name, 300)
+        a, b, c = (summary.of(block(part)) for part in np.split(rows, [100, 250]))
+        empty = summary.empty(1)
+        assert summary.of(block(rows[:0])) == empty
+        assert a + empty == a == empty + a
+        assert a + b == b + a
+        assert (a + b) + c == a + (b + c)
+
+    def test_forgetting(self, kind, name):
+        summary, rows = SUMMARIES[kind], sample(name, 300)
+        a, b = (summary.of(block(part)) for part in np.split(rows, [120]))
+        if not summary.can_forget:
+            with pytest.raises(MergeError, match="cannot forget"):
+                (a + b) - b
+            return
+        assert (a + b) - b == a
+        assert (a + b) - a == b
+        assert a - a == summary.empty(1)
+
+    def test_json_and_pickle(self, kind, name):
+        summary = SUMMARIES[kind]
+        a = summary.of(block(sample(name, 300)))
+        assert summary.from_json(a.to_json()) == a
+        assert pickle.loads(pickle.dumps(a)) == a
+        assert summary.from_json(a.to_json()).digest() == a.digest()
+
+
+@given(
+    values=st.lists(st.floats(allow_infinity=False, width=64), max_size=40),
+    cuts=st.lists(st.integers(0, 40), max_size=6),
+    kind=st.sampled_from(sorted(SUMMARIES)),
+)
+@settings(max_examples=150, deadline=None)
+def test_laws_for_any_floats(values, cuts, kind):
+    summary, rows = SUMMARIES[kind], np.array(values, np.float64)
+    whole = summary.of(block_of_matrix(rows.reshape(-1, 1)))
+    parts = [summary.of(block_of_matrix(part.reshape(-1, 1))) for part in pieces(rows, cuts)]
+    assert functools.reduce(operator.add, parts, summary.empty(1)) == whole
+    if summary.can_forget:
+        assert whole - parts[0] == functools.reduce(operator.add, parts[1:], summary.empty(1))
+
+
+def table_of(rows) -> pa.Table:
+    return pa.table({f"x{i}": rows[:, i] for i in range(rows.shape[1])})
+
+
+def rows_of(n=300) -> np.ndarray:
+    names = ["normal", "shifted", "missing", "lognormal", "constant", "all missing"]
+    return np.stack([sample(name, n) for name in names], axis=1)
+
+
+@pytest.mark.filterwarnings("ignore:.*no value")
+@pytest.mark.parametrize("kind", NORMALIZERS)
+class TestNormalizers:
+    def fitted(self, kind, rows):
+        return NORMALIZERS[kind]().fit(table_of(rows))
+
+    def test_any_batches_any_order(self, kind):
+        rows = rows_of()
+        whole = self.fitted(kind, rows)
+        for seed, cuts in enumerate(CUTS):
+            one = NORMALIZERS[kind]()
+            for part in pieces(rows, cuts, order=seed):
+                one.partial_fit(table_of(part))
+            assert one == whole
+            assert one.digest() == whole.digest()
+
+    def test_a_stream_is_its_batches(self, kind):
+        rows = rows_of()
+        batches = [table_of(part).to_batches()[0] for part in np.split(rows, [50, 200])]
+        reader = pa.RecordBatchReader.from_batches(batches[0].schema, batches)
+        whole = self.fitted(kind, rows)
+        assert NORMALIZERS[kind]().fit(reader) == whole
+        assert NORMALIZERS[kind]().fit(iter(batches)) == whole
+
+    def test_merge_and_forget(self, kind):
+        rows = rows_of()
+        parts = [self.fitted(kind, part) for part in np.split(rows, [50, 200])]
+        whole = self.fitted(kind, rows)
+        assert sum(parts) == whole
+        assert sum(reversed(parts)).digest() == whole.digest()
+        if "minmax" in kind or "mixed" in kind:
+            with pytest.raises(MergeError, match="cannot forget"):
+                whole - parts[0]
+            assert whole == self.fitted(kind, rows)
+        else:
+            assert whole - parts[0] == parts[1] + parts[2]
+
+    def test_save_and_load(self, kind, tmp_path):
+        whole = self.fitted(kind, rows_of())
+        sn.save(whole, tmp_path / "state.json")
+        again = sn.load(tmp_path / "state.json")
+        assert again == whole
+        assert type(again) is type(whole)
+        assert again.digest() == whole.digest()
+        table = table_of(rows_of())
+        assert again.transform(table).equals(whole.transform(table)) or again.transform(table).to_pandas().equals(
+            whole.transform(table).to_pandas()
+        )
+        assert again.partial_fit(table) == whole.partial_fit(table)
+
+    def test_empty_and_missing_batches_change_nothing(self, kind):
+        rows = rows_of()
+        a = self.fitted(kind, rows)
+        digest = a.digest()
+        assert a.partial_fit(table_of(rows[:0])).digest() == digest
+        nothing = np.full((3, 6), np.nan)
+        b = NORMALIZERS[kind]().partial_fit(table_of(nothing)).partial_fit(table_of(rows))
+        table = table_of(rows[:20])
+        assert str(b.transform(table)) == str(a.transform(table))
+
+    def test_a_refused_batch_changes_nothing(self, kind):
+        a = self.fitted(kind, rows_of())
+        digest, bad = a.digest(), rows_of(10)
+        bad[4, 1] = np.inf
+        for wrong in (table_of(bad), table_of(bad[:, :2]), pa.table({f"x{i}": ["a"] for i in range(6)})):
+            with pytest.raises(ValueError, match="x"):
+                a.partial_fit(wrong)
+            assert a.digest() == digest
+
+    def test_what_cannot_be_merged(self, kind):
+        a = self.fitted(kind, rows_of())
+        other = self.fitted(kind, rows_of()[:, :5])
+        with pytest.raises(MergeError, match="columns"):
+            a + other
+        with pytest.raises((MergeError, TypeError)):
+            a + sn.StandardScaler(with_mean=False).fit(table_of(rows_of()))
+        with pytest.raises(TypeError):
+            a + 1
