@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamnorm.jobs import fit, transform
-    from streamnorm.normalizers.estimators import MinMaxScaler, StandardScaler, TableNormalizer
+    from streamnorm.normalizers.estimators import MaxAbsScaler, MinMaxScaler, StandardScaler, TableNormalizer
     from streamnorm.state import load, save
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "MaxAbsScaler": "streamnorm.normalizers.estimators",
     "MinMaxScaler": "streamnorm.normalizers.estimators",
     "StandardScaler": "streamnorm.normalizers.estimators",
     "TableNormalizer": "streamnorm.normalizers.estimators",
@@ -30,6 +31,7 @@ _HOME = {
 }
 
 __all__ = [
+    "MaxAbsScaler",
     "MinMaxScaler",
     "StandardScaler",
     "TableNormalizer",

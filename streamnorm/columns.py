@@ -6,6 +6,7 @@ once, into fresh memory.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -16,12 +17,13 @@ from numpy.typing import NDArray
 from streamnorm import kernel
 from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.plans import Plan
-from streamnorm.summaries import Block
+from streamnorm.summaries import Block, Moments
 
 __all__ = [
     "Weights",
     "block_of_arrays",
     "block_of_matrix",
+    "block_of_sparse",
     "check_finite",
     "is_arrow",
     "is_numeric",
@@ -93,6 +95,41 @@ def block_of_matrix(X: NDArray[Any], weights: Weights = None) -> Block:
     code = {("i", 4): "i", ("u", 4): "I"}.get((X.dtype.kind, X.dtype.itemsize), code)
     run = kernel.Run(0, columns, code, X, 0, X.strides[0], X.strides[1], rows, None, 0, weights)
     return Block(columns, rows, [run] if columns else [])
+
+
+def block_of_sparse(X: Any, weights: Weights = None) -> Block:
+    """Describe a scipy sparse matrix or array to the kernel; only what is stored is read.
+
+    Parameters
+    ----------
+    X : scipy sparse matrix or array of shape (n_rows, n_columns)
+    weights : ndarray of shape (n_rows,), optional
+    """
+    X = X.tocsc()
+    if not X.has_canonical_format:
+        X = X.copy()  # what the caller has stays as it is
+        X.sum_duplicates()
+    rows, columns = X.shape
+    stored = np.diff(X.indptr).astype(np.int64)
+
+    def runs(values: NDArray[Any], own: Weights) -> list[kernel.Run]:
+        whole = block_of_matrix(values.reshape(-1, 1)).runs[0]
+        width = whole.values.itemsize
+        return [
+            whole._replace(
+                slot=i, offset=width * start, length=stop - start, weights=None if own is None else own[start:stop]
+            )
+            for i, (start, stop) in enumerate(itertools.pairwise(X.indptr.tolist()))
+        ]  # fmt: skip
+
+    if weights is None:
+        return Block(columns, rows, runs(X.data, None), rows - stored)
+    own = weights[X.indices]
+    present = np.bincount(np.repeat(np.arange(columns), stored), own != 0, columns).astype(np.int64)
+    total = Moments.of(block_of_matrix(weights[:, None])).total
+    everywhere = total.take([0] * columns)
+    zero_weight = everywhere - Moments.of(Block(columns, rows, runs(own, None))).total
+    return Block(columns, rows, runs(X.data, own), np.count_nonzero(weights) - present, zero_weight)
 
 
 def block_of_arrays(arrays: Sequence[pa.Array], names: Sequence[str], weights: Weights = None) -> Block:

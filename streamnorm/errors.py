@@ -7,6 +7,7 @@ them as one line and ends with exit code 1.
     StreamnormError
     ├── DataError            (ValueError)  a value or column that cannot be normalised
     │   └── InfiniteValueError             an infinity, with its column and row
+    ├── SparseError          (TypeError)   sparse input that would have to be filled in
     ├── MergeError           (ValueError)  states that cannot be added or taken from each other
     ├── StateError           (ValueError)  a state file that is damaged, foreign or of another version
     ├── SourceError          (OSError)     a file that is missing or cannot be read
@@ -24,6 +25,7 @@ __all__ = [
     "MergeError",
     "OutputError",
     "SourceError",
+    "SparseError",
     "StateError",
     "StreamnormError",
 ]
@@ -52,6 +54,10 @@ class InfiniteValueError(DataError):
         super().__init__(message or f"Input X contains infinity in column {slot}, row {row}.")
         self.slot = slot
         self.row = row
+
+
+class SparseError(StreamnormError, TypeError):
+    """Sparse input where filling it in could not be avoided."""
 
 
 class MergeError(StreamnormError, ValueError):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Affine", "Plan", "Step"]
+__all__ = ["Affine", "Column", "Plan", "Step"]
 
 _Operation = Callable[..., Any]
+#: A column's position, one for each value, or None for a matrix of all columns.
+Column: TypeAlias = int | NDArray[np.intp] | None
 _INVERSE: dict[_Operation, _Operation] = {
     np.subtract: np.add,
     np.add: np.subtract,
@@ -26,14 +28,14 @@ _CHUNK = 16384
 class Plan(Protocol):
     """A map of every column, and the way back.
 
-    Both read `x` and write `out`, of the same shape: (n_rows, n_columns), or (n_rows,) where `column` says
-    which one it is. `out` is floating and may be `x` itself.
+    Both read `x` and write `out`, of the same shape: (n_rows, n_columns), or (n_values,) where `column` says
+    which one it is, or which one each value is of. `out` is floating and may be `x` itself.
     """
 
-    def apply(self, x: NDArray[Any], out: NDArray[Any], column: int | None = None) -> None:
+    def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
         """Map values."""
 
-    def invert(self, x: NDArray[Any], out: NDArray[Any], column: int | None = None) -> None:
+    def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
         """Map values back."""
 
 
@@ -77,18 +79,18 @@ class Affine:
     steps: Sequence[Step]
     clip: tuple[float, float] | None = None
 
-    def apply(self, x: NDArray[Any], out: NDArray[Any], column: int | None = None) -> None:
+    def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
         """Map values."""
         _run(self.steps, x, out, column)
         if self.clip is not None:
             np.clip(out, *(np.asarray(bound, out.dtype) for bound in self.clip), out=out)
 
-    def invert(self, x: NDArray[Any], out: NDArray[Any], column: int | None = None) -> None:
+    def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
         """Map values back; what was clipped stays so."""
         _run([step.inverse() for step in reversed(self.steps)], x, out, column)
 
 
-def _run(steps: Sequence[Step], x: NDArray[Any], out: NDArray[Any], column: int | None) -> None:
+def _run(steps: Sequence[Step], x: NDArray[Any], out: NDArray[Any], column: Column) -> None:
     if not steps:
         out[...] = x
         return
@@ -96,11 +98,13 @@ def _run(steps: Sequence[Step], x: NDArray[Any], out: NDArray[Any], column: int 
     operands = [np.asarray(s.operand if column is None else s.operand[column], work) for s in steps]
     rows = max(1, _CHUNK // x.shape[1]) if x.ndim == 2 and x.shape[1] else _CHUNK
     for start in range(0, len(x), rows):
-        part, target = x[start : start + rows], out[start : start + rows]
+        chunk = slice(start, start + rows)
+        part, target = x[chunk], out[chunk]
         if work != out.dtype:
             target = np.empty(part.shape, work)
         for step, operand in zip(steps, operands, strict=True):
-            step.operation(part, operand, out=target, casting="same_kind", dtype=work)
+            own = operand[chunk] if isinstance(column, np.ndarray) else operand
+            step.operation(part, own, out=target, casting="same_kind", dtype=work)
             part = target
         if work != out.dtype:
-            out[start : start + rows] = target
+            out[chunk] = target

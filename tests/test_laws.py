@@ -23,6 +23,7 @@ NORMALIZERS = {
     "standard": sn.StandardScaler,
     "standard ddof": lambda: sn.StandardScaler(ddof=1.5),
     "minmax": sn.MinMaxScaler,
+    "maxabs": sn.MaxAbsScaler,
     "table": sn.TableNormalizer,
     "mixed table": lambda: sn.TableNormalizer(columns={"x0": "minmax"}),
 }
@@ -140,7 +141,7 @@ class TestNormalizers:
         whole = self.fitted(kind, rows)
         assert sum(parts) == whole
         assert sum(reversed(parts)).digest() == whole.digest()
-        if "minmax" in kind or "mixed" in kind:
+        if kind in ("minmax", "maxabs", "mixed table"):
             with pytest.raises(MergeError, match="cannot forget"):
                 whole - parts[0]
             assert whole == self.fitted(kind, rows)

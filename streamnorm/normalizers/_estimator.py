@@ -6,9 +6,8 @@ summary when they are asked for: there is one source of truth.
 
 from __future__ import annotations
 
-import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -16,13 +15,16 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy import sparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils._set_output import _get_output_config
-from sklearn.utils.validation import _check_sample_weight, check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from streamnorm.columns import (
     block_of_arrays,
     block_of_matrix,
+    block_of_sparse,
     check_finite,
     infinity_message,
     is_arrow,
@@ -31,19 +33,21 @@ from streamnorm.columns import (
     matrix_of_batch,
     to_batches,
 )
-from streamnorm.errors import DataError, InfiniteValueError, MergeError
+from streamnorm.errors import DataError, InfiniteValueError
+from streamnorm.normalizers._algebra import Algebra
 from streamnorm.normalizers._frames import arrays_of_frame
+from streamnorm.normalizers._namespaces import Namespace, weights_of
 from streamnorm.normalizers.family import FAMILY, BoundRule, Rule
-from streamnorm.normalizers.table import Group
 from streamnorm.plans import Plan
 from streamnorm.summaries import Block
 
 __all__ = ["Normalizer"]
 
 _FLOATS = [np.float64, np.float32, np.float16]
+_SPARSE = ("csr", "csc")
 
 
-class Normalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class Normalizer(Algebra, CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """A scikit-learn transformer that learns batch by batch, exactly.
 
     Subclasses name a rule of `family.FAMILY` when they are defined::
@@ -85,7 +89,8 @@ class Normalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
         with self._unless_it_fails():
             for name in ("_summary", "n_features_in_", "feature_names_in_"):
                 self.__dict__.pop(name, None)
-            return self.partial_fit(X, y, sample_weight)
+            self.partial_fit(X, y, sample_weight)
+        return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn from one more batch, or from a stream of them.
@@ -94,21 +99,35 @@ class Normalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
         Parameters, result and errors are those of `fit`.
         """
         with self._unless_it_fails():
-            total = self.__dict__.get("_summary")
-            if total is None:
+            if "_summary" not in self.__dict__:
                 self._validate_params()
-            kind = self._bound.summary
-            for block in self._blocks(X, total is None, sample_weight):
-                try:
-                    part = kind.of(block)
-                except InfiniteValueError as error:
-                    message = infinity_message(self._name_of(error.slot), error.row)
-                    raise InfiniteValueError(error.slot, error.row, message) from None
-                total = part if total is None else total + part
-            if total is None:
-                raise DataError("the stream gave no batch, so that there are no columns to learn from.")
-            self._summary = total
+            if "_skl_callbacks" in self.__dict__ or hasattr(self, "_parent_callback_ctx"):
+                self._learn_with_callbacks(X, y, sample_weight)
+            else:
+                self._learn(X, sample_weight)
         return self
+
+    def _learn(self, X: Any, sample_weight: Any) -> None:
+        total = self.__dict__.get("_summary")
+        kind = self._bound.summary
+        for block in self._blocks(X, total is None, sample_weight):
+            try:
+                part = kind.of(block)
+            except InfiniteValueError as error:
+                message = infinity_message(self._name_of(error.slot), error.row)
+                raise InfiniteValueError(error.slot, error.row, message) from None
+            total = part if total is None else total + part
+        if total is None:
+            raise DataError("the stream gave no batch, so that there are no columns to learn from.")
+        self._summary = total
+
+    @with_callbacks  # type: ignore[untyped-decorator]
+    def _learn_with_callbacks(self, X: Any, y: Any, sample_weight: Any) -> None:
+        context = self._init_callback_context()
+        about = {"estimator": self, "X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
+        context.call_on_fit_task_begin(**about)
+        self._learn(X, sample_weight)
+        context.call_on_fit_task_end(**about, reconstruction_attributes={})
 
     def _blocks(self, X: Any, reset: bool, sample_weight: Any) -> Iterator[Block]:
         if is_stream(X):
@@ -125,7 +144,7 @@ class Normalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
                 weights = None
                 if sample_weight is not None:
                     weights = np.asarray(sample_weight)[start : start + len(batch)]
-                    weights = _weights(weights, batch)
+                    weights = weights_of(weights, batch)
                 yield block_of_arrays(batch.columns, batch.schema.names, weights)
                 reset, start = False, start + len(batch)
             if sample_weight is not None and start != len(sample_weight):
@@ -137,10 +156,21 @@ class Normalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
         arrays = arrays_of_frame(X)
         if arrays is not None:
             validate_data(self, X, reset=reset, skip_check_array=True)
-            return block_of_arrays(arrays, [str(name) for name in X.columns], _weights(sample_weight, X))
+            return block_of_arrays(arrays, [str(name) for name in X.columns], weights_of(sample_weight, X))
         if not (type(X) is np.ndarray and self._is_plain(X, reset)):
-            X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
-        return block_of_matrix(X, _weights(sample_weight, X))
+            self._refuse_sparse(X)
+            namespace = Namespace.of(X)
+            if reset:
+                self._namespace = namespace.name
+            options = {"reset": reset, "accept_sparse": _SPARSE, "dtype": "numeric", "ensure_all_finite": False}
+            X = validate_data(self, namespace.to_numpy(X), **options)
+        weights = weights_of(sample_weight, X)
+        return block_of_sparse(X, weights) if sparse.issparse(X) else block_of_matrix(X, weights)
+
+    def _refuse_sparse(self, X: Any) -> None:
+        error = self._rule.refuses_sparse(self._bound.params) if sparse.issparse(X) else None
+        if error is not None:
+            raise error
 
     def _is_plain(self, X: NDArray[Any], reset: bool) -> bool:
         """Tell whether X is a matrix like those before it, so that nothing is left to validate."""
@@ -201,15 +231,38 @@ class Normalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
         plan = self._bound.plan(self._summary)
         if is_arrow(X):
             return self._map_arrow(X, plan, inverse)
+        namespace = Namespace.of(X)
+        if namespace.name != self.__dict__.get("_namespace", "numpy") and Namespace.matters():
+            raise DataError(
+                f"Inputs passed to {type(self).__name__}.transform() must use the same namespace and the same device "
+                f"as those passed to fit(): {self.__dict__.get('_namespace', 'numpy')}, not {namespace.name}."
+            )
+        return namespace.from_numpy(self._map_array(namespace.to_numpy(X), copy, plan, inverse))
+
+    def _map_array(self, X: Any, copy: bool | None, plan: Plan, inverse: bool) -> Any:
+        self._refuse_sparse(X)
         copy = getattr(self, "copy", True) if copy is None else copy
         options = {"dtype": _FLOATS, "ensure_all_finite": False, "copy": copy, "force_writeable": True}
         if inverse:
-            X = check_array(X, estimator=self, input_name="X", **options)
+            X = check_array(X, estimator=self, input_name="X", accept_sparse="csr", **options)
+            self._check_width(X)
         else:
-            X = validate_data(self, X, reset=False, **options)
-        self._refuse_infinite(X)
-        (plan.invert if inverse else plan.apply)(X, X)
+            X = validate_data(self, X, reset=False, accept_sparse="csr", **options)
+        function = plan.invert if inverse else plan.apply
+        if sparse.issparse(X):
+            self._refuse_infinite(X.data, X.indices)
+            function(X.data, X.data, X.indices)
+        else:
+            self._refuse_infinite(X)
+            function(X, X)
         return X
+
+    def _check_width(self, X: Any) -> None:
+        if X.shape[1] != self.n_features_in_:
+            raise DataError(
+                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} "
+                "features as input."
+            )
 
     def _map_arrow(self, X: Any, plan: Plan, inverse: bool) -> Any:
         if not inverse and _get_output_config("transform", self)["dense"] != "default":
@@ -231,9 +284,10 @@ class Normalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
         fields = [f.with_type(array.type) for f, array in zip(batch.schema, arrays, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields, batch.schema.metadata))
 
-    def _refuse_infinite(self, X: NDArray[Any]) -> None:
-        if check_finite(X.reshape(-1)) >= 0:
-            row, slot = (int(i) for i in np.argwhere(np.isinf(X))[0])
+    def _refuse_infinite(self, X: NDArray[Any], columns: NDArray[np.intp] | None = None) -> None:
+        at = check_finite(X.reshape(-1))
+        if at >= 0:
+            row, slot = divmod(at, X.shape[1]) if columns is None else (at, int(columns[at]))
             raise InfiniteValueError(slot, row, infinity_message(self._name_of(slot), row))
 
     def _warn_of_empty(self) -> None:
@@ -269,103 +323,10 @@ class Normalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = self._rule.refuses_sparse(self._bound.params) is None
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.array_api_support = True
         return tags
-
-    # ---- algebra ----
-
-    def _columns(self) -> list[str]:
-        names = self.__dict__.get("feature_names_in_")
-        return [] if names is None else list(names)
-
-    def _combinable(self, other: Any, verb: str) -> None:
-        if type(self) is not type(other):
-            raise MergeError(f"cannot {verb} {type(self).__name__} and {type(other).__name__}: fit both alike.")
-        for scaler in (self, other):
-            check_is_fitted(scaler)
-        if self._bound.key != other._bound.key:
-            raise MergeError(f"cannot {verb} scalers with other parameters: {self!r} and {other!r}; set them alike.")
-        if self.n_features_in_ != other.n_features_in_ or self._columns() != other._columns():
-            raise MergeError(
-                f"cannot {verb} scalers of other columns: {self._columns() or self.n_features_in_} and "
-                f"{other._columns() or other.n_features_in_}."
-            )
-
-    def _with(self, summary: Any) -> Self:
-        result = type(self)(**self.get_params(deep=False))
-        result.__dict__.update(self.__dict__)
-        result._summary = summary
-        return result
-
-    def __add__(self, other: Any) -> Self:
-        if not isinstance(other, Normalizer):
-            return NotImplemented
-        self._combinable(other, "add")
-        return self._with(self._summary + other._summary)
-
-    def __radd__(self, other: Any) -> Self:
-        if isinstance(other, int) and other == 0:  # where sum() starts
-            return self
-        return NotImplemented
-
-    def __sub__(self, other: Any) -> Self:
-        if not isinstance(other, Normalizer):
-            return NotImplemented
-        self._combinable(other, "take from each other")
-        return self._with(self._summary - other._summary)
-
-    def __eq__(self, other: object) -> bool:
-        """Compare class, parameters, column names and every statistic, exactly."""
-        if type(self) is not type(other):
-            return NotImplemented
-        return self._identity() == other._identity()
-
-    def __hash__(self) -> int:
-        return hash(type(self))  # equal objects must hash alike, and they change
-
-    def _identity(self) -> Sequence[Any]:
-        params = repr(sorted(self.get_params(deep=False).items()))
-        return type(self), params, self._columns(), self.__dict__.get("_summary")
-
-    def digest(self) -> str:
-        """Give a short hash of class, parameters, column names and statistics, equal exactly when they are.
-
-        Examples
-        --------
-        >>> import streamnorm as sn
-        >>> a = sn.StandardScaler().fit([[1.0], [2.0], [3.0]])
-        >>> b = sn.StandardScaler().fit([[3.0], [1.0]]).partial_fit([[2.0]])
-        >>> a.digest() == b.digest()
-        True
-        """
-        kind, params, columns, summary = self._identity()
-        text = repr((kind.__name__, params, columns, summary and summary.digest()))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    def summary_by_name(self) -> Group:
-        """Give the rule, the columns' names (``x0``, ``x1``, ... without) and their summary."""
-        check_is_fitted(self)
-        names = self._columns() or [f"x{i}" for i in range(self.n_features_in_)]
-        return Group(self._bound, tuple(names), self._summary)
-
-    def restore(self, summary: Any, names: Sequence[str] | None) -> Self:
-        """Take what `summary_by_name` gave as one's own; `names` is None where there were none."""
-        self._summary = summary
-        self.n_features_in_ = len(summary)
-        if names is not None:
-            self.feature_names_in_ = np.asarray(names, dtype=object)
-        return self
-
-    def frozen(self) -> Any:
-        """Give this fitted scaler wrapped so that a Pipeline's `fit` leaves it as it is.
-
-        Returns
-        -------
-        sklearn.frozen.FrozenEstimator
-        """
-        from sklearn.frozen import FrozenEstimator
-
-        return FrozenEstimator(self)
 
 
 def _fitted_attribute(name: str) -> property:
@@ -373,11 +334,3 @@ def _fitted_attribute(name: str) -> property:
         return self._attribute(name)
 
     return property(compute)
-
-
-def _weights(sample_weight: Any, X: Any) -> NDArray[np.float64] | None:
-    if sample_weight is None:
-        return None
-    rows = np.empty((len(X), 0))
-    weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
-    return np.ascontiguousarray(weights)

@@ -17,7 +17,7 @@ from streamnorm.errors import DataError
 from streamnorm.normalizers._estimator import Normalizer
 from streamnorm.normalizers.table import Table
 
-__all__ = ["MinMaxScaler", "StandardScaler", "TableNormalizer"]
+__all__ = ["MaxAbsScaler", "MinMaxScaler", "StandardScaler", "TableNormalizer"]
 
 
 class StandardScaler(Normalizer, rule="standard"):
@@ -129,6 +129,41 @@ class MinMaxScaler(Normalizer, rule="minmax"):
 
     def __init__(self, feature_range: tuple[float, float] = (0, 1), *, copy: bool = True, clip: bool = False) -> None:
         self.feature_range = feature_range
+        self.copy = copy
+        self.clip = clip
+
+
+class MaxAbsScaler(Normalizer, rule="maxabs"):
+    """Divide by the greatest magnitude of each column, which keeps zeros: ``x / scale_``.
+
+    Parameters
+    ----------
+    copy : bool, default=True
+        False to allow `transform` to write over an ndarray of floats.
+    clip : bool, default=False
+        Whether values beyond the greatest magnitude seen become -1 or 1.
+
+    Attributes
+    ----------
+    max_abs_ : ndarray of shape (n_features,)
+        Greatest magnitude seen. NaN where there was no value.
+    scale_ : ndarray of shape (n_features,)
+        The same, 1 where it is 0.
+    n_samples_seen_ : int
+        Rows seen.
+
+    Examples
+    --------
+    >>> import streamnorm as sn
+    >>> sn.MaxAbsScaler().fit_transform([[-4.0], [0.0], [2.0]])
+    array([[-1. ],
+           [ 0. ],
+           [ 0.5]])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {"copy": ["boolean"], "clip": ["boolean"]}
+
+    def __init__(self, *, copy: bool = True, clip: bool = False) -> None:
         self.copy = copy
         self.clip = clip
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamnorm.errors import DataError
+from streamnorm.errors import DataError, SparseError
 from streamnorm.plans import Affine, Plan, Step
 from streamnorm.summaries import Extremes, Moments, SummaryType
 from streamnorm.summaries.moments import CONSTANT
@@ -44,6 +44,8 @@ class Rule:
         The estimator's parameters that matter to the plan.
     check : callable
         Raises DataError where the parameters cannot be.
+    refuses_sparse : callable
+        Parameters to the error for sparse input that would have to be filled in, None where it need not.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Rule:
     plan: Callable[[Any, Params], Plan]
     defaults: Params
     check: Callable[[Params], None] = lambda params: None
+    refuses_sparse: Callable[[Params], Exception | None] = lambda params: None
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,17 @@ def rule_of(spec: Any, **params: Any) -> BoundRule:
         raise DataError(f"there is no scaler {spec!r}; there are {', '.join(sorted(FAMILY))}.")
     rule = FAMILY[spec]
     return BoundRule(rule, MappingProxyType({**rule.defaults, **params}))
+
+
+def _no_centre(parameter: str) -> DataError:
+    return DataError(
+        f"Cannot center sparse matrices: pass `{parameter}=False` instead. See docstring for motivation and "
+        "alternatives."
+    )
+
+
+def _nonzero(scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(scale == 0, 1.0, scale)
 
 
 def _same_for_all(values: NDArray[Any]) -> Any:
@@ -182,6 +196,7 @@ _RULES = [
         _standard_plan,
         MappingProxyType({"with_mean": True, "with_std": True, "ddof": 0}),
         _check_moments,
+        lambda p: _no_centre("with_mean") if p["with_mean"] else None,
     ),
     Rule(
         "minmax",
@@ -198,6 +213,19 @@ _RULES = [
         _minmax_plan,
         MappingProxyType({"feature_range": (0, 1), "clip": False}),
         _check_range,
+        lambda p: SparseError("MinMaxScaler does not support sparse input. Consider using MaxAbsScaler instead."),
+    ),
+    Rule(
+        "maxabs",
+        "MaxAbsScaler",
+        lambda p: Extremes,
+        {
+            "max_abs_": lambda s, p: s.magnitude,
+            "scale_": lambda s, p: _nonzero(s.magnitude),
+            "n_samples_seen_": lambda s, p: int(s.counts.rows.max(initial=0)),
+        },
+        lambda s, p: Affine((Step(np.divide, _nonzero(s.magnitude)),), (-1.0, 1.0) if p["clip"] else None),
+        MappingProxyType({"clip": False}),
     ),
 ]
 

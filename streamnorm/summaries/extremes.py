@@ -113,3 +113,8 @@ class Extremes(Summary):
     def maximum(self) -> NDArray[np.float64]:
         """Greatest value, shape (n_slots,); NaN where there is none."""
         return np.where(self.counts.values > 0, self.greatest.array, np.nan)
+
+    @property
+    def magnitude(self) -> NDArray[np.float64]:
+        """Greatest magnitude, shape (n_slots,); NaN where there is no value."""
+        return np.maximum(np.abs(self.minimum), np.abs(self.maximum))

@@ -1,0 +1,141 @@
+"""What fitted scalers can do with each other: add, take away, compare; and how they leave."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from sklearn import preprocessing
+from sklearn.utils.validation import check_is_fitted
+
+from streamnorm.errors import MergeError
+from streamnorm.normalizers.family import BoundRule, Rule
+from streamnorm.normalizers.table import Group
+
+__all__ = ["Algebra"]
+
+
+class Algebra:
+    """The state algebra of a fitted estimator, whose statistics are the summary in ``_summary``."""
+
+    _rule: ClassVar[Rule]
+    _summary: Any
+    n_features_in_: int
+
+    if TYPE_CHECKING:
+
+        @property
+        def _bound(self) -> BoundRule: ...
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+
+    def _columns(self) -> list[str]:
+        names = self.__dict__.get("feature_names_in_")
+        return [] if names is None else list(names)
+
+    def _combinable(self, other: Any, verb: str) -> None:
+        if type(self) is not type(other):
+            raise MergeError(f"cannot {verb} {type(self).__name__} and {type(other).__name__}: fit both alike.")
+        for scaler in (self, other):
+            check_is_fitted(scaler)
+        if self._bound.key != other._bound.key:
+            raise MergeError(f"cannot {verb} scalers with other parameters: {self!r} and {other!r}; set them alike.")
+        if self.n_features_in_ != other.n_features_in_ or self._columns() != other._columns():
+            raise MergeError(
+                f"cannot {verb} scalers of other columns: {self._columns() or self.n_features_in_} and "
+                f"{other._columns() or other.n_features_in_}."
+            )
+
+    def _with(self, summary: Any) -> Self:
+        result = type(self)(**self.get_params(deep=False))
+        result.__dict__.update(self.__dict__)
+        result._summary = summary
+        return result
+
+    def __add__(self, other: Any) -> Self:
+        if not isinstance(other, Algebra):
+            return NotImplemented
+        self._combinable(other, "add")
+        return self._with(self._summary + other._summary)
+
+    def __radd__(self, other: Any) -> Self:
+        if isinstance(other, int) and other == 0:  # where sum() starts
+            return self
+        return NotImplemented
+
+    def __sub__(self, other: Any) -> Self:
+        if not isinstance(other, Algebra):
+            return NotImplemented
+        self._combinable(other, "take from each other")
+        return self._with(self._summary - other._summary)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare class, parameters, column names and every statistic, exactly."""
+        if type(self) is not type(other):
+            return NotImplemented
+        return self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(type(self))  # equal objects must hash alike, and they change
+
+    def _identity(self) -> Sequence[Any]:
+        params = repr(sorted(self.get_params(deep=False).items()))
+        return type(self), params, self._columns(), self.__dict__.get("_summary")
+
+    def digest(self) -> str:
+        """Give a short hash of class, parameters, column names and statistics, equal exactly when they are.
+
+        Examples
+        --------
+        >>> import streamnorm as sn
+        >>> a = sn.StandardScaler().fit([[1.0], [2.0], [3.0]])
+        >>> b = sn.StandardScaler().fit([[3.0], [1.0]]).partial_fit([[2.0]])
+        >>> a.digest() == b.digest()
+        True
+        """
+        kind, params, columns, summary = self._identity()
+        text = repr((kind.__name__, params, columns, summary and summary.digest()))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def summary_by_name(self) -> Group:
+        """Give the rule, the columns' names (``x0``, ``x1``, ... without) and their summary."""
+        check_is_fitted(self)
+        names = self._columns() or [f"x{i}" for i in range(self.n_features_in_)]
+        return Group(self._bound, tuple(names), self._summary)
+
+    def restore(self, summary: Any, names: Sequence[str] | None) -> Self:
+        """Take what `summary_by_name` gave as one's own; `names` is None where there were none."""
+        self._summary = summary
+        self.n_features_in_ = len(summary)
+        if names is not None:
+            self.feature_names_in_ = np.asarray(names, dtype=object)
+        return self
+
+    def to_sklearn(self) -> Any:
+        """Give a fitted estimator of scikit-learn with the same numbers, which needs streamnorm no more.
+
+        Returns
+        -------
+        sklearn.preprocessing.StandardScaler, MinMaxScaler, ...
+        """
+        check_is_fitted(self)
+        kind = getattr(preprocessing, type(self).__name__)
+        known = kind().get_params()
+        plain = kind(**{name: value for name, value in self.get_params().items() if name in known})
+        for name in ("n_features_in_", "feature_names_in_", *self._rule.attributes):
+            if hasattr(self, name):
+                setattr(plain, name, getattr(self, name))
+        return plain
+
+    def frozen(self) -> Any:
+        """Give this fitted scaler wrapped so that a Pipeline's `fit` leaves it as it is.
+
+        Returns
+        -------
+        sklearn.frozen.FrozenEstimator
+        """
+        from sklearn.frozen import FrozenEstimator
+
+        return FrozenEstimator(self)

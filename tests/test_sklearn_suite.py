@@ -1,0 +1,87 @@
+"""scikit-learn's own tests of its scalers, from the installed wheel, with our classes in place of theirs."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import inspect
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import sklearn.preprocessing
+
+import streamnorm as sn
+
+#: They warn on purpose in many places, and were not written for warnings that are errors.
+pytestmark = pytest.mark.filterwarnings("default")
+
+OURS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler")
+FOLDER = Path(sklearn.preprocessing.__file__).parent / "tests"
+
+#: scikit-learn's functions, called with all of an estimator's parameters, and those that only ours have.
+FUNCTIONS = {"scale": {"ddof"}, "robust_scale": {"max_bins"}, "quantile_transform": {"max_bins"}}
+
+#: Tests that assert what DESIGN decides otherwise, each with the reason.
+DIFFERENT = {
+    "test_standard_scaler_near_constant_features": (
+        "asserts scikit-learn's near-constant threshold, which grows with the number of rows; here a column is "
+        "constant when its exact standard deviation is at most 4 eps |mean|"
+    ),
+}
+
+
+def without(names, function):
+    """Give the function without the parameters that it does not know."""
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        return function(*args, **{k: v for k, v in kwargs.items() if k not in names})
+
+    return call
+
+
+def load(name: str) -> ModuleType:
+    """Import one of scikit-learn's test modules while its scalers are ours."""
+    spec = importlib.util.spec_from_file_location(f"sklearn_{name}_with_ours", FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        for scaler in OURS:
+            patch.setattr(sklearn.preprocessing, scaler, getattr(sn, scaler))
+        for function, ours in FUNCTIONS.items():
+            patch.setattr(sklearn.preprocessing, function, without(ours, getattr(sklearn.preprocessing, function)))
+        spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(params=[np.float32, np.float64])
+def global_dtype(request):
+    return request.param
+
+
+@pytest.fixture
+def global_random_seed():
+    return 42
+
+
+def with_lists(test):
+    """Give a test whose parameters are lists: pytest deprecates the generators some are."""
+    marks = getattr(test, "pytestmark", [])
+    test.pytestmark = [
+        pytest.mark.parametrize(mark.args[0], list(mark.args[1]), *mark.args[2:], **mark.kwargs).mark
+        if mark.name == "parametrize"
+        else mark
+        for mark in marks
+    ]
+    return test
+
+
+for _module in (load("test_data"), load("test_common")):
+    for _name, _test in inspect.getmembers(_module, inspect.isfunction):
+        if _name.startswith("test_") and any(ours in inspect.getsource(_test) for ours in OURS):
+            with_lists(_test)
+            _reason = DIFFERENT.get(_name)
+            globals()[_name] = pytest.mark.skip(reason=_reason)(_test) if _reason else _test
