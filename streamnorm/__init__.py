@@ -14,15 +14,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamnorm.jobs import fit, transform
-    from streamnorm.normalizers.estimators import MaxAbsScaler, MinMaxScaler, StandardScaler, TableNormalizer
+    from streamnorm.normalizers.adaptive import AdaptiveStandardScaler
+    from streamnorm.normalizers.batch import BatchNormalizer
+    from streamnorm.normalizers.estimators import (
+        MaxAbsScaler,
+        MinMaxScaler,
+        QuantileTransformer,
+        RobustScaler,
+        StandardScaler,
+        TableNormalizer,
+    )
+    from streamnorm.normalizers.pipeline import StreamingPipeline
     from streamnorm.state import load, save
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "AdaptiveStandardScaler": "streamnorm.normalizers.adaptive",
+    "BatchNormalizer": "streamnorm.normalizers.batch",
     "MaxAbsScaler": "streamnorm.normalizers.estimators",
     "MinMaxScaler": "streamnorm.normalizers.estimators",
+    "QuantileTransformer": "streamnorm.normalizers.estimators",
+    "RobustScaler": "streamnorm.normalizers.estimators",
     "StandardScaler": "streamnorm.normalizers.estimators",
+    "StreamingPipeline": "streamnorm.normalizers.pipeline",
     "TableNormalizer": "streamnorm.normalizers.estimators",
     "fit": "streamnorm.jobs",
     "load": "streamnorm.state",
@@ -31,9 +46,14 @@ _HOME = {
 }
 
 __all__ = [
+    "AdaptiveStandardScaler",
+    "BatchNormalizer",
     "MaxAbsScaler",
     "MinMaxScaler",
+    "QuantileTransformer",
+    "RobustScaler",
     "StandardScaler",
+    "StreamingPipeline",
     "TableNormalizer",
     "__version__",
     "fit",

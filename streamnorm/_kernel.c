@@ -12,13 +12,16 @@
 #include <stdlib.h>
 
 #include "_arguments.h"
+#include "_bins.h"
 #include "_extremes.h"
+#include "_histogram.h"
 #include "_limbs.h"
 #include "_moments.h"
 
 static const char *target_in_use;
 #define USE_TARGET(suffix) \
-    (target_in_use = #suffix, USE_COLUMNS_LOOPS(suffix), USE_EXTREMES_LOOPS(suffix), USE_MOMENTS_LOOPS(suffix))
+    (target_in_use = #suffix, USE_COLUMNS_LOOPS(suffix), USE_EXTREMES_LOOPS(suffix), \
+     USE_HISTOGRAM_LOOPS(suffix), USE_MOMENTS_LOOPS(suffix))
 
 static void choose_target(const char *at_most)
 {
@@ -206,6 +209,111 @@ done:
     return result;
 }
 
+static int count_group(const arguments *a, histogram *h, int64_t first, int64_t last, int64_t most, arena *memory,
+                       bins *room, const tallies *t, ragged *out)
+{
+    int failure = FINE;
+    for (int64_t s = first; s < last; s++) {
+        begin_histogram(&h[s - first], a, s, most, 1, memory, room);
+        failure = failure ? failure : (int)h[s - first].failure;
+    }
+    if (!failure)
+        walk(a, first, last, count_rows, h, sizeof *h);
+    for (int64_t s = first; s < last && !failure; s++) {
+        histogram *one = &h[s - first];
+        const bins *all = one->failure ? NULL : settled(one);
+        if (all == NULL && !one->failure) {
+            begin_histogram(one, a, s, most, 0, memory, room);
+            if (!one->failure)
+                walk(a, s, s + 1, count_rows, one, sizeof *one);
+            all = one->failure ? NULL : settled(one);
+        }
+        failure = one->failure;
+        if (!failure && append(out, s, all, one->bits) < 0)
+            failure = NO_MEMORY;
+        put_tally(t, s, &one->tally);
+    }
+    return failure;
+}
+
+/* One column after the other, unless their values lie between each other's and would be fetched again. */
+static int64_t columns_at_once(const arguments *a)
+{
+    for (Py_ssize_t i = 0; i < a->count; i++)
+        if (a->runs[i].slots > 1 && a->runs[i].slot_stride < a->runs[i].stride)
+            return TILE;
+    return 1;
+}
+
+static int count_columns(const arguments *a, int64_t most, arena *memory, const tallies *t, ragged *out)
+{
+    histogram group[TILE];
+    bins room[4];
+    int64_t rows = 0, bins_held, step = columns_at_once(a);
+    size_t needed;
+    int failure = FINE;
+    for (int64_t s = 0; s < a->slots; s++)
+        rows = rows_of(a, s) > rows ? rows_of(a, s) : rows;
+    bins_held = (rows < 6 * most ? rows : 6 * most) + SAMPLE + 8; /* a table half full and a window */
+    needed = (size_t)step * memory_for(most, rows) + 8 * ((size_t)bins_held * sizeof(uint64_t) + 64);
+    if (ensure(memory, needed) < 0)
+        return NO_MEMORY;
+    for (int64_t s = 0; s < a->slots && !failure; s += step) {
+        memory->used = 0;
+        for (int i = 0; i < 4; i++) {
+            room[i].keys = take(memory, (size_t)bins_held * sizeof(uint64_t));
+            room[i].counts = take(memory, (size_t)bins_held * sizeof(int64_t));
+            if (room[i].keys == NULL || room[i].counts == NULL)
+                return NO_MEMORY;
+        }
+        failure = count_group(a, group, s, s + step < a->slots ? s + step : a->slots, most, memory, room, t, out);
+    }
+    return failure;
+}
+
+PyDoc_STRVAR(histogram_doc,
+             "histogram(slots, runs, max_bins) -> (counts, first_infinities, (bits, sizes, keys, counts of bins))");
+
+static PyObject *kernel_histogram(PyObject *self, PyObject *args)
+{
+    arguments a;
+    tallies t = {NULL, NULL, NULL, NULL};
+    ragged out;
+    PyObject *slots, *runs, *both = NULL, *result = NULL;
+    long long most;
+    int failure = FINE;
+    (void)self;
+    memset(&a, 0, sizeof a);
+    memset(&out, 0, sizeof out);
+    if (!PyArg_ParseTuple(args, "OOL", &slots, &runs, &most) || (both = PyTuple_Pack(2, slots, runs)) == NULL ||
+        parse(both, &a) < 0 || new_tallies(&t, a.slots) < 0)
+        goto done;
+    if (most < 2 || most > MOST_BINS) {
+        PyErr_Format(PyExc_ValueError, "max_bins is from 2 to %d", MOST_BINS);
+        goto done;
+    }
+    failure = new_ragged(&out, a.slots) < 0 ? NO_MEMORY : FINE;
+    if (!failure) {
+        arena memory = claim();
+        Py_BEGIN_ALLOW_THREADS
+        STRICTLY(failure = count_columns(&a, most, &memory, &t, &out));
+        Py_END_ALLOW_THREADS
+        give_back(memory);
+    }
+    if (failure == BAD_WEIGHT)
+        PyErr_SetString(PyExc_ValueError, "weights of a histogram are whole numbers up to 2^32");
+    else if (failure)
+        PyErr_NoMemory();
+    else
+        result = Py_BuildValue("OON", t.counts_object, t.infinities_object, exported(&out, a.slots));
+done:
+    Py_XDECREF(both);
+    free_ragged(&out);
+    free_tallies(&t);
+    release(&a);
+    return result;
+}
+
 PyDoc_STRVAR(instructions_doc,
              "instructions(at_most=None) -> name of the instruction set in use; choose one of 'baseline', 'avx2', 'avx512'");
 
@@ -223,6 +331,8 @@ static PyObject *kernel_instructions(PyObject *self, PyObject *args)
 static PyMethodDef methods[] = {
     {"moments", kernel_moments, METH_VARARGS, moments_doc},
     {"extremes", kernel_extremes, METH_VARARGS, extremes_doc},
+    {"histogram", kernel_histogram, METH_VARARGS, histogram_doc},
+    {"merge_bins", kernel_merge_bins, METH_VARARGS, merge_bins_doc},
     {"add", kernel_add, METH_VARARGS, add_doc},
     {"instructions", kernel_instructions, METH_VARARGS, instructions_doc},
     {NULL, NULL, 0, NULL},

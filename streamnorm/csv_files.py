@@ -1,26 +1,30 @@
 """CSV without guessing: text stays as it stands in the file, numbers are read exactly.
 
 Every column is read as text. A numeric one is then cast, block by block, to int64 where all its values
-are integers and to float64 otherwise, so that the statistics do not depend on where the blocks end.
+are integers and to float64 otherwise. For statistics, integers that float64 would round are kept apart, so
+that nothing depends on where the blocks end.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
 from streamnorm.errors import DataError
 
-__all__ = ["CsvOptions", "CsvReader", "lines_of", "text_of"]
+__all__ = ["CsvOptions", "CsvReader", "head_of", "lines_of", "text_of"]
 
 _BLOCK = 1 << 20
+_EXACT = 2.0**53  # float64 holds every integer up to here
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,15 @@ class CsvOptions:
         The decimal point.
     null_values : tuple of str
         What stands for a missing number.
+        A number among them is missing however it is written: -200 is -200,0 too.
     skip_rows : int
         Lines before the header.
     encoding : str
+
+    Raises
+    ------
+    DataError
+        If one of them cannot be.
     """
 
     delimiter: str | None = None
@@ -45,6 +55,31 @@ class CsvOptions:
     null_values: tuple[str, ...] = tuple(pv.ConvertOptions().null_values)
     skip_rows: int = 0
     encoding: str = "utf8"
+
+    def __post_init__(self) -> None:
+        for name, value in (("delimiter", self.delimiter), ("decimal point", self.decimal)):
+            if value is not None and (len(value.encode()) != 1 or value in '"\r\n'):
+                raise DataError(f"the {name} of CSV files must be one ASCII character and no quote, got {value!r}.")
+        if self.decimal in "+-0123456789eE ":
+            raise DataError(f"the decimal point of CSV files cannot be {self.decimal!r}: use a point or a comma.")
+        try:
+            "".encode(self.encoding)
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise DataError(f"there is no encoding {self.encoding!r}: use utf8, latin1, cp1252 or the like.") from None
+
+    @cached_property
+    def null_numbers(self) -> tuple[float, ...]:
+        """The null values that are numbers."""
+        found = []
+        for value in self.null_values:
+            try:
+                number = float(value.replace(self.decimal, "."))
+            except ValueError:
+                continue
+            if np.isfinite(number):
+                found.append(number)
+        return tuple(found)
 
 
 class CsvReader:
@@ -80,22 +115,24 @@ class CsvReader:
         with self._open(None) as reader:
             names = reader.schema.names
         for name in names:
-            if names.count(name) > 1:
+            if name and names.count(name) > 1:
                 raise DataError(f"there are {names.count(name)} columns {name!r}: rename all but one.")
         with self._open(names) as reader:
             try:
                 return reader.read_next_batch()
             except StopIteration:
-                return pa.RecordBatch.from_arrays([pa.array([], pa.string()) for _ in names], names)
+                return pa.RecordBatch.from_arrays([pa.nulls(0, pa.string()) for _ in names], names)
 
     @cached_property
     def schema(self) -> pa.Schema:
         """Names and types: a column is of numbers if all of the first block's values are, and is no code.
 
-        A column with leading zeros (``00501``) is a code. One without any value yet counts as numbers.
+        A column with leading zeros (``00501``) is a code. One without any value yet counts as numbers, and
+        one without a name as text.
         """
-        kinds = [self._kind(self._head.column(i)) for i in range(self._head.num_columns)]
-        return pa.schema(list(zip(self._head.schema.names, kinds, strict=True)))
+        head = self._head
+        kinds = [self._kind(column) if name else pa.string() for name, column in zip(head.schema.names, head.columns)]
+        return pa.schema(list(zip(head.schema.names, kinds, strict=True)))
 
     def _kind(self, column: pa.Array) -> pa.DataType:
         if pc.any(pc.match_substring_regex(column, r"^\s*[+-]?0[0-9]")).as_py():
@@ -105,17 +142,22 @@ class CsvReader:
 
     def _cast(self, column: pa.Array) -> pa.Array | None:
         """Cast text to int64, or to float64, or give None where a value is no number."""
+        options = self._options
         text = pc.utf8_trim_whitespace(column)
-        missing = pc.is_in(text, value_set=pa.array(self._options.null_values, pa.string()))
+        missing = pc.is_in(text, value_set=_strings(options.null_values))
         text = pc.if_else(missing, pa.scalar(None, pa.string()), text)
-        if self._options.decimal != ".":
-            text = pc.replace_substring(text, self._options.decimal, ".")
-        for kind in (pa.int64(), pa.float64()):
-            try:
-                return text.cast(kind)
-            except pa.ArrowInvalid:
-                continue
-        return None
+        if options.decimal != ".":  # a point is then no part of a number
+            text = pc.replace_substring(pc.replace_substring(text, ".", "?"), options.decimal, ".")
+        floats = None
+        try:
+            numbers = floats = text.cast(pa.float64())
+            numbers = text.cast(pa.int64())  # second, since it would take 0x1A
+        except pa.ArrowInvalid:
+            if floats is None:
+                return None
+        for number in options.null_numbers:
+            numbers = pc.if_else(pc.equal(floats, number), pa.scalar(None, numbers.type), numbers)
+        return numbers
 
     def text(self) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Yield the batches of the file as text, each with the number of its first row, counted from 1."""
@@ -141,6 +183,20 @@ class CsvReader:
             text = text.set_column(text.schema.get_field_index(name), name, numbers)
         return text
 
+    def exact(self, text: pa.RecordBatch, names: Sequence[str], row: int) -> Iterator[pa.RecordBatch]:
+        """Cast the named columns of a batch, those rows apart that hold an integer float64 would round.
+
+        It is one batch, in the order of its rows, unless a column mixes such integers with other numbers.
+        """
+        batch = self.numbers(text, names, row)
+        for name in names:
+            apart = _rounded(batch.column(name), text.column(name))
+            if apart is not None:
+                yield from self.exact(text.filter(apart), names, row)
+                yield from self.exact(text.filter(pc.invert(apart)), names, row)
+                return
+        yield batch
+
     def _no_number(self, name: str, text: pa.Array, row: int) -> DataError:
         at = next(i for i in range(len(text)) if self._cast(text.slice(i, 1)) is None)
         return DataError(
@@ -149,18 +205,56 @@ class CsvReader:
         )
 
 
-def text_of(batch: pa.RecordBatch, original: pa.RecordBatch | None) -> pa.RecordBatch:
+def _strings(values: Iterable[str]) -> pa.Array:
+    """Make an array of text; `pyarrow.array` would import pandas."""
+    return pa.concat_arrays([pa.nulls(0, pa.string()), *(pa.repeat(pa.scalar(v, pa.string()), 1) for v in values)])
+
+
+def _rounded(numbers: pa.Array, text: pa.Array) -> pa.BooleanArray | None:
+    """Find the integers of 64 bits that are not what float64 made of them; None where there are none."""
+    if not pa.types.is_floating(numbers.type) or not len(numbers):
+        return None
+    values = numbers.fill_null(0.0).to_numpy()
+    apart = np.zeros(len(values), bool)
+    for i in np.flatnonzero(np.abs(values) >= _EXACT).tolist():
+        written = text[i].as_py().strip()
+        apart[i] = re.fullmatch(r"-?[0-9]{1,19}", written) is not None and -(2**63) <= int(written) < 2**63
+    return pa.BooleanArray.from_buffers(
+        pa.bool_(), len(apart), [None, pa.py_buffer(np.packbits(apart, bitorder="little"))]
+    ) if apart.any() else None  # fmt: skip
+
+
+def text_of(batch: pa.RecordBatch, original: pa.RecordBatch | None = None, decimal: str = ".") -> pa.RecordBatch:
     """Write a batch's columns as text, numbers as the shortest that reads back to the same.
 
     What is missing is written as it was in `original`, or as nothing.
+
+    Raises
+    ------
+    DataError
+        If a column holds what CSV cannot, such as lists.
     """
     columns = []
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        text = column if pa.types.is_string(column.type) else column.cast(pa.string())
-        known = original is not None and name in original.schema.names
-        missing = original.column(name) if known else pa.scalar("")  # type: ignore[union-attr]
-        columns.append(pc.coalesce(text, missing))
+    for item, column in zip(batch.schema, batch.columns, strict=True):
+        try:
+            text = column if pa.types.is_string(item.type) else column.cast(pa.string())
+        except pa.ArrowException:
+            raise DataError(
+                f"column {item.name!r} holds {item.type}, which CSV cannot: end the output's name in .parquet."
+            ) from None
+        if decimal != "." and pa.types.is_floating(item.type):
+            text = pc.replace_substring(text, ".", decimal)
+        if text.null_count:
+            known = original is not None and item.name in original.schema.names
+            text = pc.coalesce(text, original.column(item.name) if known else pa.scalar(""))  # type: ignore[union-attr]
+        columns.append(text)
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def head_of(names: Iterable[str], delimiter: str) -> bytes:
+    """Write the line of names."""
+    columns = [_strings([name]) for name in names]
+    return lines_of(pa.RecordBatch.from_arrays(columns, [str(i) for i in range(len(columns))]), delimiter)
 
 
 def lines_of(batch: pa.RecordBatch, delimiter: str) -> bytes:
@@ -178,5 +272,7 @@ def lines_of(batch: pa.RecordBatch, delimiter: str) -> bytes:
             column = pc.if_else(needed, pc.binary_join_element_wise('"', doubled, '"', ""), column)
         fields.append(column)
     lines = pc.binary_join_element_wise(*fields, delimiter)
-    whole = pa.ListArray.from_arrays(pa.array([0, len(lines)], pa.int32()), lines)
-    return pc.binary_join(whole, "\n")[0].as_buffer().to_pybytes() + b"\n"
+    lines = pc.binary_join_element_wise(lines, "", "\n")  # each with its end; their bytes lie one after another
+    _, offsets, data = lines.buffers()
+    end = int(np.frombuffer(offsets, np.int32)[len(lines)])
+    return data.slice(0, end).to_pybytes()  # type: ignore[no-any-return]

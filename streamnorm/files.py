@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from streamnorm.errors import OutputError
+from streamnorm.errors import OutputError, StreamnormError
 
 __all__ = ["replacing"]
 
@@ -23,7 +23,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        If the folder cannot be written to.
+        If the folder or the file cannot be written to.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -35,9 +35,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and not isinstance(error, StreamnormError):
+            raise OutputError(f"{path} cannot be written: {error}; make room or choose another.") from error
         raise
     _sync(path.parent)
 

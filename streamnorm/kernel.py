@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-__all__ = ["COMPILED", "COUNTS", "Run", "add", "extremes", "instructions", "moments"]
+__all__ = ["COMPILED", "COUNTS", "Run", "add", "extremes", "histogram", "instructions", "merge_bins", "moments"]
 
 #: What is counted of every column, in the order of the kernel's tallies.
 COUNTS = ("values", "nulls", "nans", "positive_infinities", "negative_infinities")
@@ -44,6 +44,7 @@ else:
 
 moments = _chosen.moments
 extremes = _chosen.extremes
+histogram, merge_bins = _chosen.histogram, _chosen.merge_bins
 add = _chosen.add
 instructions = _chosen.instructions
 COMPILED: bool = _chosen.__name__ != "streamnorm._reference"

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Affine", "Column", "Plan", "Step"]
+__all__ = ["Affine", "Column", "Monotone", "Plan", "Step"]
 
 _Operation = Callable[..., Any]
 #: A column's position, one for each value, or None for a matrix of all columns.
@@ -108,3 +108,89 @@ def _run(steps: Sequence[Step], x: NDArray[Any], out: NDArray[Any], column: Colu
             part = target
         if work != out.dtype:
             out[chunk] = target
+
+
+#: How close to 0 and 1 a uniform variable may come before it is made a normal one.
+_EDGE = 1e-7
+
+
+@dataclass(frozen=True)
+class Monotone:
+    """Piecewise linear maps through points, flat beyond the outermost; then to a normal variable if asked for.
+
+    Where several quantiles are equal, their value maps to the middle of their references, as the mean of
+    the interpolations from either side (as in scikit-learn's `QuantileTransformer`).
+
+    Parameters
+    ----------
+    quantiles : ndarray of shape (n_points, n_columns)
+        Non-decreasing in each column.
+    references : ndarray of shape (n_points,)
+        Increasing, from 0 to 1.
+    normal : bool
+        Whether the result is a standard normal variable rather than a uniform one.
+
+    Examples
+    --------
+    >>> plan = Monotone(np.array([[1.0], [2.0], [4.0]]), np.array([0.0, 0.5, 1.0]), normal=False)
+    >>> x = np.array([0.0, 1.5, 3.0, 9.0])
+    >>> plan.apply(x, x, 0); x.tolist()
+    [0.0, 0.25, 0.75, 1.0]
+    >>> plan.invert(x, x, 0); x.tolist()
+    [1.0, 1.5, 3.0, 4.0]
+    """
+
+    quantiles: NDArray[np.float64]
+    references: NDArray[np.float64]
+    normal: bool
+
+    def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
+        """Map values."""
+        self._each(self._forward, x, out, column)
+
+    def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
+        """Map values back; what lay beyond the outermost quantiles becomes those."""
+        self._each(self._backward, x, out, column)
+
+    def _each(self, function: _Operation, x: NDArray[Any], out: NDArray[Any], column: Column) -> None:
+        if column is None:
+            for i in range(x.shape[1]):
+                out[:, i] = function(x[:, i], self.quantiles[:, i])
+        elif isinstance(column, np.ndarray):
+            for i in np.unique(column):
+                own = column == i
+                out[own] = function(x[own], self.quantiles[:, i])
+        else:
+            out[...] = function(x, self.quantiles[:, column])
+
+    def _forward(self, x: NDArray[Any], quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
+        above = np.interp(x, quantiles, self.references)
+        below = -np.interp(-np.asarray(x, np.float64), -quantiles[::-1], -self.references[::-1])
+        y = 0.5 * (above + below)
+        edge = _EDGE if self.normal else 0.0
+        with np.errstate(invalid="ignore"):
+            y[x + edge >= quantiles[-1]] = 1.0
+            y[x - edge <= quantiles[0]] = 0.0  # a constant is both
+        return _normal_quantile(y) if self.normal else y
+
+    def _backward(self, y: NDArray[Any], quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
+        y = _normal_probability(y) if self.normal else np.asarray(y, np.float64)
+        x = np.interp(y, self.references, quantiles)
+        edge = _EDGE if self.normal else 0.0
+        with np.errstate(invalid="ignore"):
+            x[y + edge >= 1.0] = quantiles[-1]
+            x[y - edge <= 0.0] = quantiles[0]
+        return x
+
+
+def _normal_quantile(y: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.special import ndtri
+
+    furthest = -float(ndtri(_EDGE - np.spacing(1)))
+    return np.asarray(np.clip(ndtri(y), -furthest, furthest))
+
+
+def _normal_probability(x: NDArray[Any]) -> NDArray[np.float64]:
+    from scipy.special import ndtr
+
+    return np.asarray(ndtr(np.asarray(x, np.float64)))

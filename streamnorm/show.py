@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
 
 from streamnorm.kernel import COUNTS
 from streamnorm.state import State
+from streamnorm.summaries.moments import CONSTANT
 
 __all__ = ["as_table", "describe", "to_json"]
 
@@ -32,11 +34,22 @@ def describe(state: State) -> list[dict[str, Any]]:
                 "parameters": dict(group.rule.params),
                 "rows": rows,
                 **counts,
-                "constant": bool(attributes.get("scale") == 1.0 and rows > 0),
+                "constant": _is_constant(attributes),
                 **attributes,
             }
         )
     return columns
+
+
+def _is_constant(attributes: dict[str, Any]) -> bool:
+    """Tell whether a column's spread is rounding noise, so that it is scaled by 1."""
+    if attributes.get("data_range") is not None:
+        spread, size = attributes["data_range"], max(abs(attributes["data_min"]), abs(attributes["data_max"]))
+    elif attributes.get("var") is not None:
+        spread, size = math.sqrt(attributes["var"]), abs(attributes["mean"])
+    else:
+        return False
+    return bool(spread <= CONSTANT * size)
 
 
 def _plain(value: Any) -> Any:

@@ -5,17 +5,18 @@ A sink writes to a path that is nobody's yet; giving the file its name is the ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 
-from streamnorm.csv_files import lines_of, text_of
-from streamnorm.errors import OutputError
+from streamnorm.csv_files import head_of, lines_of, text_of
+from streamnorm.errors import OutputError, StreamnormError
 from streamnorm.sources import ArrowSource, CsvSource, ParquetSource, Source, kind_of
 
-__all__ = ["Sink", "open_sink"]
+__all__ = ["Sink", "open_sink", "writing"]
 
 
 class Sink(Protocol):
@@ -39,15 +40,15 @@ class _ParquetSink:
         import pyarrow.parquet as pq
 
         compression: Any = "snappy"
-        dictionary = [item.name for item in schema if item.name not in changed]
+        dictionary: Any = [item.name for item in schema if item.name not in changed]
         if isinstance(like, ParquetSource) and like.units:
             group = like.metadata.row_group(0)
             chunks = [group.column(i) for i in range(group.num_columns)]
             compression = {c.path_in_schema: c.compression.lower().replace("uncompressed", "none") for c in chunks}
             for item in schema:
                 compression.setdefault(item.name, "snappy")
-            encoded = {c.path_in_schema.partition(".")[0] for c in chunks if "RLE_DICTIONARY" in c.encodings}
-            dictionary = [name for name in dictionary if name in encoded]
+            encoded = [c.path_in_schema for c in chunks if "RLE_DICTIONARY" in c.encodings]
+            dictionary = [leaf for leaf in encoded if leaf not in changed]
         self._schema = schema
         self._writer = pq.ParquetWriter(
             path, schema, compression=compression, use_dictionary=dictionary, write_page_checksum=True
@@ -63,18 +64,24 @@ class _ParquetSink:
 
 
 class _CsvSink:
-    """Text as it stood, numbers as the shortest that reads back to the same."""
+    """Text as it stood, in the input's encoding; numbers as the shortest that reads back to the same."""
 
     def __init__(self, path: Path, name: Path, schema: pa.Schema, like: Source, changed: set[str]) -> None:
-        self._delimiter = like.reader.delimiter if isinstance(like, CsvSource) else ","
+        tabs = name.name.lower().endswith((".tsv", ".tsv.gz"))
+        self._delimiter = like.reader.delimiter if isinstance(like, CsvSource) else "\t" if tabs else ","
+        self._encoding = like.options.encoding
         raw = pa.OSFile(str(path), "wb")
-        self._file = pa.CompressedOutputStream(raw, "gzip") if name.suffix == ".gz" else raw
-        names = [pa.array([column]) for column in schema.names]
-        self._file.write(lines_of(pa.RecordBatch.from_arrays(names, schema.names), self._delimiter))
+        self._file = pa.CompressedOutputStream(raw, "gzip") if name.suffix.lower() == ".gz" else raw
+        self._put(head_of(schema.names, self._delimiter))
+
+    def _put(self, lines: bytes) -> None:
+        if self._encoding.lower() not in ("utf8", "utf-8"):
+            lines = lines.decode().encode(self._encoding)
+        self._file.write(lines)
 
     def write(self, batches: Iterable[pa.RecordBatch]) -> None:
         for batch in batches:
-            self._file.write(lines_of(text_of(batch, None), self._delimiter))
+            self._put(lines_of(text_of(batch), self._delimiter))
 
     def close(self) -> None:
         self._file.close()
@@ -99,6 +106,18 @@ _SINKS: dict[type[Source], type[Any]] = {
     CsvSource: _CsvSink,
     ArrowSource: _ArrowSink,
 }
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while writing into one sentence that names the file."""
+    try:
+        yield
+    except StreamnormError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise OutputError(f"{path} cannot be written: {reason}; make room or choose another output.") from error
 
 
 def open_sink(path: Path, name: Path, schema: pa.Schema, like: Source, changed: set[str]) -> Sink:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from streamnorm.csv_files import CsvOptions, CsvReader
-from streamnorm.errors import DataError, SourceError
+from streamnorm.errors import DataError, OutputError, SourceError
 
 __all__ = ["ArrowSource", "CsvSource", "ParquetSource", "Source", "expand", "kind_of", "naming"]
 
@@ -61,6 +61,10 @@ class Source:
         """Yield all columns of one unit, `numbers` as such, and the text they came from where there is some."""
         return ((batch, None) for batch in self.read(unit))
 
+    def rows_before(self, unit: int) -> int:
+        """How many rows come before a unit."""
+        return 0
+
     @property
     def size(self) -> int:
         """Bytes."""
@@ -81,7 +85,7 @@ def naming(path: Path) -> Iterator[None]:
     """Turn what goes wrong while reading into one sentence that names the file."""
     try:
         yield
-    except SourceError:
+    except (SourceError, OutputError):
         raise
     except DataError as error:
         if str(error).startswith(str(path)):
@@ -127,6 +131,10 @@ class ParquetSource(Source):
         """The footer."""
         return self._metadata
 
+    def rows_before(self, unit: int) -> int:
+        """How many rows come before a row group."""
+        return sum(self._metadata.row_group(i).num_rows for i in range(unit))
+
     def read(self, unit: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the batches of one row group; what it delivers is checked against the footer's count."""
         expected, rows = self._metadata.row_group(unit).num_rows, 0
@@ -161,8 +169,12 @@ class CsvSource(Source):
 
     def read(self, unit: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the batches of the file, the named columns as numbers, or all as text."""
-        for batch, original in self.read_to_map(unit, columns or ()):
-            yield original if columns is None else batch.select(list(columns))
+        with naming(self.path):
+            for row, text in self.reader.text():
+                if columns is None:
+                    yield text
+                else:
+                    yield from self.reader.exact(text.select(list(columns)), columns, row)
 
     def read_to_map(self, unit: int, numbers: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
         """Yield all columns, `numbers` as such, and the text they came from."""
@@ -194,6 +206,11 @@ class ArrowSource(Source):
     def units(self) -> int:
         """How many record batches there are."""
         return self._count
+
+    def rows_before(self, unit: int) -> int:
+        """How many rows come before a record batch."""
+        with naming(self.path):
+            return sum(self._open().get_batch(i).num_rows for i in range(unit))
 
     def read(self, unit: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield one record batch."""
@@ -244,7 +261,7 @@ def expand(sources: Any, options: CsvOptions | None = None) -> list[Source]:
 def _files(item: str | Path) -> Iterable[tuple[Path, Path]]:
     path = Path(item)
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file() and _is_data(p.relative_to(path)))
+        files = _below(path)
         if not files:
             raise SourceError(f"the folder {path} holds no Parquet, CSV or Arrow file: name another.")
         return [(p, p.relative_to(path)) for p in files]
@@ -252,12 +269,16 @@ def _files(item: str | Path) -> Iterable[tuple[Path, Path]]:
         return [(path, Path(path.name))]
     if glob.has_magic(str(item)):
         matches = sorted(Path(p) for p in glob.glob(str(item), recursive=True))
-        files = [p for p in matches if p.is_file()]
+        files = [p for match in matches for p in (_below(match) if match.is_dir() else [match])]
         if not files:
             raise SourceError(f"no file matches {item}: check the pattern.")
         root = Path(str(item)[: str(item).index(next(c for c in str(item) if c in "*?["))] + "x").parent
         return [(p, p.relative_to(root)) for p in files]
     raise SourceError(f"there is no file {path}: check the path.")
+
+
+def _below(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file() and _is_data(p.relative_to(folder)))
 
 
 def _is_data(relative: Path) -> bool:

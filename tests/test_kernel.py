@@ -63,9 +63,7 @@ def test_reference_gives_the_same_bytes(name, function, layout, target):
         matrix = np.ascontiguousarray(matrix[:60])
         weights = np.where(rng.random(60) < 0.3, 0.0, np.ldexp(rng.random(60), rng.integers(-1074, 1000, 60)))
     block = block_of_matrix(matrix, weights)
-    assert getattr(_kernel, function)(block.slots, block.runs) == getattr(_reference, function)(
-        block.slots, block.runs
-    )
+    assert getattr(_kernel, function)(block.slots, block.runs) == getattr(_reference, function)(block.slots, block.runs)
 
 
 @pytest.mark.parametrize("offset", [0, 1, 7, 13])
@@ -121,7 +119,9 @@ def test_wide_addition(seed):
 
     a, b = draw(), draw()
     x, y = Exact.of_fractions(a), Exact.of_fractions(b)
-    plain = [Fraction(v) * Fraction(2) ** e + Fraction(w) * Fraction(2) ** f for (v, e), (w, f) in zip(a, b, strict=True)]
+    plain = [
+        Fraction(v) * Fraction(2) ** e + Fraction(w) * Fraction(2) ** f for (v, e), (w, f) in zip(a, b, strict=True)
+    ]
     assert values_of(x + y) == plain
     assert x + y == y + x
     assert (x + y) - y == x
@@ -131,7 +131,7 @@ def test_wide_addition(seed):
 
 @pytest.mark.parametrize("text", ["", "1.5", "0x1", "1p", "1p99999", "nan", "1p-3265", "f" * 2000, "1p1 "])
 def test_what_is_no_exact_number_is_refused(text):
-    with pytest.raises(ValueError, match="exact number|out of range"):
+    with pytest.raises(ValueError, match=r"exact number|out of range"):
         Exact.from_json([text])
 
 

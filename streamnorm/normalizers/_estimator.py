@@ -167,7 +167,7 @@ class Normalizer(Algebra, CallbackSupportMixin, OneToOneFeatureMixin, Transforme
         weights = weights_of(sample_weight, X)
         return block_of_sparse(X, weights) if sparse.issparse(X) else block_of_matrix(X, weights)
 
-    def _refuse_sparse(self, X: Any) -> None:
+    def _refuse_sparse(self, X: Any, inverse: bool = False) -> None:
         error = self._rule.refuses_sparse(self._bound.params) if sparse.issparse(X) else None
         if error is not None:
             raise error
@@ -240,7 +240,7 @@ class Normalizer(Algebra, CallbackSupportMixin, OneToOneFeatureMixin, Transforme
         return namespace.from_numpy(self._map_array(namespace.to_numpy(X), copy, plan, inverse))
 
     def _map_array(self, X: Any, copy: bool | None, plan: Plan, inverse: bool) -> Any:
-        self._refuse_sparse(X)
+        self._refuse_sparse(X, inverse)
         copy = getattr(self, "copy", True) if copy is None else copy
         options = {"dtype": _FLOATS, "ensure_all_finite": False, "copy": copy, "force_writeable": True}
         if inverse:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
-from numbers import Real
+import warnings
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
+from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._set_output import _get_output_config
 
 from streamnorm.columns import to_batches
 from streamnorm.errors import DataError
 from streamnorm.normalizers._estimator import Normalizer
 from streamnorm.normalizers.table import Table
+from streamnorm.summaries import Block
 
-__all__ = ["MaxAbsScaler", "MinMaxScaler", "StandardScaler", "TableNormalizer"]
+__all__ = ["MaxAbsScaler", "MinMaxScaler", "QuantileTransformer", "RobustScaler", "StandardScaler", "TableNormalizer"]
 
 
 class StandardScaler(Normalizer, rule="standard"):
@@ -166,6 +170,171 @@ class MaxAbsScaler(Normalizer, rule="maxabs"):
     def __init__(self, *, copy: bool = True, clip: bool = False) -> None:
         self.copy = copy
         self.clip = clip
+
+
+class RobustScaler(Normalizer, rule="robust"):
+    """Subtract the median and divide by a range of quantiles: ``(x - center_) / scale_``.
+
+    Parameters
+    ----------
+    with_centering : bool, default=True
+        Whether to subtract the median.
+    with_scaling : bool, default=True
+        Whether to divide by the range between the quantiles.
+    quantile_range : (float, float), default=(25.0, 75.0)
+        The quantiles, in percent.
+    copy : bool, default=True
+        False to allow `transform` to write over an ndarray of floats.
+    unit_variance : bool, default=False
+        Whether to scale so that normal data would get variance 1.
+    max_bins : int, default=4096
+        Bins of the histogram that the quantiles are taken from. Up to so many distinct values of a column
+        its quantiles are exact; beyond, `quantile_error_` says how far off they may be.
+
+    Attributes
+    ----------
+    center_ : ndarray of shape (n_features,)
+        Median of each column. None without centering.
+    scale_ : ndarray of shape (n_features,)
+        Distance of the two quantiles, 1 where it is at most 4 eps of them. None without scaling.
+    quantile_error_ : ndarray of shape (3, n_features)
+        Bound on the error of the lower quantile, the median and the upper quantile, in the data's unit.
+
+    Examples
+    --------
+    >>> import streamnorm as sn
+    >>> sn.RobustScaler().fit_transform([[1.0], [2.0], [3.0], [4.0], [1000.0]])
+    array([[ -1. ],
+           [ -0.5],
+           [  0. ],
+           [  0.5],
+           [498.5]])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "with_centering": ["boolean"],
+        "with_scaling": ["boolean"],
+        "quantile_range": [tuple],
+        "copy": ["boolean"],
+        "unit_variance": ["boolean"],
+        "max_bins": [Interval(Integral, 2, 65536, closed="both")],
+    }
+
+    def __init__(
+        self,
+        *,
+        with_centering: bool = True,
+        with_scaling: bool = True,
+        quantile_range: tuple[float, float] = (25.0, 75.0),
+        copy: bool = True,
+        unit_variance: bool = False,
+        max_bins: int = 4096,
+    ) -> None:
+        self.with_centering = with_centering
+        self.with_scaling = with_scaling
+        self.quantile_range = quantile_range
+        self.copy = copy
+        self.unit_variance = unit_variance
+        self.max_bins = max_bins
+
+
+class QuantileTransformer(Normalizer, rule="quantile"):
+    """Map each column to a uniform or normal variable, through its own quantiles.
+
+    Parameters
+    ----------
+    n_quantiles : int, default=1000
+        Points of each map; no more than there are rows.
+    output_distribution : {"uniform", "normal"}, default="uniform"
+        What the values become.
+    ignore_implicit_zeros : bool, default=False
+        Whether what a sparse matrix does not store is left out of the quantiles.
+    subsample : int or None, default=10_000
+        As in scikit-learn, at least `n_quantiles`. Every row counts here, whatever it is.
+    random_state : None
+        Nothing is drawn here; kept so that scikit-learn's parameters can be given.
+    copy : bool, default=True
+        False to allow `transform` to write over an ndarray of floats.
+    max_bins : int, default=4096
+        Bins of the histogram that the quantiles are taken from; see `RobustScaler`.
+
+    Attributes
+    ----------
+    n_quantiles_ : int
+        Points of each map.
+    quantiles_ : ndarray of shape (n_quantiles_, n_features)
+        Values of each column.
+    references_ : ndarray of shape (n_quantiles_,)
+        What they are mapped to, from 0 to 1.
+
+    Examples
+    --------
+    >>> import streamnorm as sn
+    >>> sn.QuantileTransformer(n_quantiles=3).fit_transform([[1.0], [10.0], [1000.0]]).ravel().tolist()
+    [0.0, 0.5, 1.0]
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "n_quantiles": [Interval(Integral, 1, None, closed="left")],
+        "output_distribution": [StrOptions({"uniform", "normal"})],
+        "ignore_implicit_zeros": ["boolean"],
+        "subsample": [Interval(Integral, 1, None, closed="left"), None],
+        "random_state": ["random_state"],
+        "copy": ["boolean"],
+        "max_bins": [Interval(Integral, 2, 65536, closed="both")],
+    }
+
+    def __init__(
+        self,
+        *,
+        n_quantiles: int = 1000,
+        output_distribution: str = "uniform",
+        ignore_implicit_zeros: bool = False,
+        subsample: int | None = 10_000,
+        random_state: Any = None,
+        copy: bool = True,
+        max_bins: int = 4096,
+    ) -> None:
+        self.n_quantiles = n_quantiles
+        self.output_distribution = output_distribution
+        self.ignore_implicit_zeros = ignore_implicit_zeros
+        self.subsample = subsample
+        self.random_state = random_state
+        self.copy = copy
+        self.max_bins = max_bins
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        if self.subsample is not None and self.n_quantiles > self.subsample:
+            raise DataError(
+                "The number of quantiles cannot be greater than the number of samples used. Got "
+                f"{self.n_quantiles} quantiles and {self.subsample} samples."
+            )
+
+    def _block(self, X: Any, reset: bool, sample_weight: Any) -> Block:
+        block = super()._block(X, reset, sample_weight)
+        if self.ignore_implicit_zeros and not sparse.issparse(X):
+            warnings.warn(
+                "'ignore_implicit_zeros' takes effect only with sparse matrix. This parameter has no effect.",
+                stacklevel=5,
+            )
+        return dataclasses.replace(block, zeros=None, zero_weight=None) if self.ignore_implicit_zeros else block
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Forget what was learnt and learn from X; as the other scalers' `fit`."""
+        super().fit(X, y, sample_weight)
+        if self.n_quantiles > self.n_quantiles_:
+            warnings.warn(
+                f"n_quantiles ({self.n_quantiles}) is greater than the total number of samples ({self.n_quantiles_}). "
+                "n_quantiles is set to n_samples.",
+                stacklevel=2,
+            )
+        return self
+
+    def _refuse_sparse(self, X: Any, inverse: bool = False) -> None:
+        super()._refuse_sparse(X, inverse)
+        if sparse.issparse(X) and not inverse and not self.ignore_implicit_zeros and X.tocsr().data.min(initial=0) < 0:
+            raise DataError("QuantileTransformer only accepts non-negative sparse matrices.")
 
 
 class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore

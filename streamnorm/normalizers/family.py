@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.errors import DataError, SparseError
-from streamnorm.plans import Affine, Plan, Step
-from streamnorm.summaries import Extremes, Moments, SummaryType
+from streamnorm.plans import Affine, Monotone, Plan, Step
+from streamnorm.summaries import Extremes, Histogram, HistogramOf, Moments, SummaryType
+from streamnorm.summaries.histogram import MAX_BINS
 from streamnorm.summaries.moments import CONSTANT
 
 __all__ = ["FAMILY", "BoundRule", "Rule", "rule_of"]
@@ -107,7 +108,7 @@ def rule_of(spec: Any, **params: Any) -> BoundRule:
     (0, 1)
     >>> rule_of("nope")
     Traceback (most recent call last):
-    streamnorm.errors.DataError: there is no scaler 'nope'; there are minmax, standard.
+    streamnorm.errors.DataError: there is no scaler 'nope'; there are maxabs, minmax, quantile, robust, standard.
     """
     if isinstance(spec, BoundRule):
         return spec
@@ -182,6 +183,46 @@ def _minmax_plan(s: Extremes, p: Params) -> Plan:
     return Affine(steps, tuple(p["feature_range"]) if p["clip"] else None)
 
 
+def _check_quantiles(p: Params) -> None:
+    low, high = p["quantile_range"]
+    if not 0 <= low <= high <= 100:
+        raise DataError(
+            f"Invalid quantile range: {p['quantile_range']}. Give two percentages from 0 to 100, the smaller one first."
+        )
+
+
+def _robust_centre(s: Histogram, p: Params) -> NDArray[np.float64] | None:
+    return np.asarray(s.quantile([0.5])[0]) if p["with_centering"] else None
+
+
+def _robust_scale(s: Histogram, p: Params) -> NDArray[np.float64] | None:
+    if not p["with_scaling"]:
+        return None
+    low, high = s.quantile([percent / 100.0 for percent in p["quantile_range"]])
+    scale = high - low
+    scale = np.where(scale <= CONSTANT * np.maximum(np.abs(low), np.abs(high)), 1.0, scale)
+    if p["unit_variance"]:
+        from scipy.special import ndtri
+
+        first, last = (float(ndtri(percent / 100.0)) for percent in p["quantile_range"])
+        scale = scale / (last - first)
+    return np.asarray(scale)
+
+
+def _robust_plan(s: Histogram, p: Params) -> Plan:
+    operands = ((np.subtract, _robust_centre(s, p)), (np.divide, _robust_scale(s, p)))
+    return Affine(tuple(Step(operation, operand) for operation, operand in operands if operand is not None))
+
+
+def _references(s: Histogram, p: Params) -> NDArray[np.float64]:
+    rows = int(s.counts.rows.max(initial=0))
+    return np.linspace(0, 1, max(1, min(p["n_quantiles"], rows)), endpoint=True)
+
+
+def _quantiles(s: Histogram, p: Params) -> NDArray[np.float64]:
+    return np.asarray(np.maximum.accumulate(s.quantile(_references(s, p))))
+
+
 _RULES = [
     Rule(
         "standard",
@@ -226,6 +267,40 @@ _RULES = [
         },
         lambda s, p: Affine((Step(np.divide, _nonzero(s.magnitude)),), (-1.0, 1.0) if p["clip"] else None),
         MappingProxyType({"clip": False}),
+    ),
+    Rule(
+        "robust",
+        "RobustScaler",
+        lambda p: HistogramOf(p["max_bins"]),
+        {
+            "center_": _robust_centre,
+            "scale_": _robust_scale,
+            "quantile_error_": lambda s, p: s.error_bound([q / 100.0 for q in sorted((50.0, *p["quantile_range"]))]),
+        },
+        _robust_plan,
+        MappingProxyType(
+            {
+                "with_centering": True,
+                "with_scaling": True,
+                "quantile_range": (25.0, 75.0),
+                "unit_variance": False,
+                "max_bins": MAX_BINS,
+            }
+        ),
+        _check_quantiles,
+        lambda p: _no_centre("with_centering") if p["with_centering"] else None,
+    ),
+    Rule(
+        "quantile",
+        "QuantileTransformer",
+        lambda p: HistogramOf(p["max_bins"]),
+        {
+            "n_quantiles_": lambda s, p: len(_references(s, p)),
+            "references_": _references,
+            "quantiles_": _quantiles,
+        },
+        lambda s, p: Monotone(_quantiles(s, p), _references(s, p), p["output_distribution"] == "normal"),
+        MappingProxyType({"n_quantiles": 1000, "output_distribution": "uniform", "max_bins": MAX_BINS}),
     ),
 ]
 

@@ -6,6 +6,7 @@ For every summary, ``of(A ++ B) == of(A) + of(B)`` for any split and order of ro
 
 from streamnorm.summaries._base import Block, Counts, Summary, SummaryType
 from streamnorm.summaries.extremes import Extremes
+from streamnorm.summaries.histogram import Histogram, HistogramOf
 from streamnorm.summaries.moments import Moments
 
-__all__ = ["Block", "Counts", "Extremes", "Moments", "Summary", "SummaryType"]
+__all__ = ["Block", "Counts", "Extremes", "Histogram", "HistogramOf", "Moments", "Summary", "SummaryType"]

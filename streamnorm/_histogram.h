@@ -1,0 +1,433 @@
+/* The histogram of one column: how many values have the same leading bits, whatever their order.
+ *
+ * Values are counted in a hash table at a resolution of `bits`, which is never below that of the whole
+ * column: it starts at 64 and drops when the table holds more bins than may be left (see `fit`).
+ *
+ * Most columns are smooth, and then nearly all magnitudes lie in a window of a few thousand bins at a
+ * resolution a little above the one the column will end with. A sample proposes window and resolution;
+ * the values inside are counted in an array, without a search. A proposal is only a guess: where it turns
+ * out too low, the column is counted again without one. */
+#ifndef STREAMNORM_HISTOGRAM_H
+#define STREAMNORM_HISTOGRAM_H
+
+#include "_arena.h"
+#include "_arguments.h"
+#include "_bins.h"
+#include "_columns.h"
+#include "_images.h"
+
+enum {
+    SAMPLE = 256,          /* values looked at to propose a window */
+    FEW_CELLS = 4096,      /* of a window at least; fewer rows are not worth one */
+    FEW_ENTRIES = 512,     /* of a table at first */
+    WINDOWED_BINS = 16384, /* more bins may be left than this: no window, it would be out of cache */
+    WINDOW_FULL = 1 << 30, /* values after which 32-bit cells are emptied */
+    MOST_BINS = 65536
+};
+
+#define INFINITE ((uint64_t)0x7ff << 52)          /* every finite magnitude lies below */
+#define MOST_WEIGHT ((double)((uint64_t)1 << 32)) /* of a row, so that 64 bits hold the sums */
+
+typedef struct {
+    uint64_t key;
+    int64_t count; /* 0: no bin here */
+} entry;
+
+typedef struct {
+    tally tally;
+    int64_t most;        /* bins that may be left */
+    int bits;            /* resolution of the table and the window */
+    int guessed;         /* whether `bits` may be too low */
+    enum { FINE, NO_MEMORY, BAD_WEIGHT } failure;
+    entry *table;        /* open addressing, at most half full */
+    int64_t size, largest, used;
+    arena *memory;       /* shared between columns, as is `room` */
+    uint32_t *cells;     /* of positive values, and one for all outside; the same of negative ones */
+    uint32_t *spare_cells;
+    uint64_t low;        /* the window's least magnitude */
+    int64_t width;       /* its cells of one sign; 0: no window */
+    int64_t windowed;    /* values in cells */
+    uint64_t seen;       /* all magnitudes counted in cells or beside them, or-ed */
+    bins *room;          /* four to work in */
+} histogram;
+
+/* ---- the table ---- */
+
+/* Where a key is looked for first. */
+INLINE uint64_t home(uint64_t key, int64_t size)
+{
+    uint64_t mixed = (key ^ key >> 32) * 0x9e3779b97f4a7c15u;
+    return (mixed ^ mixed >> 32) & (uint64_t)(size - 1);
+}
+
+static entry *find(entry *table, int64_t size, uint64_t key)
+{
+    uint64_t at = home(key, size);
+    while (table[at].key != key && table[at].count != 0)
+        at = (at + 1) & (uint64_t)(size - 1);
+    return &table[at];
+}
+
+static void grow(histogram *h)
+{
+    int64_t size = 2 * h->size;
+    entry *table = take_cleared(h->memory, (size_t)size * sizeof *table);
+    if (table == NULL) {
+        h->failure = NO_MEMORY;
+        return;
+    }
+    for (int64_t i = 0; i < h->size; i++)
+        if (h->table[i].count != 0)
+            *find(table, size, h->table[i].key) = h->table[i];
+    h->table = table;
+    h->size = size;
+}
+
+static void shrink(histogram *h);
+
+static void add_key(histogram *h, uint64_t key, int64_t count)
+{
+    entry *e = find(h->table, h->size, key);
+    if (e->count != 0) {
+        e->count += count;
+        return;
+    }
+    e->key = key;
+    e->count = count;
+    if (2 * ++h->used > h->size) {
+        if (h->size < h->largest)
+            grow(h);
+        else
+            shrink(h);
+    }
+}
+
+static void empty_table(histogram *h, bins *out)
+{
+    out->used = 0;
+    for (int64_t i = 0; i < h->size && h->used; i++) {
+        out->keys[out->used] = h->table[i].key;
+        out->counts[out->used] = h->table[i].count;
+        out->used += h->table[i].count != 0;
+    }
+    memset(h->table, 0, (size_t)h->size * sizeof *h->table);
+    h->used = 0;
+}
+
+/* ---- the window ---- */
+
+/* Let the window begin at or just below `low`, with no more than `cells`, and stay below infinity. */
+static void move_window(histogram *h, uint64_t low, int64_t cells)
+{
+    int shift = ALL_BITS - h->bits;
+    int64_t beyond = (int64_t)((INFINITE >> shift) - (low >> shift));
+    h->low = low >> shift << shift;
+    h->width = cells < beyond ? cells : beyond;
+}
+
+/* Halve the window until no more than `most` of its cells are occupied, and empty those. */
+static void empty_window(histogram *h, bins *out)
+{
+    uint32_t *positive = h->cells, *negative = h->cells + h->width + 1, *spare = h->spare_cells;
+    int64_t width = h->width;
+    uint64_t low = h->low;
+    int shift = ALL_BITS - h->bits;
+    out->used = 0;
+    if (h->windowed == 0)
+        return;
+    while (occupied(positive, width) + occupied(negative, width) > h->most) {
+        int odd = (int)(low >> shift & 1);
+        int64_t half = (width + odd + 1) / 2;
+        halve(positive, width, odd, spare);
+        halve(negative, width, odd, spare + half + 1);
+        spare[half] = spare[2 * half + 1] = 0;
+        memset(positive, 0, 2 * (size_t)(width + 1) * sizeof *positive);
+        low = low >> (shift + 1) << (shift + 1);
+        shift++;
+        width = half;
+        spare = positive;
+        positive = positive == h->cells ? h->spare_cells : h->cells;
+        negative = positive + width + 1;
+        h->guessed = 0;
+    }
+    for (int64_t i = width - 1; i >= 0; i--) {
+        out->keys[out->used] = ~(SIGN | (low + ((uint64_t)i << shift))) >> shift << shift;
+        out->counts[out->used] = negative[i];
+        out->used += negative[i] != 0;
+    }
+    for (int64_t i = 0; i < width; i++) {
+        out->keys[out->used] = SIGN | (low + ((uint64_t)i << shift));
+        out->counts[out->used] = positive[i];
+        out->used += positive[i] != 0;
+    }
+    memset(positive, 0, 2 * (size_t)(width + 1) * sizeof *positive);
+    h->bits = ALL_BITS - shift;
+    h->windowed = 0;
+}
+
+/* Everything counted so far, in order, at as high a resolution as leaves `most` bins. */
+static bins *assemble(histogram *h)
+{
+    bins *hashed = &h->room[0], *cells = &h->room[1], *all = &h->room[2];
+    int bits;
+    empty_table(h, hashed);
+    sort_bins(hashed, &h->room[3]);
+    empty_window(h, cells);
+    merge(hashed, cells, h->bits, 1, all);
+    bits = fit(all, h->bits, h->most);
+    h->guessed &= bits == h->bits;
+    h->bits = bits;
+    return all;
+}
+
+/* Go on at a lower resolution. */
+static void shrink(histogram *h)
+{
+    const bins *all = assemble(h);
+    move_window(h, h->low, h->width);
+    for (int64_t i = 0; i < all->used; i++)
+        add_key(h, all->keys[i], all->counts[i]);
+}
+
+/* ---- a block ---- */
+
+/* Most values of a column that has few distinct ones are found where they are looked for first. */
+static void add_hashed(histogram *h, const double *x, int n)
+{
+    uint64_t images[BLOCK], mask = mask_of(h->bits);
+    entry *table = h->table;
+    int64_t size = h->size;
+    image(x, n, images);
+    for (int i = 0; i < n; i++) {
+        entry *e = &table[home(images[i] & mask, size)];
+        if (e->key == (images[i] & mask) && e->count != 0) {
+            e->count++;
+            continue;
+        }
+        add_key(h, images[i] & mask, 1);
+        if (h->failure)
+            return;
+        table = h->table;
+        size = h->size;
+        mask = mask_of(h->bits);
+    }
+}
+
+/* Count zeros and what is in the window; tell how many of the values are neither, and which. */
+static int add_windowed(histogram *h, const double *x, int n, int *outside)
+{
+    uint32_t at[BLOCK], width = (uint32_t)h->width, *cells = h->cells;
+    int count = 0, others = 0;
+    h->seen |= locate(x, n, h->low, ALL_BITS - h->bits, width, at);
+    for (int i = 0; i < n; i++)
+        cells[at[i]]++;
+    if (cells[width] | cells[2 * width + 1]) {
+        cells[width] = cells[2 * width + 1] = 0;
+        count = strays(at, n, width, outside);
+    }
+    h->windowed += n - count;
+    for (int i = 0; i < count; i++) {
+        outside[others] = outside[i];
+        others += x[outside[i]] != 0;
+    }
+    if (others < count)
+        add_key(h, SIGN, count - others);
+    return others;
+}
+
+/* A row of weight w counts as w rows. */
+static void count_weighted(histogram *h, const run *r, int slot, int64_t row, int n)
+{
+    int64_t first = h->tally.rows;
+    for (int i = 0; i < n && !h->failure; i++) {
+        double weight, x;
+        memcpy(&weight, r->weights + (row + i) * (int64_t)sizeof weight, sizeof weight);
+        h->tally.rows = first + i;
+        if (!(weight >= 0 && weight <= MOST_WEIGHT && weight == floor(weight)))
+            h->failure = BAD_WEIGHT;
+        else if (weight > 0 && load_finite(r, slot, row + i, 1, &x, &h->tally))
+            add_key(h, image_of(x) & mask_of(h->bits), (int64_t)weight);
+    }
+    h->tally.rows = first;
+}
+
+/* Whether they are finite need not be asked of the values in the window: read them where they lie. */
+static void count_in_place(histogram *h, const run *r, int slot, int64_t row, int n, const double *values)
+{
+    int outside[BLOCK], count = add_windowed(h, values, n, outside);
+    int64_t first = h->tally.rows;
+    h->tally.count[VALUES] += n - count;
+    for (int i = 0; i < count && !h->failure; i++) {
+        double x = values[outside[i]];
+        h->tally.rows = first + outside[i];
+        h->tally.count[NANS] += isnan(x) != 0;
+        if (!isnan(x) && load_finite(r, slot, row + outside[i], 1, &x, &h->tally))
+            add_key(h, image_of(x) & mask_of(h->bits), 1);
+    }
+    h->tally.rows = first;
+}
+
+static void count_copy(histogram *h, const run *r, int slot, int64_t row, int n)
+{
+    double x[BLOCK];
+    int outside[BLOCK], kept = load_finite(r, slot, row, n, x, &h->tally), count;
+    if (h->width == 0) {
+        add_hashed(h, x, kept);
+        return;
+    }
+    count = add_windowed(h, x, kept, outside);
+    for (int i = 0; i < count && !h->failure; i++)
+        add_key(h, image_of(x[outside[i]]) & mask_of(h->bits), 1);
+}
+
+static void count_rows(void *state, const run *r, int slot, int64_t row, int n)
+{
+    histogram *h = state;
+    const double *values = in_place(r, slot, row);
+    if (r->weights != NULL)
+        count_weighted(h, r, slot, row, n);
+    else if (values != NULL && h->width)
+        count_in_place(h, r, slot, row, n, values);
+    else
+        count_copy(h, r, slot, row, n);
+    h->tally.rows += n;
+    if (h->windowed > WINDOW_FULL)
+        shrink(h);
+}
+
+/* ---- a column ---- */
+
+static int64_t rows_of(const arguments *a, int64_t slot)
+{
+    int64_t rows = 0;
+    for (Py_ssize_t i = 0; i < a->count; i++)
+        if (slot >= a->runs[i].slot && slot < a->runs[i].slot + a->runs[i].slots)
+            rows += a->runs[i].length;
+    return rows;
+}
+
+static int64_t table_size(int64_t most, int64_t rows)
+{
+    int64_t size = 16;
+    while (size < 4 * most && size < 2 * rows)
+        size *= 2;
+    return size;
+}
+
+/* The fewer values, the finer a resolution has more bins than may be left. */
+static uint64_t window_size(int64_t most, int64_t rows)
+{
+    uint64_t cells = FEW_CELLS;
+    while (cells < (rows < 4 * most ? 8 : 4) * (uint64_t)most)
+        cells *= 2;
+    return cells;
+}
+
+/* Enough for a column of so many rows to be counted twice; tables double until they are large enough. */
+static size_t memory_for(int64_t most, int64_t rows)
+{
+    size_t tables = 2 * (size_t)table_size(most, rows) * sizeof(entry) + 64;
+    size_t windows = rows < FEW_CELLS ? 0 : 4 * (size_t)(window_size(most, 0) + 32) * sizeof(uint32_t);
+    return 2 * tables + windows;
+}
+
+/* Some magnitudes from all over the column, in order. */
+static const bins *sample(const histogram *h, const arguments *a, int64_t slot, int64_t rows)
+{
+    bins *taken = &h->room[0];
+    int64_t next = 0, before = 0, step = rows / SAMPLE + 1;
+    taken->used = 0;
+    for (Py_ssize_t i = 0; i < a->count; i++) {
+        const run *r = &a->runs[i];
+        if (slot < r->slot || slot >= r->slot + r->slots)
+            continue;
+        for (; next < before + r->length; next += step) {
+            double x;
+            if (load(r, (int)(slot - r->slot), next - before, 1, &x) && x != 0 && isfinite(x)) {
+                taken->keys[taken->used] = bits_of(fabs(x));
+                taken->counts[taken->used++] = 1;
+            }
+        }
+        before += r->length;
+    }
+    sort_bins(taken, &h->room[3]);
+    return taken;
+}
+
+/* The bits to leave off for all magnitudes of a range to have a cell. */
+static int shift_for(uint64_t least, uint64_t greatest, uint64_t cells)
+{
+    int shift = 0;
+    while ((greatest >> shift) - (least >> shift) >= cells)
+        shift++;
+    return shift;
+}
+
+/* Place a window over the magnitudes of a sample, at as high a resolution as has it fit. */
+static void propose(histogram *h, const bins *taken, uint64_t cells)
+{
+    int64_t n = taken->used, repeated = 0;
+    uint64_t least, greatest, margin;
+    int shift;
+    for (int64_t i = 1; i < n; i++)
+        repeated += taken->keys[i] == taken->keys[i - 1];
+    /* So many pairs of equals mean that the column has about n^2 / 2 / repeated distinct values. */
+    if (n < SAMPLE / 8 || repeated * 4 * h->most >= n * n)
+        return;
+    least = taken->keys[0];
+    greatest = taken->keys[n - 1];
+    shift = shift_for(least, greatest, cells);
+    /* A few strays must not stretch the window. */
+    if (shift > shift_for(taken->keys[n / 64], taken->keys[n - 1 - n / 64], cells) + 2) {
+        least = taken->keys[n / 64];
+        greatest = taken->keys[n - 1 - n / 64];
+        shift = shift_for(least, greatest, cells);
+    }
+    margin = (cells - (greatest >> shift) + (least >> shift)) / 2;
+    h->bits = ALL_BITS - shift;
+    h->guessed = shift > 0;
+    h->cells = take_cleared(h->memory, 2 * (size_t)(cells + 1) * sizeof *h->cells);
+    h->spare_cells = take(h->memory, 2 * (size_t)(cells + 1) * sizeof *h->spare_cells);
+    if (h->cells == NULL || h->spare_cells == NULL)
+        h->failure = NO_MEMORY;
+    else
+        move_window(h, least >> shift > margin ? least - (margin << shift) : 0, (int64_t)cells);
+}
+
+static void begin_histogram(histogram *h, const arguments *a, int64_t slot, int64_t most, int may_guess,
+                            arena *memory, bins *room)
+{
+    int64_t rows = rows_of(a, slot);
+    memset(h, 0, sizeof *h);
+    h->tally.first_infinity = -1;
+    h->most = most;
+    h->bits = ALL_BITS;
+    h->memory = memory;
+    h->room = room;
+    h->largest = table_size(most, rows);
+    h->size = h->largest < FEW_ENTRIES ? h->largest : FEW_ENTRIES;
+    h->table = take_cleared(memory, (size_t)h->size * sizeof *h->table);
+    if (h->table == NULL)
+        h->failure = NO_MEMORY;
+    else if (may_guess && !a->weighted && rows >= FEW_CELLS && 2 * rows > 3 * most && most <= WINDOWED_BINS)
+        propose(h, sample(h, a, slot, rows), window_size(most, rows));
+}
+
+/* The column's bins once all its rows are counted; NULL where it has to be counted again without a guess.
+ *
+ * A guess was too low unless it had more bins than may be left, or all values end in zeros after it. */
+static const bins *settled(histogram *h)
+{
+    bins *all = assemble(h);
+    uint64_t rest = ~mask_of(h->bits);
+    if (!h->guessed)
+        return all;
+    if (h->seen & rest)
+        return NULL;
+    for (int64_t i = 0; i < all->used && !(all->keys[i] & SIGN); i++)
+        all->keys[i] |= rest; /* of negative values all bits are flipped */
+    h->bits = ALL_BITS;
+    return all;
+}
+
+#endif

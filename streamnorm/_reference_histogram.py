@@ -1,0 +1,120 @@
+"""The kernel's histogram in numpy: the oracle of the compiled one, and what runs without a compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["histogram", "merge_bins"]
+
+#: bits, sizes, keys and counts, as in `streamnorm.summaries.histogram.Bins`.
+_Ragged = tuple[bytes, bytes, bytes, bytes]
+_Bins = tuple[NDArray[np.uint64], NDArray[np.int64]]
+
+_ALL_BITS = 64
+_SIGN = np.uint64(1 << 63)
+_MOST_BINS = 65536
+_MOST_WEIGHT = 2.0**32
+
+
+def _mask(bits: int) -> np.uint64:
+    return np.uint64((1 << 64) - (1 << (64 - bits)))
+
+
+def _images(values: NDArray[Any]) -> NDArray[np.uint64]:
+    """Map float64 to integers in the same order; -0.0 counts as 0.0."""
+    bits = (values.astype(np.float64) + 0.0).view(np.uint64)
+    return np.where(bits & _SIGN, ~bits, bits | _SIGN)
+
+
+def _grouped(keys: NDArray[np.uint64], counts: NDArray[np.int64]) -> _Bins:
+    """Add up the counts of equal keys."""
+    if not len(keys):
+        return keys, counts
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    return keys[starts], np.add.reduceat(counts[order], starts)
+
+
+def _fit(keys: NDArray[np.uint64], counts: NDArray[np.int64], bits: int, most: int) -> tuple[_Bins, int]:
+    """Drop as few bits as leave no more than `most` bins."""
+    while len(keys) > most:
+        bits -= 1
+        keys, counts = _grouped(keys & _mask(bits), counts)
+    return (keys, counts), bits
+
+
+def _ragged(slots: Sequence[tuple[_Bins, int]]) -> _Ragged:
+    """Put the bins of all columns one behind the other; a column without any has all 64 bits."""
+    bits = [bits if len(keys) else _ALL_BITS for (keys, _), bits in slots]
+    sizes = [len(keys) for (keys, _), _ in slots]
+    flat = [np.concatenate([[], *(bins[i] for bins, _ in slots)], dtype=t, casting="unsafe")
+            for i, t in enumerate((np.uint64, np.int64))]  # fmt: skip
+    return (
+        np.array(bits, np.int64).tobytes(),
+        np.array(sizes, np.int64).tobytes(),
+        flat[0].tobytes(),
+        flat[1].tobytes(),
+    )
+
+
+def _check_limits(runs: Sequence[Any], max_bins: int) -> None:
+    if not 2 <= max_bins <= _MOST_BINS:
+        raise ValueError(f"max_bins is from 2 to {_MOST_BINS}")
+    for run in runs:
+        if run[10] is not None:
+            weights = np.frombuffer(run[10], np.float64)[: run[7]]
+            if not ((weights >= 0) & (weights <= _MOST_WEIGHT) & (weights == np.floor(weights))).all():
+                raise ValueError("weights of a histogram are whole numbers up to 2^32")
+
+
+def histogram(slots: int, runs: Sequence[Any], max_bins: int) -> tuple[bytes, bytes, _Ragged]:
+    """Count the values of every column by the leading bits of their images."""
+    from streamnorm import _reference
+
+    _check_limits(runs, max_bins)
+    tallies = _reference._new_tallies(slots)
+    columns = []
+    for parts in _reference._finite(slots, runs, tallies):
+        keys, counts = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+        for values, weight in parts:
+            keys.append(_images(values))
+            counts.append(np.ones(len(values), np.int64) if weight is None else weight.astype(np.int64))
+        columns.append(_fit(*_grouped(np.concatenate(keys), np.concatenate(counts)), _ALL_BITS, max_bins))
+    return tallies[0].tobytes(), tallies[1].tobytes(), _ragged(columns)
+
+
+def _split(slots: int, bits: Any, sizes: Any, keys: Any, counts: Any) -> list[tuple[_Bins, int]]:
+    """Take the bins of every column out of flat arrays."""
+    of_slots, widths = (np.frombuffer(a, np.int64).tolist() for a in (sizes, bits))
+    flat, numbers = np.frombuffer(keys, np.uint64), np.frombuffer(counts, np.int64)
+    fine = len(of_slots) == len(widths) == slots and all(1 <= b <= _ALL_BITS for b in widths)
+    if not fine or min(of_slots, default=0) < 0 or not sum(of_slots) == len(flat) == len(numbers):
+        raise ValueError("the bins do not have the shape that was given")
+    ends = np.cumsum(of_slots, dtype=np.int64).tolist()
+    return [
+        ((flat[e - n : e], numbers[e - n : e]), b) for n, e, b in zip(of_slots, ends, widths, strict=True)
+    ]
+
+
+def merge_bins(slots: int, max_bins: int, *flat_and_subtract: Any) -> _Ragged:
+    """Add or subtract the bins of two histograms at the resolution of the coarser, or less."""
+    *flat, subtract = flat_and_subtract
+    if max_bins < 2:
+        raise ValueError("max_bins is at least 2")
+    columns = []
+    for (a, a_bits), (b, b_bits) in zip(_split(slots, *flat[:4]), _split(slots, *flat[4:]), strict=True):
+        bits = min(a_bits, b_bits)
+        keys, counts = _grouped(
+            np.concatenate([a[0], b[0]]) & _mask(bits), np.concatenate([a[1], -b[1] if subtract else b[1]])
+        )
+        if subtract:
+            kept = counts != 0
+            columns.append(((keys[kept], counts[kept]), bits))
+        else:
+            columns.append(_fit(keys, counts, bits, max_bins))
+    return _ragged(columns)
