@@ -1,0 +1,32 @@
+"""The benchmarks run, and leave no comparison out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).parent / "benchmarks" / "run.py"
+
+
+def _run(*words: str) -> list[str]:
+    result = subprocess.run([sys.executable, str(RUN), *words], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+@pytest.mark.slow
+def test_every_comparison_is_printed() -> None:
+    names = _run("--list")
+    lines = _run("--quick", "--rows", "4000", "--csv-rows", "1000", "--files", "2")
+    table = [line for line in lines if line.startswith("| ")][1:]
+    assert len(table) == len(names) >= 20
+    assert all(line.count("|") == 7 for line in table)
+    assert not [line for line in table if "skipped" in line], "a peer is missing: install the test extra"
+
+
+def test_one_comparison_can_be_chosen() -> None:
+    lines = _run("--quick", "--rows", "1000", "--only", "one-row-*")
+    assert len([line for line in lines if line.startswith("| ")]) == 2
