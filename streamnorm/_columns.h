@@ -172,6 +172,18 @@ static int load_finite(const run *r, int slot, int64_t row, int n, double *out, 
     return kept;
 }
 
+/* Ask for the block that comes after this one. */
+INLINE void prefetch(const double *x, int n)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    for (int line = 0; line < BLOCK * (int)sizeof(double); line += 64)
+        __builtin_prefetch((const void *)((uintptr_t)(x + n) + (uintptr_t)line));
+#else
+    (void)x;
+    (void)n;
+#endif
+}
+
 /* The values themselves, where a block of them can be read in place. */
 static const double *in_place(const run *r, int slot, int64_t row)
 {

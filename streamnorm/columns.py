@@ -35,9 +35,13 @@ __all__ = [
 
 Weights: TypeAlias = NDArray[np.float64] | None
 
+#: The kernel's name and the width in bytes of an Arrow type, by the type's number, which is quick to find.
 _ARROW_CODES = {
-    pa.int8(): "b", pa.uint8(): "B", pa.int16(): "h", pa.uint16(): "H", pa.int32(): "i", pa.uint32(): "I",
-    pa.int64(): "q", pa.uint64(): "Q", pa.float32(): "f", pa.float64(): "d",
+    kind.id: (code, kind.bit_width // 8)
+    for kind, code in [
+        (pa.int8(), "b"), (pa.uint8(), "B"), (pa.int16(), "h"), (pa.uint16(), "H"), (pa.int32(), "i"),
+        (pa.uint32(), "I"), (pa.int64(), "q"), (pa.uint64(), "Q"), (pa.float32(), "f"), (pa.float64(), "d"),
+    ]
 }  # fmt: skip
 #: Types that are read as another one that holds all their values, or the nearest float64 (decimals).
 _READ_AS = {pa.bool_(): pa.uint8(), pa.float16(): pa.float32(), pa.null(): pa.float64()}
@@ -148,7 +152,7 @@ def block_of_arrays(arrays: Sequence[pa.Array], names: Sequence[str], weights: W
 def _readable(array: pa.Array, name: str) -> pa.Array:
     """Give an array of one of the kernel's types."""
     kind = array.type
-    if kind in _ARROW_CODES:
+    if kind.id in _ARROW_CODES:
         return array
     if kind in _READ_AS or pa.types.is_decimal(kind):
         return array.cast(_READ_AS.get(kind, pa.float64()))
@@ -158,9 +162,9 @@ def _readable(array: pa.Array, name: str) -> pa.Array:
 def _run_of(slot: int, array: pa.Array, name: str, weights: Weights) -> kernel.Run:
     array = _readable(array, name)
     validity, values = array.buffers()
-    width = array.type.bit_width // 8
+    code, width = _ARROW_CODES[array.type.id]
     return kernel.Run(
-        slot, 1, _ARROW_CODES[array.type], values if values is not None else b"",
+        slot, 1, code, values if values is not None else b"",
         array.offset * width, width, 0, len(array),
         validity if array.null_count else None, array.offset, weights,
     )  # fmt: skip

@@ -104,7 +104,7 @@ def _run(steps: Sequence[Step], x: NDArray[Any], out: NDArray[Any], column: Colu
             target = np.empty(part.shape, work)
         for step, operand in zip(steps, operands, strict=True):
             own = operand[chunk] if isinstance(column, np.ndarray) else operand
-            step.operation(part, own, out=target, casting="same_kind", dtype=work)
+            step.operation(part, own, out=target)
             part = target
         if work != out.dtype:
             out[chunk] = target

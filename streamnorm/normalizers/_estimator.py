@@ -184,6 +184,9 @@ class Normalizer(Algebra, CallbackSupportMixin, OneToOneFeatureMixin, Transforme
         )
 
     def _check_names(self, batch: pa.RecordBatch | pa.Table, reset: bool) -> None:
+        known = self.__dict__.get("feature_names_in_")
+        if not reset and known is not None and known.tolist() == batch.schema.names:
+            return
         table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
         validate_data(self, table, reset=reset, skip_check_array=True)
 
