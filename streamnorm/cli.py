@@ -227,6 +227,10 @@ def _map(table: Table, sources: tuple[str, ...], output: str, overwrite: bool, i
 @contextmanager
 def _progress(found: list[Source], quiet: bool) -> Iterator[Callable[[int], Any] | None]:
     """Show bytes, speed and time left on a terminal, once a job has taken a second."""
+    from streamnorm.kernel import COMPILED
+
+    if not (quiet or COMPILED):
+        _say("note: the compiled kernel is missing: the same results take longer; reinstall where a C compiler is.")
     if quiet or not sys.stderr.isatty():
         yield None
         return

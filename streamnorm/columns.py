@@ -81,7 +81,7 @@ def to_batches(X: Any) -> Iterator[pa.RecordBatch]:
 
 
 def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.array([], kind) for kind in schema.types], schema=schema)
+    return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
 
 
 def block_of_matrix(X: NDArray[Any], weights: Weights = None) -> Block:

@@ -113,7 +113,7 @@ def _nothing(table: Table, source: Source) -> Learnt:
     with naming(source.path):
         rules = table.choose(source.schema)
         empty = pa.RecordBatch.from_arrays(
-            [pa.array([], source.schema.field(name).type) for name in rules], names=list(rules)
+            [pa.nulls(0, source.schema.field(name).type) for name in rules], names=list(rules)
         )
         return table.summarise(empty)
 
@@ -235,6 +235,7 @@ def map_files(
 ) -> None:
     """Write the mapped copy of every source under its name, each when it is complete."""
     threads = threads or default_threads()
+    table.warn_of_empty()
     for source, target in pairs:
         is_csv = kind_of(target) is CsvSource
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -259,7 +260,7 @@ def _mapped_schema(table: Table, source: Source, inverse: bool) -> pa.Schema:
     if isinstance(source, CsvSource):
         numbers = table.inputs(inverse)
         schema = pa.schema([(n, pa.float64() if n in numbers else pa.string()) for n in schema.names])
-    empty = pa.RecordBatch.from_arrays([pa.array([], kind) for kind in schema.types], schema=schema)
+    empty = pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
     return table.map_batch(empty, inverse=inverse).schema
 
 

@@ -234,7 +234,7 @@ class Table:
 
     def _map(self, X: Any, *, inverse: bool) -> Any:
         self.learnt  # noqa: B018 (raises where nothing was learnt)
-        self._warn_of_empty()
+        self.warn_of_empty()
         if isinstance(X, pa.RecordBatch):
             return self.map_batch(X, inverse=inverse)
         if isinstance(X, pa.RecordBatchReader):
@@ -297,7 +297,8 @@ class Table:
         schema = pa.schema([item for item, _ in columns], batch.schema.metadata)
         return pa.RecordBatch.from_arrays([array for _, array in columns], schema=schema)
 
-    def _warn_of_empty(self) -> None:
+    def warn_of_empty(self) -> None:
+        """Warn, once, of columns that no value was seen of."""
         if self.__dict__.get("_warned"):
             return
         empty = [name for name, (g, i) in self.learnt.where().items() if g.summary.counts.values[i] == 0]
