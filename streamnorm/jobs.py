@@ -111,10 +111,8 @@ def _changed(source: Source, counted: Counted) -> bool:
 def _nothing(table: Table, source: Source) -> Learnt:
     """Choose columns and scalers by a source's schema, with nothing learnt."""
     with naming(source.path):
-        rules = table.choose(source.schema)
-        empty = pa.RecordBatch.from_arrays(
-            [pa.nulls(0, source.schema.field(name).type) for name in rules], names=list(rules)
-        )
+        schema = source.schema
+        empty = pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
         return table.summarise(empty)
 
 

@@ -1,0 +1,123 @@
+"""CSV: numbers exactly, text byte for byte, and errors that name the row."""
+
+from __future__ import annotations
+
+import gzip
+from fractions import Fraction
+
+import pytest
+from shell import streamnorm
+
+import streamnorm as sn
+from streamnorm.errors import DataError
+
+
+def fitted(tmp_path, text, *, name="in.csv", options=None, **kwargs):
+    path = tmp_path / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return sn.fit(path, sn.TableNormalizer(**kwargs), options=options)
+
+
+def moments(normalizer):
+    learnt = normalizer.learnt
+    return {name: group.summary.take([i]) for name, (group, i) in learnt.where().items()}
+
+
+def total(summary) -> Fraction:
+    (value, exponent), = summary.total.fractions()
+    return Fraction(value) * Fraction(2) ** exponent
+
+
+def test_numbers_are_exact(tmp_path):
+    learnt = moments(fitted(tmp_path, f"a,b\n{2**60 + 1},0.1\n{2**62 + 3},0.2\n-7,\n"))
+    assert total(learnt["a"]) == 2**60 + 1 + 2**62 + 3 - 7
+    assert total(learnt["b"]) == Fraction(0.1) + Fraction(0.2)
+    assert learnt["b"].counts.table[0].tolist() == [2, 1, 0, 0, 0]
+
+
+def test_integers_that_become_floats_late(tmp_path):
+    rows = [str(2**60 + 1)] * 200_000 + ["0.5"]
+    learnt = moments(fitted(tmp_path, "a\n" + "\n".join(rows)))
+    assert total(learnt["a"]) == 200_000 * (2**60 + 1) + Fraction(1, 2)
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_text_is_kept_byte_for_byte(tmp_path, capsys, ending):
+    rows = [
+        "zip,name,x,id",
+        '00501,"a, ""quoted"" one",1,007',
+        '10001,"two\nlines",3,1e5',
+        "00000, spaces ,NA,-0",
+        "99999,,5,ß",
+    ]
+    (tmp_path / "in.csv").write_bytes(ending.join(rows).encode() + ending.encode())
+    done = streamnorm(capsys, "run", tmp_path / "in.csv", "--output", tmp_path / "out.csv")
+    assert done.code == 0
+    expected = [rows[0], *(row.replace(",1,007", ",-1.224744871391589,007") for row in rows[1:])]
+    expected[2] = expected[2].replace(",3,1e5", ",0,1e5")
+    expected[4] = expected[4].replace(",5,", ",1.224744871391589,")
+    assert (tmp_path / "out.csv").read_bytes().decode() == "\n".join(expected) + "\n"
+
+
+def test_decimal_comma_and_minus_200(tmp_path, capsys):
+    (tmp_path / "in.csv").write_text("day;CO\n10/03/2004;2,6\n11/03/2004;-200\n12/03/2004;3,4\n")
+    words = ["--delimiter", ";", "--decimal", ",", "--null-values", "-200"]
+    done = streamnorm(capsys, "run", tmp_path / "in.csv", "--output", tmp_path / "out.csv", *words)
+    assert done.code == 0
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[0] == "day;CO"
+    assert lines[2] == "11/03/2004;-200"
+    assert [float(lines[i].split(";")[1].replace(",", ".")) for i in (1, 3)] == pytest.approx([-1.0, 1.0], abs=1e-14)
+
+
+def test_rows_before_the_header_and_latin_1(tmp_path, capsys):
+    (tmp_path / "in.csv").write_bytes("# made by hand\nn\xe4me,x\nK\xf6ln,1\nBonn,2\n".encode("latin-1"))
+    words = ["--skip-rows", "1", "--encoding", "latin1"]
+    assert streamnorm(capsys, "run", tmp_path / "in.csv", "--output", tmp_path / "out.csv", *words).code == 0
+    assert (tmp_path / "out.csv").read_text(encoding="latin-1") == "näme,x\nKöln,-1\nBonn,1\n"
+
+
+def test_gzip_in_and_out(tmp_path, capsys):
+    with gzip.open(tmp_path / "in.csv.gz", "wt") as file:
+        file.write("x\n1\n3\n")
+    streamnorm(capsys, "run", tmp_path / "in.csv.gz", "--output", tmp_path / "out.csv.gz")
+    with gzip.open(tmp_path / "out.csv.gz", "rt") as file:
+        assert file.read() == "x\n-1\n1\n"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_name(tmp_path):
+    assert list(moments(fitted(tmp_path, b"\xef\xbb\xbfx\n1\n2\n"))) == ["x"]
+
+
+@pytest.mark.filterwarnings("ignore:no value")
+def test_a_header_alone(tmp_path):
+    learnt = moments(fitted(tmp_path, "a,b\n"))
+    assert [summary.counts.table.sum() for summary in learnt.values()] == [0, 0]
+
+
+@pytest.mark.parametrize("at", [3, 150_000])
+@pytest.mark.parametrize("wrong", ["abc", "1.2.3", "0x1A", "1,5", "--1"])
+def test_text_among_numbers_names_file_row_and_column(tmp_path, capsys, at, wrong):
+    rows = ["1.2500000000"] * 200_000
+    rows[at - 1] = f'"{wrong}"'
+    (tmp_path / "in.csv").write_text("y\n" + "\n".join(rows))
+    words = ["--columns", "y"] if at == 3 else []
+    failed = streamnorm(capsys, "run", tmp_path / "in.csv", "--output", tmp_path / "out.csv", *words)
+    assert (failed.code, failed.out) == (1, "")
+    if at == 3:
+        assert "'y' holds string" in failed.err
+    else:
+        assert f"in.csv: column 'y', row {at}: expected a number, found {wrong!r}" in failed.err
+    assert [p.name for p in tmp_path.iterdir()] == ["in.csv"]
+
+
+@pytest.mark.parametrize("text", ["a,b\n1\n", "a,b\n1,2,3\n", "a,a\n1,2\n", ""])
+def test_what_is_no_table(tmp_path, text):
+    with pytest.raises((DataError, OSError), match=r"in\.csv"):
+        fitted(tmp_path, text)
+
+
+def test_an_infinity_written_out(tmp_path):
+    for text in ("inf", "-Infinity", "1e400"):
+        with pytest.raises(DataError, match=r"in\.csv.*infinity.*'a'"):
+            fitted(tmp_path, f"a\n1\n{text}\n")
