@@ -161,10 +161,18 @@ def from_json(text: str, name: str = "state") -> State:
 
 def _state_of(document: Mapping[str, Any]) -> State:
     rules = [_rule_from_json(rule) for rule in document["rules"]]
-    types = {column["name"]: str(column["type"]) for column in document["columns"]}
-    groups = tuple(_group(i, rule, document["columns"]) for i, rule in enumerate(rules))
+    columns = document["columns"]
+    names = [column["name"] for column in columns]
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise ValueError("the names of the columns are no texts, or not different")
+    if not all(column["rule"] in range(len(rules)) for column in columns):
+        raise ValueError("a column has a rule that is not there")
+    types = {column["name"]: str(column["type"]) for column in columns}
+    groups = tuple(_group(i, rule, columns) for i, rule in enumerate(rules))
     parameters = dict(document["parameters"])
     settings = {name: parameters.pop(name) for name in Table().settings()}
+    if document["class"] == "TableNormalizer" and parameters:
+        raise ValueError(f"there is no parameter {min(parameters)!r}")
     table = Table(None, dict.fromkeys(types, None), **settings).with_learnt(Learnt(groups, MappingProxyType(types)))
     sources = tuple(Counted(**source) for source in document["sources"])
     return State(table, sources, str(document["class"]), parameters)
@@ -272,4 +280,7 @@ def load(path: str | Path) -> Any:
     kind = getattr(estimators, state.kind, None) if state.kind in estimators.__all__ else None
     if kind is None:
         raise StateError(f"{path} holds a {state.kind!r}, which this streamnorm does not know: update it.")
-    return _normalizer_of(state, kind)
+    try:
+        return _normalizer_of(state, kind)
+    except (TypeError, KeyError, ValueError) as error:
+        raise StateError(f"{path} cannot be read: {error!r}; restore a copy or fit again.") from error

@@ -107,7 +107,8 @@ def test_what_is_not_normalised_is_kept(tmp_path):
     for path in written:
         with pq.ParquetFile(path) as file:
             out = file.read()
-        assert out.schema.equals(table.schema, check_metadata=True)
+        source = tmp_path / "in" / path.relative_to(tmp_path / "out")
+        assert out.schema.equals(pq.read_schema(source), check_metadata=True)
         assert out.schema.metadata == table.schema.metadata
         for name in set(table.column_names) - {"price", "single"}:
             assert out.column(name).combine_chunks().equals(table.column(name).combine_chunks())

@@ -149,6 +149,8 @@ class Counts:
     def from_json(cls, slots: Sequence[dict[str, int]]) -> Counts:
         """Read what `to_json` gave."""
         rows = [[slot.get(name, 0) for name in kernel.COUNTS] for slot in slots]
+        if not all(isinstance(count, int) and 0 <= count < 2**63 for row in rows for count in row):
+            raise ValueError("a count is no integer of 63 bits")
         return cls(np.array(rows, np.int64).reshape(len(rows), len(kernel.COUNTS)))
 
 
@@ -178,8 +180,8 @@ class Summary:
         return len(self.counts)
 
     def _by_field(self, apply: Callable[..., Any], *others: Any) -> Self:
-        names = [f.name for f in dataclasses.fields(self)]
-        return type(self)(*(apply(*(getattr(s, name) for s in (self, *others))) for name in names))
+        names = self.field_types()
+        return type(self)(*[apply(*[getattr(s, name) for s in (self, *others)]) for name in names])
 
     def cached(self, key: Any, make: Callable[[], T]) -> T:
         """Make something of this record once; the record never changes, so neither does what is made."""
