@@ -24,7 +24,7 @@ def moments(normalizer):
 
 
 def total(summary) -> Fraction:
-    (value, exponent), = summary.total.fractions()
+    ((value, exponent),) = summary.total.fractions()
     return Fraction(value) * Fraction(2) ** exponent
 
 

@@ -58,9 +58,7 @@ def definition(values, max_bins):
 bit_patterns = st.lists(st.integers(0, 2**64 - 1), max_size=60).map(
     lambda bits: np.array(bits, np.uint64).view(np.float64)
 )
-near = st.lists(
-    st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 1.0, np.nextafter(1, 2), -1.0, 1.7e308, -1.7e308, np.nan])
-)
+near = st.lists(st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 1.0, np.nextafter(1, 2), -1.0, 1.7e308, -1.7e308, np.nan]))
 columns = (bit_patterns | near.map(np.array)).map(lambda x: np.where(np.isinf(x), np.nan, x))
 
 
@@ -111,9 +109,7 @@ def test_laws_on_any_bits(rows, max_bins, cut, seed):
     assert whole - b == a.coarsen(whole.bits)
     finite = rows[np.isfinite(rows)]
     bits, keys, counts = definition(finite, max_bins)
-    assert [list(x) for x in ([bits], keys, counts)] == [
-        x.tolist() for x in (whole.bits, *whole.bins._arrays()[2:])
-    ]
+    assert [list(x) for x in ([bits], keys, counts)] == [x.tolist() for x in (whole.bits, *whole.bins._arrays()[2:])]
     assert Histogram.from_json(json.loads(json.dumps(whole.to_json()))) == whole
 
 
@@ -190,9 +186,7 @@ class TestWindow:
 
 class TestQuantiles:
     @pytest.mark.parametrize("n", [1, 2, 3, 10, 999, 1000])
-    @pytest.mark.parametrize(
-        "name", [name for name in SAMPLES if name not in ("all missing", "int64 near 2^63")]
-    )
+    @pytest.mark.parametrize("name", [name for name in SAMPLES if name not in ("all missing", "int64 near 2^63")])
     def test_exact_while_all_values_are_kept(self, name, n):
         rows = sample(name, n).astype(np.float64)
         if np.isnan(rows).all():
@@ -224,14 +218,10 @@ class TestQuantiles:
     def test_zeros_that_are_not_stored(self):
         x = sample("normal", 90)
         block = block_of(x, zeros=np.array([400]))
-        assert (
-            Histogram.of(block, max_bins=50).bins == of(np.concatenate([x, np.zeros(400)]), max_bins=50).bins
-        )
+        assert Histogram.of(block, max_bins=50).bins == of(np.concatenate([x, np.zeros(400)]), max_bins=50).bins
         weighted = block_of(x, weights=np.ones(90), zeros=np.array([4]), zero_weight=Exact.of_integers([400]))
         assert Histogram.of(weighted, max_bins=50).bins == Histogram.of(block, max_bins=50).bins
-        halves = block_of(
-            x, weights=np.ones(90), zeros=np.array([4]), zero_weight=Exact.of_fractions([(1, -1)])
-        )
+        halves = block_of(x, weights=np.ones(90), zeros=np.array([4]), zero_weight=Exact.of_fractions([(1, -1)]))
         with pytest.raises(DataError, match="whole numbers"):
             Histogram.of(halves)
 

@@ -142,7 +142,9 @@ def test_update_counts_nothing_twice(tmp_path, capsys):
 
 @pytest.mark.parametrize("threads", [1, 2, 8])
 def test_threads_do_not_show(tmp_path, capsys, threads):
-    pq.write_table(pa.table({"x": np.random.default_rng(0).normal(size=5000)}), tmp_path / "x.parquet", row_group_size=99)
+    pq.write_table(
+        pa.table({"x": np.random.default_rng(0).normal(size=5000)}), tmp_path / "x.parquet", row_group_size=99
+    )
     texts = []
     for n in (1, threads):
         streamnorm(capsys, "fit", tmp_path / "x.parquet", "--state", tmp_path / f"{n}.json", "--threads", n)

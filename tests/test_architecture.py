@@ -1,0 +1,69 @@
+"""The arrows of the design run one way, and no file is two."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import streamnorm
+
+PACKAGE = Path(streamnorm.__file__).parent
+
+#: What each part may import of the package, beside itself.
+MAY = {
+    "errors": set(),
+    "_kernel": set(),
+    "_reference": {"_reference_histogram"},
+    "_reference_histogram": {"_reference"},
+    "_build": set(),
+    "kernel": {"_kernel", "_reference"},
+    "exact": {"kernel"},
+    "summaries": {"errors", "kernel", "exact"},
+    "plans": set(),
+    "columns": {"errors", "kernel", "summaries", "plans"},
+    "normalizers": {"errors", "exact", "summaries", "plans", "columns"},
+    "files": {"errors"},
+    "threads": set(),
+    "csv_files": {"errors"},
+    "sources": {"errors", "csv_files", "files"},
+    "sinks": {"errors", "csv_files", "files", "sources"},
+    "state": {"errors", "files", "normalizers"},
+    "show": {"kernel", "state", "summaries"},
+    "jobs": {"errors", "files", "threads", "csv_files", "sources", "sinks", "normalizers", "state"},
+}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Give the parts of the package that a file imports, outside of `if TYPE_CHECKING`."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "streamnorm":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("streamnorm."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("streamnorm.")}
+    return found
+
+
+@pytest.mark.parametrize("path", [f for f in FILES if f.stem not in ("__init__", "cli")], ids=lambda p: p.stem)
+def test_arrows_run_one_way(path):
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    assert imports(path) - MAY[part] - {part} == set()
+
+
+def test_every_part_has_its_arrows():
+    parts = {f.relative_to(PACKAGE).parts[0].removesuffix(".py") for f in FILES} - {"__init__", "cli"}
+    assert parts - set(MAY) == set()
+
+
+@pytest.mark.parametrize("path", [*FILES, *PACKAGE.glob("*.[ch]")], ids=lambda p: p.name)
+def test_no_file_is_too_long(path):
+    assert len(path.read_text().splitlines()) <= 450

@@ -1,0 +1,210 @@
+"""Numbers that others get wrong, and NIST's reference data."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy import sparse
+
+import streamnorm as sn
+from streamnorm.exact import square_root
+
+NIST = Path(__file__).parent / "nist"
+
+
+def exact(values) -> tuple[float, float, float]:
+    """Give mean, variance and standard deviation (ddof=1), each rounded once."""
+    numbers = [Fraction(v) for v in values]
+    n = len(numbers)
+    mean = sum(numbers) / n
+    variance = sum((v - mean) ** 2 for v in numbers) / (n - 1)
+    return float(mean), float(variance), square_root(variance.numerator, variance.denominator)
+
+
+def numacc(n: int) -> list[float]:
+    """Give NIST StRD NumAcc1 to 4, as their definitions state the data."""
+    if n == 1:
+        return [10000001.0, 10000003.0, 10000002.0]
+    base, low, high = {2: (1.2, 1.1, 1.3), 3: (1000000.2, 1000000.1, 1000000.3), 4: (1e7 + 0.2, 1e7 + 0.1, 1e7 + 0.3)}[
+        n
+    ]
+    return [base] + [low, high] * 500
+
+
+def nist_sets() -> dict[str, list[float]]:
+    sets = {f"NumAcc{n}": numacc(n) for n in (1, 2, 3, 4)}
+    for path in sorted(NIST.glob("*.txt")):
+        sets[path.stem] = [float(line) for line in path.read_text().split()]
+    return sets
+
+
+#: NIST's certified mean and standard deviation (for NumAcc2 to 4 of the decimal numbers).
+CERTIFIED = {
+    "NumAcc1": (10000002.0, 1.0),
+    "NumAcc2": (1.2, 0.1),
+    "NumAcc3": (1000000.2, 0.1),
+    "NumAcc4": (10000000.2, 0.1),
+    "PiDigits": (4.53480000000000, 2.86733906028871),
+    "Mavro": (2.00185600000000, 0.000429123454003053),
+    "Michelso": (299.852400000000, 0.0790105478190518),
+    "Lottery": (518.958715596330, 291.699727470969),
+    "Lew": (-177.435000000000, 277.332168044316),
+}
+
+
+@pytest.mark.parametrize("name", nist_sets())
+@pytest.mark.parametrize("size", [1, 7, 100, 10**6])
+def test_nist(name, size):
+    values = np.array(nist_sets()[name])
+    scaler = sn.StandardScaler(ddof=1)
+    for start in range(0, len(values), size):
+        scaler.partial_fit(values[start : start + size, None])
+    mean, variance, std = exact(values)
+    assert (scaler.mean_[0], scaler.var_[0], scaler.scale_[0]) == (mean, variance, std)
+    assert (mean, std) == pytest.approx(CERTIFIED[name], rel=1e-7)  # decimal data, rounded to float64
+
+
+def test_two_batches_around_1e200():
+    a, b = np.array([[1e200], [1.5e200]]), np.array([[2e200], [-3e200]])
+    scaler = sn.StandardScaler().partial_fit(a).partial_fit(b)
+    numbers = [Fraction(v) for v in np.concatenate([a, b])[:, 0]]
+    mean = sum(numbers) / 4
+    variance = sum((v - mean) ** 2 for v in numbers) / 4
+    assert scaler.mean_[0] == float(mean)
+    assert scaler.var_[0] == np.inf  # 3.8e400
+    assert scaler.scale_[0] == square_root(variance.numerator, variance.denominator)
+    assert np.isfinite(scaler.transform(a)).all()
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_the_ends_of_float64():
+    X = np.array([[1e308], [-1e308]])
+    assert sn.StandardScaler().fit(X).scale_[0] == 1e308
+    assert sn.StandardScaler().fit_transform(X)[:, 0].tolist() == [1.0, -1.0]
+    assert sn.MinMaxScaler().fit_transform(X)[:, 0].tolist() == pytest.approx([1.0, 0.0], abs=1e-15)
+    assert sn.MaxAbsScaler().fit_transform(X)[:, 0].tolist() == [1.0, -1.0]
+
+
+@pytest.mark.parametrize("kind", [sn.StandardScaler, sn.MinMaxScaler, sn.MaxAbsScaler, sn.RobustScaler])
+def test_an_all_missing_batch_first(kind):
+    X = np.array([[1.0], [2.0], [4.0]])
+    late = kind().partial_fit(np.full((3, 1), np.nan)).partial_fit(X)
+    assert np.array_equal(late.transform(X), kind().fit(X).transform(X))
+
+
+def test_integers_near_2_60():
+    X = pa.table({"x": pa.array([2**60 + i for i in range(5)], pa.int64())})
+    scaler = sn.StandardScaler().fit(X)
+    assert scaler.var_[0] == 2.0
+    assert scaler.mean_[0] == float(2**60 + 2)
+    matrix = np.array([[2**60 + i] for i in range(5)])
+    assert sn.StandardScaler().fit(matrix).var_[0] == 2.0
+
+
+def test_epoch_seconds_of_1e8_rows():
+    X = np.array([[1.7e9 - 5], [1.7e9 + 5]])
+    scaler = sn.StandardScaler().fit(X, sample_weight=[5e7, 5e7])
+    assert (scaler.mean_[0], scaler.var_[0], scaler.scale_[0]) == (1.7e9, 25.0, 5.0)
+    assert scaler.n_samples_seen_ == 1e8
+
+
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_array, sparse.csr_matrix, sparse.coo_array])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    "scaler",
+    [
+        sn.StandardScaler(with_mean=False),
+        sn.MaxAbsScaler(),
+        sn.RobustScaler(with_centering=False),
+        sn.QuantileTransformer(n_quantiles=5),
+    ],
+    ids=str,
+)
+def test_sparse_is_dense(scaler, weighted, container):
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random((200, 4)) < 0.2, rng.lognormal(size=(200, 4)), 0.0)
+    X[3, 1] = np.nan
+    weights = rng.integers(0, 3, 200).astype(float) if weighted else None
+    dense, filled = type(scaler)(**scaler.get_params()), type(scaler)(**scaler.get_params())
+    assert dense.fit(X, sample_weight=weights) == filled.fit(container(X), sample_weight=weights)
+    assert np.array_equal(filled.transform(container(X)).toarray(), dense.transform(X), equal_nan=True)
+
+
+def test_sparse_input_stays_as_it_is():
+    X = sparse.csc_array((np.array([1.0, 2.0]), np.array([0, 0]), np.array([0, 2])), shape=(3, 1))  # one place twice
+    assert sn.MaxAbsScaler().fit(X).max_abs_[0] == 3.0
+    assert X.data.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("scaler", [sn.StandardScaler(ddof=1), sn.RobustScaler(), sn.MinMaxScaler()], ids=str)
+def test_whole_weights_are_repetitions(scaler):
+    rng = np.random.default_rng(0)
+    X, weights = rng.normal(size=(50, 2)), rng.integers(0, 4, 50)
+    a = type(scaler)(**scaler.get_params()).fit(X, sample_weight=weights)
+    b = type(scaler)(**scaler.get_params()).fit(np.repeat(X, weights, axis=0))
+    assert np.array_equal(a.transform(X), b.transform(X))
+    if isinstance(scaler, sn.StandardScaler):
+        assert a.mean_.tolist() == b.mean_.tolist()
+        assert a.var_.tolist() == b.var_.tolist()
+
+
+def test_weights_are_exact():
+    rng = np.random.default_rng(0)
+    X, weights = np.ldexp(rng.normal(size=(60, 1)), rng.integers(-300, 300, (60, 1))), np.exp(rng.normal(0, 20, 60))
+    scaler = sn.StandardScaler(ddof=0.5)
+    for part in np.split(rng.permutation(60), [1, 30]):
+        scaler.partial_fit(X[part], sample_weight=weights[part])
+    w, x = [Fraction(v) for v in weights], [Fraction(v) for v in X[:, 0]]
+    total = sum(w)
+    mean = sum(a * b for a, b in zip(w, x, strict=True)) / total
+    squares = sum(a * (b - mean) ** 2 for a, b in zip(w, x, strict=True))
+    assert scaler.mean_[0] == float(mean)
+    variance = squares / (total - Fraction(1, 2))
+    assert scaler.scale_[0] == square_root(variance.numerator, variance.denominator)
+
+
+BAD = {
+    "other names": (lambda s: s.partial_fit(pa.table({"b": [1.0], "a": [2.0]})), "feature names"),
+    "other width": (lambda s: s.transform(np.zeros((2, 3))), "3 features"),
+    "infinity": (lambda s: s.partial_fit(pa.table({"a": [1.0, np.inf], "b": [0.0, 0.0]})), "column 'a', row 1"),
+    "infinity to map": (lambda s: s.transform(pa.table({"a": [1.0], "b": [-np.inf]})), "column 'b', row 0"),
+    "negative weight": (lambda s: s.partial_fit(pa.table({"a": [1.0], "b": [1.0]}), None, [-1.0]), "[Nn]egative"),
+    "weights of another length": (lambda s: s.partial_fit(pa.table({"a": [1.0], "b": [1.0]}), None, [1.0, 1.0]), "2"),
+    "text": (lambda s: s.partial_fit(pa.table({"a": ["x"], "b": [1.0]})), "'a' holds string"),
+    "one dimension": (lambda s: s.transform([1.0, 2.0]), "2D array"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("kind", [sn.StandardScaler, sn.MinMaxScaler, sn.MaxAbsScaler, sn.RobustScaler])
+def test_bad_input_changes_nothing(kind, name):
+    scaler = kind().fit(pa.table({"a": [1.0, 2.0], "b": [3.0, 5.0]}))
+    before = dict(scaler.__dict__)
+    call, words = BAD[name]
+    with pytest.raises(ValueError, match=words):
+        call(scaler)
+    assert scaler.__dict__ == before
+    fresh = kind()
+    with pytest.raises((ValueError, TypeError)):
+        fresh.fit([["x"]])
+    assert fresh.__dict__ == kind().__dict__
+
+
+@pytest.mark.parametrize(
+    ("scaler", "words"),
+    [
+        (sn.RobustScaler(quantile_range=(75.0, 25.0)), "quantile range"),
+        (sn.MinMaxScaler((1, 0)), "feature range"),
+        (sn.StandardScaler(ddof=-1), "ddof"),
+        (sn.RobustScaler(max_bins=1), "max_bins"),
+    ],
+)
+def test_bad_parameters_are_named(scaler, words):
+    with pytest.raises(ValueError, match=words):
+        scaler.fit([[1.0], [2.0]])
+    assert not scaler.__sklearn_is_fitted__()
