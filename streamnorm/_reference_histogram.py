@@ -96,9 +96,7 @@ def _split(slots: int, bits: Any, sizes: Any, keys: Any, counts: Any) -> list[tu
     if not fine or min(of_slots, default=0) < 0 or not sum(of_slots) == len(flat) == len(numbers):
         raise ValueError("the bins do not have the shape that was given")
     ends = np.cumsum(of_slots, dtype=np.int64).tolist()
-    return [
-        ((flat[e - n : e], numbers[e - n : e]), b) for n, e, b in zip(of_slots, ends, widths, strict=True)
-    ]
+    return [((flat[e - n : e], numbers[e - n : e]), b) for n, e, b in zip(of_slots, ends, widths, strict=True)]
 
 
 def merge_bins(slots: int, max_bins: int, *flat_and_subtract: Any) -> _Ragged:

@@ -131,7 +131,10 @@ class CsvReader:
         one without a name as text.
         """
         head = self._head
-        kinds = [self._kind(column) if name else pa.string() for name, column in zip(head.schema.names, head.columns)]
+        kinds = [
+            self._kind(column) if name else pa.string()
+            for name, column in zip(head.schema.names, head.columns, strict=True)
+        ]
         return pa.schema(list(zip(head.schema.names, kinds, strict=True)))
 
     def _kind(self, column: pa.Array) -> pa.DataType:
@@ -257,20 +260,23 @@ def head_of(names: Iterable[str], delimiter: str) -> bytes:
     return lines_of(pa.RecordBatch.from_arrays(columns, [str(i) for i in range(len(columns))]), delimiter)
 
 
+def _quoted(column: pa.Array, special: str, *, alone: bool) -> pa.Array:
+    """Put quotes around the values that need them; the only one of a line needs them where it is empty."""
+    needed = pc.match_substring_regex(column, special)
+    if alone:
+        needed = pc.or_(needed, pc.equal(column, ""))
+    if not pc.any(needed).as_py():
+        return column
+    doubled = pc.replace_substring(column, '"', '""')
+    return pc.if_else(needed, pc.binary_join_element_wise('"', doubled, '"', ""), column)
+
+
 def lines_of(batch: pa.RecordBatch, delimiter: str) -> bytes:
     """Write a batch of text as CSV lines, with quotes only around what needs them."""
     if batch.num_rows == 0:
         return b""
     special = "[" + re.escape(delimiter) + '"\r\n]'
-    fields = []
-    for column in batch.columns:
-        needed = pc.match_substring_regex(column, special)
-        if batch.num_columns == 1:  # an empty line would be no row
-            needed = pc.or_(needed, pc.equal(column, ""))
-        if pc.any(needed).as_py():
-            doubled = pc.replace_substring(column, '"', '""')
-            column = pc.if_else(needed, pc.binary_join_element_wise('"', doubled, '"', ""), column)
-        fields.append(column)
+    fields = [_quoted(column, special, alone=batch.num_columns == 1) for column in batch.columns]
     lines = pc.binary_join_element_wise(*fields, delimiter)
     lines = pc.binary_join_element_wise(lines, "", "\n")  # each with its end; their bytes lie one after another
     _, offsets, data = lines.buffers()

@@ -188,9 +188,7 @@ def _checked_max_bins(max_bins: Any) -> int:
     return max_bins
 
 
-def _checked_bins(
-    max_bins: int, bits: Any, keys: list[str], counts: list[int]
-) -> tuple[list[int], list[int]]:
+def _checked_bins(max_bins: int, bits: Any, keys: list[str], counts: list[int]) -> tuple[list[int], list[int]]:
     """Give keys and counts of a slot as integers, or say why no histogram has them."""
     if type(bits) is not int or not 1 <= bits <= _ALL_BITS or (not keys and bits != _ALL_BITS):
         raise ValueError(f"{bits!r} are not the bits of {len(keys)} bins")
@@ -356,9 +354,7 @@ class _Neighbours:
         bins = [np.searchsorted(ends, rank, side="right") for rank in both]
         rest = np.uint64((1 << (_ALL_BITS - bits)) - 1)
         # The values of a bin count as evenly spread over it, half a step from its ends.
-        parts = [
-            (rank - ends[at] + counts[at] + 0.5) / counts[at] for rank, at in zip(both, bins, strict=True)
-        ]
+        parts = [(rank - ends[at] + counts[at] + 0.5) / counts[at] for rank, at in zip(both, bins, strict=True)]
         return cls(
             place - below,
             (_values(keys[bins[0]]), _values(keys[bins[1]])),
