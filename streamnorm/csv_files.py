@@ -201,7 +201,13 @@ class CsvReader:
         yield batch
 
     def _no_number(self, name: str, text: pa.Array, row: int) -> DataError:
-        at = next(i for i in range(len(text)) if self._cast(text.slice(i, 1)) is None)
+        at, end = 0, len(text)
+        while end - at > 1:  # the first half that cannot be cast holds the first such value
+            middle = (at + end) // 2
+            if self._cast(text.slice(at, middle - at)) is None:
+                end = middle
+            else:
+                at = middle
         return DataError(
             f"column {name!r}, row {row + at}: expected a number, found {text[at].as_py()[:40]!r}; correct it, "
             "name it among the null values (--null-values), or leave the column out (--exclude)."
