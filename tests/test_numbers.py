@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from fractions import Fraction
 from pathlib import Path
 
@@ -35,8 +36,26 @@ def numacc(n: int) -> list[float]:
     return [base] + [low, high] * 500
 
 
+def digits_of_pi(n: int) -> list[float]:
+    """Give the first n digits of pi, by Machin's formula in integers."""
+    unit = 10 ** (n + 10)
+
+    def arccot(x: int) -> int:
+        total = term = unit // x
+        k = 1
+        while term:
+            term //= -x * x
+            k += 2
+            total += term // k
+        return total
+
+    pi = 4 * (4 * arccot(5) - arccot(239))
+    return [float(digit) for digit in str(pi)[:n]]
+
+
+@functools.cache
 def nist_sets() -> dict[str, list[float]]:
-    sets = {f"NumAcc{n}": numacc(n) for n in (1, 2, 3, 4)}
+    sets = {f"NumAcc{n}": numacc(n) for n in (1, 2, 3, 4)} | {"PiDigits": digits_of_pi(5000)}
     for path in sorted(NIST.glob("*.txt")):
         sets[path.stem] = [float(line) for line in path.read_text().split()]
     return sets
@@ -66,6 +85,10 @@ def test_nist(name, size):
     mean, variance, std = exact(values)
     assert (scaler.mean_[0], scaler.var_[0], scaler.scale_[0]) == (mean, variance, std)
     assert (mean, std) == pytest.approx(CERTIFIED[name], rel=1e-7)  # decimal data, rounded to float64
+
+
+def test_every_nist_set_is_here():
+    assert set(nist_sets()) == set(CERTIFIED)
 
 
 def test_two_batches_around_1e200():
