@@ -18,6 +18,7 @@ from streamnorm.exact import Exact
 __all__ = ["Block", "Counts", "Slots", "Summary", "SummaryType"]
 
 T = TypeVar("T")
+_NO_INFINITY = np.int64(-1).tobytes()  # as the row of a column's first one
 
 
 class Slots(Protocol):
@@ -94,7 +95,7 @@ class Counts:
     def of_kernel(cls, block: Block, counts: bytes, infinities: bytes, skip_infinite: bool) -> Counts:
         """Take the kernel's tallies; an infinity is an error unless it is to be skipped."""
         table = np.frombuffer(counts, np.int64).reshape(block.slots, len(kernel.COUNTS))
-        if not skip_infinite and table[:, 3:].any():
+        if not skip_infinite and infinities != _NO_INFINITY * block.slots:
             first = np.frombuffer(infinities, np.int64)
             slot = int(np.argmax(first >= 0))
             raise InfiniteValueError(slot, int(first[slot]))
