@@ -50,7 +50,12 @@ _CSV = _together(
     click.option("--encoding", default="utf8", metavar="NAME", help="CSV: the encoding."),
 )
 _CHOICES = _together(
-    click.option("--scaler", default="standard", metavar="NAME", help="Scaler of the columns: standard, minmax, maxabs, robust, quantile."),
+    click.option(
+        "--scaler",
+        default="standard",
+        metavar="NAME",
+        help="Scaler of the columns: standard, minmax, maxabs, robust, quantile.",
+    ),
     click.option("--columns", metavar="A,B,...", help="Only these columns; every numeric one by default."),
     click.option("--exclude", default="", metavar="A,B,...", help="Leave these columns alone."),
     click.option("--scale", multiple=True, metavar="COLUMN=SCALER", help="The scaler of one column; repeatable."),
