@@ -16,14 +16,16 @@ from samples import SAMPLES, sample
 import streamnorm as sn
 from streamnorm.columns import block_of_matrix
 from streamnorm.errors import MergeError
-from streamnorm.summaries import Extremes, Moments
+from streamnorm.summaries import Extremes, Histogram, Moments
 
-SUMMARIES = {"moments": Moments, "extremes": Extremes}
+SUMMARIES = {"moments": Moments, "extremes": Extremes, "histogram": Histogram}
 NORMALIZERS = {
     "standard": sn.StandardScaler,
     "standard ddof": lambda: sn.StandardScaler(ddof=1.5),
     "minmax": sn.MinMaxScaler,
     "maxabs": sn.MaxAbsScaler,
+    "robust": sn.RobustScaler,
+    "quantile": lambda: sn.QuantileTransformer(n_quantiles=5),
     "table": sn.TableNormalizer,
     "mixed table": lambda: sn.TableNormalizer(columns={"x0": "minmax"}),
 }
@@ -111,7 +113,7 @@ def rows_of(n=300) -> np.ndarray:
     return np.stack([sample(name, n) for name in names], axis=1)
 
 
-@pytest.mark.filterwarnings("ignore:.*no value")
+@pytest.mark.filterwarnings("ignore:.*no value", "ignore:n_quantiles")
 @pytest.mark.parametrize("kind", NORMALIZERS)
 class TestNormalizers:
     def fitted(self, kind, rows):
