@@ -5,17 +5,19 @@ Nothing heavy is imported before a command needs it.
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 import streamnorm
-from streamnorm.errors import OutputError, StreamnormError
+from streamnorm.errors import DataError, OutputError, StreamnormError
 
 if TYPE_CHECKING:
     from streamnorm.csv_files import CsvOptions
@@ -91,13 +93,17 @@ def fit(sources: tuple[str, ...], state: str, update: bool, overwrite: bool, thr
         **words: Any) -> None:  # fmt: skip
     """Learn the statistics of SRC and write them to STATE."""
     from streamnorm import state as states
-    from streamnorm.jobs import fit_state
+    from streamnorm.jobs import check_choices, fit_state
+    from streamnorm.outputs import check_state_path
 
     exists = Path(state).exists()
     if exists and not (update or overwrite):
         raise OutputError(f"{state} exists: add to it (--update), replace it (--overwrite), or name another.")
     found, table = _found(sources, words), _table(words)
+    check_state_path(state, [source.path for source in found])
     known = states.read(state) if update and exists else None
+    if known and _asked(_CHOICE_NAMES):
+        check_choices(known, table, found[0])
     with _progress(found, quiet) as progress:
         result = fit_state(found, table, known=known, threads=threads, progress=progress)
     states.write(result, state)
@@ -132,12 +138,15 @@ def run(sources: tuple[str, ...], output: str, overwrite: bool, state: str | Non
         **words: Any) -> None:  # fmt: skip
     """Learn from SRC, then write normalised copies to DST."""
     from streamnorm import state as states
-    from streamnorm.jobs import fit_state, outputs_of
+    from streamnorm.jobs import fit_state
+    from streamnorm.outputs import check_state_path, outputs_of
 
     if state and Path(state).exists() and not overwrite:
         raise OutputError(f"{state} exists: name another, or overwrite it (--overwrite).")
     found = _found(sources, words)
-    outputs_of(found, sources, output, overwrite)
+    pairs = outputs_of(found, sources, output, overwrite)
+    if state:
+        check_state_path(state, [path for source, target in pairs for path in (source.path, target)])
     with _progress(found, quiet) as progress:
         result = fit_state(found, _table(words), threads=threads, progress=progress, record=state is not None)
     _map(result.table, sources, output, overwrite, False, threads, quiet, found)
@@ -176,6 +185,15 @@ def merge(states: tuple[str, ...], output: str, overwrite: bool) -> None:
 # ---- from words to objects ----
 
 
+_CHOICE_NAMES = ("scaler", "columns", "exclude", "scale", "infinite", "ddof", "dtype", "suffix")
+
+
+def _asked(names: Iterable[str]) -> bool:
+    """Tell whether any of these options was written on the command line."""
+    context = click.get_current_context()
+    return any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in names)
+
+
 def _list(text: str | None) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()] if text else []
 
@@ -185,9 +203,14 @@ def _table(words: dict[str, Any]) -> Table:
     from streamnorm.normalizers.family import FAMILY, rule_of
     from streamnorm.normalizers.table import Table
 
+    ddof = words["ddof"]
+    if not math.isfinite(ddof):
+        raise DataError(f"ddof must be a number of values, got {ddof}: use 0 or 1.")
+    ddof = int(ddof) if ddof == int(ddof) else ddof  # as Python users write it: states that are alike are the same
+
     def rule(name: str) -> Any:
         takes = FAMILY[name].defaults if name in FAMILY else {}
-        return rule_of(name, **({"ddof": words["ddof"]} if "ddof" in takes else {}))
+        return rule_of(name, **({"ddof": ddof} if "ddof" in takes else {}))
 
     columns = {name: rule(words["scaler"]) for name in _list(words["columns"])}
     for pair in words["scale"]:
@@ -218,7 +241,8 @@ def _csv_options(words: dict[str, Any]) -> CsvOptions:
 
 def _map(table: Table, sources: tuple[str, ...], output: str, overwrite: bool, inverse: bool, threads: int | None,
          quiet: bool, found: list[Source]) -> None:  # fmt: skip
-    from streamnorm.jobs import check_inputs, map_files, outputs_of
+    from streamnorm.jobs import check_inputs, map_files
+    from streamnorm.outputs import outputs_of
 
     pairs = outputs_of(found, sources, output, overwrite)
     for source in found:
@@ -234,6 +258,8 @@ def _progress(found: list[Source], quiet: bool) -> Iterator[Callable[[int], Any]
     """Show bytes, speed and time left on a terminal, once a job has taken a second."""
     from streamnorm.kernel import COMPILED
 
+    if quiet:
+        warnings.simplefilter("ignore")
     if not (quiet or COMPILED):
         _say("note: the compiled kernel is missing: the same results take longer; reinstall where a C compiler is.")
     if quiet or not sys.stderr.isatty():

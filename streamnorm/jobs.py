@@ -6,23 +6,26 @@ result is the same bits for any number of threads.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from streamnorm.csv_files import CsvOptions, text_of
-from streamnorm.errors import DataError, OutputError
+from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.files import replacing
 from streamnorm.normalizers.table import Learnt, Table
-from streamnorm.sinks import open_sink
+from streamnorm.outputs import check_state_path, outputs_of
+from streamnorm.sinks import open_sink, writing
 from streamnorm.sources import CsvSource, Source, expand, kind_of, naming
 from streamnorm.state import Counted, State, read, state_of, write
 from streamnorm.threads import default_threads, in_any_order, in_order
 
-__all__ = ["check_inputs", "fit", "fit_state", "map_files", "outputs_of", "transform"]
+__all__ = ["check_choices", "check_inputs", "fit", "fit_state", "map_files", "transform"]
 
 #: Called with bytes of input that have been dealt with.
 Progress = Callable[[int], Any]
@@ -36,10 +39,28 @@ def summarise_unit(table: Table, like: Learnt, source: Source, unit: int) -> tup
     columns, total, rows = list(like.types), None, 0
     with naming(source.path):
         for batch in source.read(unit, columns):
-            part = table.summarise(batch, like)
+            with _placing(batch, columns, source, unit, rows):
+                part = table.summarise(batch, like)
             total = part if total is None else total + part
             rows += batch.num_rows
     return total, rows
+
+
+@contextmanager
+def _placing(batch: pa.RecordBatch, columns: Iterable[str], source: Source, unit: int, rows: int) -> Iterator[None]:
+    """Say of an infinity where it stands in the file, counting rows from 1."""
+    try:
+        yield
+    except InfiniteValueError:
+        for name in columns:
+            column = batch.column(name)
+            at = pc.index(pc.is_inf(column), pa.scalar(True)).as_py() if pa.types.is_floating(column.type) else -1
+            if at >= 0:
+                raise DataError(
+                    f"there is an infinity in column {name!r}, row {source.rows_before(unit) + rows + at + 1}: make "
+                    "infinities missing values, or skip them (--infinite skip, infinite='skip')."
+                ) from None
+        raise
 
 
 def fit_state(
@@ -94,6 +115,7 @@ def fit_state(
         if progress:
             progress(source.size // max(1, source.units))
     new = [Counted(str(s.path), s.size, rows[str(s.path)], s.fingerprint()) for s in fresh] if record else []
+    _warn_of_copies(new, counted.values())
     record_of_all = sorted([*counted.values(), *new], key=lambda s: s.location)
     return State(table.with_learnt(total), tuple(record_of_all))
 
@@ -106,6 +128,27 @@ def _changed(source: Source, counted: Counted) -> bool:
         f"{source.path} has changed since it was counted ({counted.size} bytes then, {source.size} now): "
         "fit all sources again into a new state."
     )
+
+
+def _warn_of_copies(new: Iterable[Counted], counted: Iterable[Counted]) -> None:
+    known = {source.fingerprint: source.location for source in counted}
+    for source in new:
+        if source.rows and source.fingerprint in known:
+            warnings.warn(
+                f"{source.location} has the content of {known[source.fingerprint]}, which was counted before: now "
+                "its rows count twice.",
+                stacklevel=3,
+            )
+
+
+def check_choices(known: State, table: Table, source: Source) -> None:
+    """Find out whether columns, scalers and settings asked for are those of the state to be added to."""
+    mine, theirs = ([(g.rule.key, g.names) for g in x.groups] for x in (_nothing(table, source), known.table.learnt))
+    if mine != theirs or table.settings() != known.table.settings():
+        raise DataError(
+            "the state was fitted with other columns, scalers or settings than those asked for now: ask for none "
+            "to go on with its own, or fit all sources again into a new state."
+        )
 
 
 def _nothing(table: Table, source: Source) -> Learnt:
@@ -189,13 +232,18 @@ def fit(
     """
     from streamnorm.normalizers.estimators import TableNormalizer
 
+    found = expand(sources, options)
+    if state is not None:
+        check_state_path(state, [source.path for source in found])
     known = read(state) if update and state is not None and Path(state).exists() else None
     table = normalizer if isinstance(normalizer, Table) else TableNormalizer(normalizer or "standard")
     if known is not None:
+        if normalizer is not None:
+            check_choices(known, table, found[0])
         table = TableNormalizer(None, dict(table.columns or {}), **known.table.settings())
         known = State(table.with_learnt(known.table.learnt), known.sources)
     result = fit_state(
-        expand(sources, options),
+        found,
         table,
         known=known,
         threads=threads,
@@ -216,10 +264,12 @@ def map_unit(table: Table, source: Source, unit: int, *, inverse: bool, as_text:
     """Map the batches of one unit; as text, missing values are written as they were."""
     names = list(table.inputs(inverse))
     with naming(source.path):
-        mapped = []
+        mapped, rows = [], 0
         for batch, original in source.read_to_map(unit, names):
-            out = table.map_batch(batch, inverse=inverse)
-            mapped.append(text_of(out, original) if as_text else out)
+            with _placing(batch, names, source, unit, rows):
+                out = table.map_batch(batch, inverse=inverse)
+            mapped.append(text_of(out, original, source.options.decimal) if as_text else out)
+            rows += batch.num_rows
         return mapped
 
 
@@ -236,13 +286,13 @@ def map_files(
     table.warn_of_empty()
     for source, target in pairs:
         is_csv = kind_of(target) is CsvSource
-        target.parent.mkdir(parents=True, exist_ok=True)
 
         def task(unit: int, source: Source = source, is_csv: bool = is_csv) -> Callable[[], list[pa.RecordBatch]]:
             return lambda: map_unit(table, source, unit, inverse=inverse, as_text=is_csv)
 
-        with naming(source.path), replacing(target) as temporary:
+        with naming(source.path):
             schema = _mapped_schema(table, source, inverse)
+        with writing(target), replacing(target, parents=True) as temporary:
             sink = open_sink(temporary, target, schema, source, set(table.inputs(inverse).values()))
             try:
                 for batches in in_order((task(unit) for unit in range(source.units)), threads):
@@ -255,41 +305,14 @@ def map_files(
 
 def _mapped_schema(table: Table, source: Source, inverse: bool) -> pa.Schema:
     schema = source.schema
+    taken = set(schema.names) & set(table.inputs(inverse).values()) if table.suffix and not inverse else None
+    if taken:
+        raise DataError(f"there is a column {min(taken)!r} already: choose another suffix.")
     if isinstance(source, CsvSource):
         numbers = table.inputs(inverse)
         schema = pa.schema([(n, pa.float64() if n in numbers else pa.string()) for n in schema.names])
     empty = pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
     return table.map_batch(empty, inverse=inverse).schema
-
-
-def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwrite: bool) -> list[tuple[Source, Path]]:
-    """Find where each source's copy goes: one file for one file, a folder that mirrors the input's else.
-
-    Raises
-    ------
-    OutputError
-        If an output exists and may not be overwritten, or is an input.
-    """
-    target = Path(output)
-    items = [given] if isinstance(given, (str, Path)) else list(given)
-    one_file = len(items) == 1 and len(sources) == 1 and Path(items[0]).is_file()
-    if one_file and not target.is_dir() and not str(output).endswith(("/", os.sep)):
-        pairs = [(sources[0], target)]
-    else:
-        pairs = [(source, target / source.relative) for source in sources]
-    inputs = {source.path.resolve() for source in sources}
-    seen: set[Path] = set()
-    for _, path in pairs:
-        if path.resolve() in inputs:
-            raise OutputError(f"{path} is an input: choose another output.")
-        if path in seen:
-            raise OutputError(f"two sources would be written to {path}: transform them one after the other.")
-        if path.exists() and not overwrite:
-            raise OutputError(f"{path} exists: choose another output, or overwrite it (--overwrite).")
-        if kind_of(path) is None:
-            raise OutputError(f"{path} is of no known format: end the name in .parquet, .csv or .arrow.")
-        seen.add(path)
-    return pairs
 
 
 def transform(

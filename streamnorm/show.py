@@ -15,6 +15,10 @@ from streamnorm.summaries.moments import CONSTANT
 __all__ = ["as_table", "describe", "to_json"]
 
 
+#: Arrays that belong to all columns of a group.
+_SHARED = ("references_",)
+
+
 def describe(state: State) -> list[dict[str, Any]]:
     """Give one object a column: its name, type, scaler, counts and fitted attributes."""
     columns = []
@@ -24,8 +28,9 @@ def describe(state: State) -> list[dict[str, Any]]:
         attributes = {}
         for attribute in group.rule.rule.attributes:
             value = group.attribute(attribute)
-            per_column = isinstance(value, np.ndarray) and value.ndim == 1
-            attributes[attribute.rstrip("_")] = _plain(value[slot] if per_column else value)
+            if isinstance(value, np.ndarray) and attribute not in _SHARED:
+                value = value[..., slot]
+            attributes[attribute.rstrip("_")] = _plain(value)
         columns.append(
             {
                 "name": name,
@@ -53,7 +58,9 @@ def _is_constant(attributes: dict[str, Any]) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    number = value.item() if isinstance(value, np.generic) else value
+    number = value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
+    if isinstance(number, list):
+        return [_plain(item) for item in number]
     return None if isinstance(number, float) and not np.isfinite(number) else number
 
 
@@ -69,7 +76,7 @@ def to_json(state: State) -> str:
     return json.dumps(document, indent=2)
 
 
-_NUMBERS = ("mean", "var", "data_min", "data_max", "scale")
+_NUMBERS = ("mean", "var", "center", "data_min", "data_max", "scale")
 
 
 def as_table(state: State) -> str:

@@ -5,6 +5,7 @@ A sink writes to a path that is nobody's yet; giving the file its name is the ca
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,15 +70,14 @@ class _CsvSink:
     def __init__(self, path: Path, name: Path, schema: pa.Schema, like: Source, changed: set[str]) -> None:
         tabs = name.name.lower().endswith((".tsv", ".tsv.gz"))
         self._delimiter = like.reader.delimiter if isinstance(like, CsvSource) else "\t" if tabs else ","
-        self._encoding = like.options.encoding
+        self._encoder = codecs.getincrementalencoder(like.options.encoding)()
+        self._plain = codecs.lookup(like.options.encoding).name == "utf-8"
         raw = pa.OSFile(str(path), "wb")
         self._file = pa.CompressedOutputStream(raw, "gzip") if name.suffix.lower() == ".gz" else raw
         self._put(head_of(schema.names, self._delimiter))
 
     def _put(self, lines: bytes) -> None:
-        if self._encoding.lower() not in ("utf8", "utf-8"):
-            lines = lines.decode().encode(self._encoding)
-        self._file.write(lines)
+        self._file.write(lines if self._plain else self._encoder.encode(lines.decode()))
 
     def write(self, batches: Iterable[pa.RecordBatch]) -> None:
         for batch in batches:
@@ -115,7 +115,7 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except StreamnormError:
         raise
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise OutputError(f"{path} cannot be written: {reason}; make room or choose another output.") from error
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 from streamnorm.csv_files import CsvOptions, CsvReader
 from streamnorm.errors import DataError, OutputError, SourceError
 
-__all__ = ["ArrowSource", "CsvSource", "ParquetSource", "Source", "expand", "kind_of", "naming"]
+__all__ = ["ArrowSource", "CsvSource", "ParquetSource", "Source", "expand", "is_data", "kind_of", "naming"]
 
 BATCH_ROWS = 65536
 _CHUNK = 1 << 20
@@ -93,7 +93,7 @@ def naming(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: {error}") from error
     except FileNotFoundError:
         raise SourceError(f"there is no file {path}: check the path.") from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise SourceError(f"{path} cannot be read: {reason}; restore the file or leave it out.") from error
 
@@ -278,9 +278,10 @@ def _files(item: str | Path) -> Iterable[tuple[Path, Path]]:
 
 
 def _below(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and _is_data(p.relative_to(folder)))
+    return sorted(p for p in folder.rglob("*") if p.is_file() and is_data(p.relative_to(folder)))
 
 
-def _is_data(relative: Path) -> bool:
+def is_data(relative: Path) -> bool:
+    """Tell whether a file at this place below a folder is read with the folder."""
     hidden = any(part.startswith((".", "_")) for part in relative.parts)
     return not hidden and kind_of(relative) is not None

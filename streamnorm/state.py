@@ -173,9 +173,25 @@ def _state_of(document: Mapping[str, Any]) -> State:
     settings = {name: parameters.pop(name) for name in Table().settings()}
     if document["class"] == "TableNormalizer" and parameters:
         raise ValueError(f"there is no parameter {min(parameters)!r}")
+    _check_settings(**settings)
+    for group in groups:
+        group.rule.plan(group.summary)  # cannot be made of sums that no rows have
     table = Table(None, dict.fromkeys(types, None), **settings).with_learnt(Learnt(groups, MappingProxyType(types)))
-    sources = tuple(Counted(**source) for source in document["sources"])
+    sources = tuple(_counted(**source) for source in document["sources"])
     return State(table, sources, str(document["class"]), parameters)
+
+
+def _check_settings(dtype: Any, suffix: Any, infinite: Any) -> None:
+    known = dtype in (None, "float16", "float32", "float64") and infinite in ("error", "skip")
+    if not (known and isinstance(suffix, str)):
+        raise ValueError(f"no such settings: {(dtype, suffix, infinite)!r}")
+
+
+def _counted(location: Any, size: Any, rows: Any, fingerprint: Any) -> Counted:
+    counts = type(size) is int and type(rows) is int and size >= 0 and rows >= 0
+    if not (counts and isinstance(location, str) and isinstance(fingerprint, str)):
+        raise ValueError(f"no source is like that: {location!r}"[:200])
+    return Counted(location, size, rows, fingerprint)
 
 
 def _group(index: int, rule: BoundRule, columns: Sequence[Mapping[str, Any]]) -> Group:

@@ -29,9 +29,10 @@ MAY = {
     "csv_files": {"errors"},
     "sources": {"errors", "csv_files", "files"},
     "sinks": {"errors", "csv_files", "files", "sources"},
+    "outputs": {"errors", "sources"},
     "state": {"errors", "files", "normalizers"},
     "show": {"kernel", "state", "summaries"},
-    "jobs": {"errors", "files", "threads", "csv_files", "sources", "sinks", "normalizers", "state"},
+    "jobs": {"errors", "files", "threads", "csv_files", "sources", "sinks", "outputs", "normalizers", "state"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,0 +1,55 @@
+"""Where results go: what must not be written over is found out before anything is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from streamnorm.errors import OutputError
+from streamnorm.sources import Source, is_data, kind_of
+
+__all__ = ["check_state_path", "outputs_of"]
+
+
+def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwrite: bool) -> list[tuple[Source, Path]]:
+    """Find where each source's copy goes: one file for one file, a folder that mirrors the input's else.
+
+    Raises
+    ------
+    OutputError
+        If an output exists and may not be overwritten, is an input or lies in an input folder.
+    """
+    target = Path(output)
+    items = [given] if isinstance(given, (str, Path)) else list(given)
+    one_file = len(items) == 1 and len(sources) == 1 and Path(items[0]).is_file()
+    if one_file and not target.is_dir() and not str(output).endswith(("/", os.sep)):
+        pairs = [(sources[0], target)]
+    else:
+        pairs = [(source, target / source.relative) for source in sources]
+    inputs = {source.path.resolve() for source in sources}
+    seen: set[Path] = set()
+    for _, path in pairs:
+        if path.resolve() in inputs:
+            raise OutputError(f"{path} is an input: choose another output.")
+        if path in seen:
+            raise OutputError(f"two sources would be written to {path}: transform them one after the other.")
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} exists: choose another output, or overwrite it (--overwrite).")
+        for folder in (Path(item).resolve() for item in items):
+            if folder in path.resolve().parents and folder.is_dir() and is_data(path.resolve().relative_to(folder)):
+                raise OutputError(f"{path} lies in the input {folder}, and would be read next time: write elsewhere.")
+        if kind_of(path) is None:
+            raise OutputError(f"{path} is of no known format: end the name in .parquet, .csv or .arrow.")
+        seen.add(path)
+    return pairs
+
+
+def check_state_path(state: str | Path, taken: Iterable[Path]) -> None:
+    """Find out before anything is read whether a state can be written there, over no input or output."""
+    path = Path(state)
+    if path.resolve() in {other.resolve() for other in taken}:
+        raise OutputError(f"{path} is an input or an output: choose another name for the state.")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path} cannot be written: there is no folder {path.parent}; make it first.")
