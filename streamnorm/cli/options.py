@@ -1,0 +1,170 @@
+"""Words of the command line, and the objects they stand for."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from streamnorm.errors import DataError
+
+if TYPE_CHECKING:
+    from streamnorm.csv_files import CsvOptions
+    from streamnorm.normalizers.table import Table
+    from streamnorm.sources import Source
+
+__all__ = [
+    "CHOICES",
+    "CHOICE_NAMES",
+    "COMMON",
+    "CSV",
+    "OUTPUT",
+    "SOURCES",
+    "STATE",
+    "asked",
+    "counted",
+    "csv_options",
+    "progress_of",
+    "say",
+    "sources_of",
+    "table_of",
+    "together",
+]
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def together(*options: Decorator) -> Decorator:
+    """Make one decorator of several options."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+SOURCES = click.argument("sources", metavar="SRC...", nargs=-1, required=True)
+STATE = click.argument("state", metavar="STATE")
+COMMON = together(
+    click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads; one a processor by default."),
+    click.option("--quiet", is_flag=True, help="Say nothing but errors."),
+)
+CSV = together(
+    click.option("--delimiter", metavar="CHAR", help="CSV: between fields; a comma by default."),
+    click.option("--decimal", default=".", metavar="CHAR", help="CSV: the decimal point."),
+    click.option("--null-values", metavar="A,B,...", help="CSV: what stands for a missing number."),
+    click.option("--skip-rows", type=click.IntRange(0), default=0, metavar="N", help="CSV: lines before the header."),
+    click.option("--encoding", default="utf8", metavar="NAME", help="CSV: the encoding."),
+)
+CHOICES = together(
+    click.option(
+        "--scaler",
+        default="standard",
+        metavar="NAME",
+        help="Scaler of the columns: standard, minmax, maxabs, robust, quantile.",
+    ),
+    click.option("--columns", metavar="A,B,...", help="Only these columns; every numeric one by default."),
+    click.option("--exclude", default="", metavar="A,B,...", help="Leave these columns alone."),
+    click.option("--scale", multiple=True, metavar="COLUMN=SCALER", help="The scaler of one column; repeatable."),
+    click.option("--infinite", type=click.Choice(["error", "skip"]), default="error", help="What to do with +-inf."),
+    click.option("--ddof", type=float, default=0, metavar="N", help="Degrees of freedom lost in the variance."),
+    click.option("--dtype", type=click.Choice(["float32", "float64"]), help="Type of the normalised columns."),
+    click.option("--suffix", default="", metavar="TEXT", help="Keep the columns; add normalised ones named so."),
+)
+OUTPUT = together(
+    click.option("--output", required=True, metavar="DST", help="A file for one file, else a folder."),
+    click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
+)
+
+
+#: The options that choose columns, scalers and settings.
+CHOICE_NAMES = ("scaler", "columns", "exclude", "scale", "infinite", "ddof", "dtype", "suffix")
+
+
+def asked(names: Iterable[str]) -> bool:
+    """Tell whether any of these options was written on the command line."""
+    context = click.get_current_context()
+    return any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in names)
+
+
+def _list(text: str | None) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()] if text else []
+
+
+def table_of(words: dict[str, Any]) -> Table:
+    """Make the table normalizer that the words ask for."""
+    from streamnorm.normalizers.family import FAMILY, rule_of
+    from streamnorm.normalizers.table import Table
+
+    ddof = words["ddof"]
+    if not math.isfinite(ddof):
+        raise DataError(f"ddof must be a number of values, got {ddof}: use 0 or 1.")
+    ddof = int(ddof) if ddof == int(ddof) else ddof  # as Python users write it: states that are alike are the same
+
+    def rule(name: str) -> Any:
+        takes = FAMILY[name].defaults if name in FAMILY else {}
+        return rule_of(name, **({"ddof": ddof} if "ddof" in takes else {}))
+
+    columns = {name: rule(words["scaler"]) for name in _list(words["columns"])}
+    for pair in words["scale"]:
+        name, equals, scaler = pair.partition("=")
+        if not equals:
+            raise click.UsageError(f"--scale takes COLUMN=SCALER, got {pair!r}.")
+        columns[name] = rule(scaler)
+    return Table(
+        None if words["columns"] else rule(words["scaler"]), columns, exclude=_list(words["exclude"]),
+        dtype=words["dtype"], suffix=words["suffix"], infinite=words["infinite"],
+    )  # fmt: skip
+
+
+def sources_of(sources: tuple[str, ...], words: dict[str, Any]) -> list[Source]:
+    """Find the sources that the words name."""
+    from streamnorm.sources import expand
+
+    return expand(sources, csv_options(words))
+
+
+def csv_options(words: dict[str, Any]) -> CsvOptions:
+    """Gather what is said of how CSV files are written."""
+    from streamnorm.csv_files import CsvOptions
+
+    given = {name: words[name] for name in ("delimiter", "decimal", "skip_rows", "encoding")}
+    if words["null_values"] is not None:
+        given["null_values"] = ("", *_list(words["null_values"]))
+    return CsvOptions(**given)
+
+
+@contextmanager
+def progress_of(found: list[Source], quiet: bool) -> Iterator[Callable[[int], Any] | None]:
+    """Show bytes, speed and time left on a terminal, once a job has taken a second."""
+    from streamnorm.kernel import COMPILED
+
+    if quiet:
+        warnings.simplefilter("ignore")
+    if not (quiet or COMPILED):
+        say("note: the compiled kernel is missing: the same results take longer; reinstall where a C compiler is.")
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=sum(s.size for s in found), unit="B", unit_scale=True, delay=1, leave=False) as bar:
+        yield bar.update
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number and what it counts."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def say(words: str) -> None:
+    """Write words for the user, apart from results."""
+    click.echo(words, err=True)
