@@ -76,17 +76,12 @@ static int parse_run(PyObject *item, run *r, Py_buffer *views, int64_t slots)
     return 0;
 }
 
-static int parse(PyObject *args, arguments *a)
+static int parse_runs(PyObject *list, arguments *a)
 {
-    PyObject *list;
-    long long slots;
-    memset(a, 0, sizeof *a);
-    if (!PyArg_ParseTuple(args, "LO", &slots, &list) || !PyList_Check(list)) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "runs must be a list");
+    if (!PyList_Check(list)) {
+        PyErr_SetString(PyExc_TypeError, "runs must be a list");
         return -1;
     }
-    a->slots = slots;
     a->count = PyList_Size(list);
     a->runs = calloc((size_t)a->count + 1, sizeof *a->runs);
     a->buffers = calloc(3 * (size_t)a->count + 1, sizeof *a->buffers);
@@ -95,7 +90,7 @@ static int parse(PyObject *args, arguments *a)
         return -1;
     }
     for (Py_ssize_t i = 0; i < a->count; i++) {
-        if (parse_run(PyList_GetItem(list, i), &a->runs[i], &a->buffers[3 * i], slots) < 0)
+        if (parse_run(PyList_GetItem(list, i), &a->runs[i], &a->buffers[3 * i], a->slots) < 0)
             return -1;
         a->weighted |= a->runs[i].weights != NULL;
     }

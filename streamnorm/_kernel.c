@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "_arguments.h"
+#include "_arrow.h"
 #include "_bins.h"
 #include "_extremes.h"
 #include "_histogram.h"
@@ -115,6 +116,8 @@ static int sum_group(const arguments *a, moments *m, int64_t first, int64_t last
         moments *one = &m[s - first];
         if (one->grid != NO_GRID)
             flush(one);
+        if (!a->weighted)
+            exact_add_signed(&one->weight, one->tally.count[VALUES], 0);
         put_tally(t, s, &one->tally);
         if (reap(&h[0], s, &one->sum) < 0 || reap(&h[1], s, &one->squares) < 0 || reap(&h[2], s, &one->weight) < 0)
             return -1;
@@ -122,7 +125,7 @@ static int sum_group(const arguments *a, moments *m, int64_t first, int64_t last
     return 0;
 }
 
-PyDoc_STRVAR(moments_doc, "moments(slots, runs) -> (counts, first_infinities, sum, squares, weight or None)");
+PyDoc_STRVAR(moments_doc, "moments(slots, runs) -> (counts, first_infinities, sum, squares, weight)");
 
 static PyObject *kernel_moments(PyObject *self, PyObject *args)
 {
@@ -152,7 +155,7 @@ static PyObject *kernel_moments(PyObject *self, PyObject *args)
         goto done;
     }
     result = Py_BuildValue("OONNN", t.counts_object, t.infinities_object, harvested(&h[0], a.slots), harvested(&h[1], a.slots),
-                           a.weighted ? harvested(&h[2], a.slots) : Py_BuildValue(""));
+                           harvested(&h[2], a.slots));
 done:
     for (int i = 0; i < 3; i++) {
         free(h[i].limbs);

@@ -120,13 +120,14 @@ def _exactly(values: NDArray[Any]) -> list[tuple[int, int]]:
 _UNIT = 6528  # twice the kernel's bias: room below every product of three
 
 
-def moments(slots: int, runs: Sequence[Any]) -> tuple[bytes, bytes, Limbs, Limbs, Limbs | None]:
-    """Sum x and x^2 of every column, and the weights if there are any."""
+def moments(slots: int, runs: Sequence[Any]) -> tuple[bytes, bytes, Limbs, Limbs, Limbs]:
+    """Sum x, x^2 and the weights of every column; without weights each is 1."""
     tallies = _new_tallies(slots)
     sums, squares, weights = [0] * slots, [0] * slots, [0] * slots
-    weighted = any(run[10] is not None for run in runs)
     for slot, parts in enumerate(_finite(slots, runs, tallies)):
         for values, weight in parts:
+            if weight is None:
+                weights[slot] += len(values) << _UNIT
             if weight is not None:
                 for (w, e_w), (x, e) in zip(_exactly(weight), _exactly(values), strict=True):
                     weights[slot] += w << (e_w + _UNIT)
@@ -141,7 +142,7 @@ def moments(slots: int, runs: Sequence[Any]) -> tuple[bytes, bytes, Limbs, Limbs
                 sums[slot] += total << (_UNIT - 1088)
                 squares[slot] += total_of_squares << (_UNIT - 2176)
     limbs = [_limbs(column, -_UNIT) for column in (sums, squares, weights)]
-    return tallies[0].tobytes(), tallies[1].tobytes(), limbs[0], limbs[1], limbs[2] if weighted else None
+    return tallies[0].tobytes(), tallies[1].tobytes(), limbs[0], limbs[1], limbs[2]
 
 
 def extremes(slots: int, runs: Sequence[Any]) -> tuple[bytes, bytes, bytes, bytes]:

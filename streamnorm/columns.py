@@ -22,6 +22,7 @@ from streamnorm.summaries import Block, Moments
 __all__ = [
     "Weights",
     "block_of_arrays",
+    "block_of_batch",
     "block_of_matrix",
     "block_of_sparse",
     "check_finite",
@@ -147,6 +148,20 @@ def block_of_arrays(arrays: Sequence[pa.Array], names: Sequence[str], weights: W
     rows = len(arrays[0]) if arrays else 0
     runs = [_run_of(i, array, name, weights) for i, (array, name) in enumerate(zip(arrays, names, strict=True))]
     return Block(len(arrays), rows, runs)
+
+
+def block_of_batch(batch: pa.RecordBatch, weights: Weights = None) -> Block:
+    """Describe a record batch to the kernel, which reads columns of plain numbers by itself.
+
+    Raises
+    ------
+    DataError
+        If a column does not hold numbers.
+    """
+    plain = kernel.COMPILED and weights is None and all(kind.id in _ARROW_CODES for kind in batch.schema.types)
+    if not plain:
+        return block_of_arrays(batch.columns, batch.schema.names, weights)
+    return Block(batch.num_columns, batch.num_rows, kernel.Exported(*batch.__arrow_c_array__()))
 
 
 def _readable(array: pa.Array, name: str) -> pa.Array:

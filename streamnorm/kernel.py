@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-__all__ = ["COMPILED", "COUNTS", "Run", "add", "extremes", "histogram", "instructions", "merge_bins", "moments"]
+__all__ = ["COMPILED", "COUNTS", "Exported", "Run", "add", "extremes", "histogram", "instructions", "merge_bins", "moments"]
 
 #: What is counted of every column, in the order of the kernel's tallies.
 COUNTS = ("values", "nulls", "nans", "positive_infinities", "negative_infinities")
@@ -32,6 +32,13 @@ class Run(NamedTuple):
     validity: Any = None  # bitmap, lowest bit first: 0 is null
     validity_offset: int = 0  # bits
     weights: Any = None  # float64, one a row
+
+
+class Exported(NamedTuple):
+    """A record batch of plain numbers as capsules of Arrow's C data interface; for the compiled kernel only."""
+
+    schema: Any
+    array: Any
 
 
 if os.environ.get("STREAMNORM_PURE", "") not in ("", "0"):

@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from streamnorm.columns import (
     block_of_arrays,
+    block_of_batch,
     block_of_matrix,
     block_of_sparse,
     check_finite,
@@ -145,7 +146,7 @@ class Normalizer(Algebra, CallbackSupportMixin, OneToOneFeatureMixin, Transforme
                 if sample_weight is not None:
                     weights = np.asarray(sample_weight)[start : start + len(batch)]
                     weights = weights_of(weights, batch)
-                yield block_of_arrays(batch.columns, batch.schema.names, weights)
+                yield block_of_batch(batch, weights)
                 reset, start = False, start + len(batch)
             if sample_weight is not None and start != len(sample_weight):
                 raise DataError(f"sample_weight has {len(sample_weight)} values for {start} rows.")
@@ -184,11 +185,13 @@ class Normalizer(Algebra, CallbackSupportMixin, OneToOneFeatureMixin, Transforme
         )
 
     def _check_names(self, batch: pa.RecordBatch | pa.Table, reset: bool) -> None:
-        known = self.__dict__.get("feature_names_in_")
-        if not reset and known is not None and known.tolist() == batch.schema.names:
-            return
-        table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-        validate_data(self, table, reset=reset, skip_check_array=True)
+        known, names = self.__dict__.get("feature_names_in_"), batch.schema.names
+        if reset and names:
+            # What validate_data does for a data frame, without wrapping an Arrow table as one.
+            self.feature_names_in_, self.n_features_in_ = np.array(names, object), len(names)
+        elif known is None or known.tolist() != names:
+            table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+            validate_data(self, table, reset=reset, skip_check_array=True)
 
     @contextmanager
     def _unless_it_fails(self) -> Iterator[None]:

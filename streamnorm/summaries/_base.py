@@ -54,7 +54,7 @@ class Block:
         Number of columns.
     rows : int
         Number of rows.
-    runs : sequence of kernel.Run
+    runs : list of kernel.Run, or kernel.Exported
         Where the values lie. Several runs of one slot follow each other in the order of their rows.
     zeros : ndarray of shape (slots,), dtype int64, optional
         How many more rows of each column are 0 without being stored (sparse input).
@@ -64,13 +64,15 @@ class Block:
 
     slots: int
     rows: int
-    runs: list[kernel.Run]
+    runs: list[kernel.Run] | kernel.Exported
     zeros: NDArray[np.int64] | None = None
     zero_weight: Exact | None = None
 
     @property
     def weighted(self) -> bool:
         """Whether its rows have weights."""
+        if isinstance(self.runs, kernel.Exported):
+            return False
         return self.zero_weight is not None or any(run.weights is not None for run in self.runs)
 
 

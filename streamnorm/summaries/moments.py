@@ -54,12 +54,10 @@ class Moments(Summary):
         """Summarise a block of rows."""
         counts, infinities, total, squares, weight = kernel.moments(block.slots, block.runs)
         tally = Counts.of_kernel(block, counts, infinities, skip_infinite)
-        if not block.weighted:
-            weights = Exact.of_counts(tally.values)
-        else:
-            weights = Exact.of_limbs(block.slots, weight) if weight else Exact.empty(block.slots)
-            if block.zero_weight is not None:
-                weights = weights + block.zero_weight
+        weights = Exact.of_limbs(block.slots, weight)
+        if block.zeros is not None:
+            implicit = Exact.of_counts(block.zeros) if block.zero_weight is None else block.zero_weight
+            weights = weights + implicit
         return cls(tally, weights, Exact.of_limbs(block.slots, total), Exact.of_limbs(block.slots, squares))
 
     def __sub__(self, other: Self) -> Self:
