@@ -1,0 +1,99 @@
+/* Record batches through Arrow's C data interface, so that no object is made for each of their columns.
+ * https://arrow.apache.org/docs/format/CDataInterface.html gives the layout of the two structures. */
+#ifndef STREAMNORM_ARROW_H
+#define STREAMNORM_ARROW_H
+
+#include "_arguments.h"
+
+struct ArrowSchema {
+    const char *format;
+    const char *name;
+    const char *metadata;
+    int64_t flags;
+    int64_t n_children;
+    struct ArrowSchema **children;
+    struct ArrowSchema *dictionary;
+    void (*release)(struct ArrowSchema *);
+    void *private_data;
+};
+
+struct ArrowArray {
+    int64_t length;
+    int64_t null_count;
+    int64_t offset;
+    int64_t n_buffers;
+    int64_t n_children;
+    const void **buffers;
+    struct ArrowArray **children;
+    struct ArrowArray *dictionary;
+    void (*release)(struct ArrowArray *);
+    void *private_data;
+};
+
+static char type_of(const struct ArrowSchema *column)
+{
+    static const char arrow[] = "cCsSiIlLfg", ours[] = "bBhHiIqQfd";
+    const char *at = column->format[0] ? strchr(arrow, column->format[0]) : NULL;
+    return at != NULL && column->format[1] == 0 && column->dictionary == NULL ? ours[at - arrow] : 0;
+}
+
+static int column_of(const struct ArrowSchema *schema, const struct ArrowArray *batch, int64_t slot, run *r)
+{
+    const struct ArrowArray *column = batch->children[slot];
+    r->type = type_of(schema->children[slot]);
+    if (r->type == 0 || column->n_buffers != 2) {
+        PyErr_Format(PyExc_TypeError, "column %lld holds no plain numbers", (long long)slot);
+        return -1;
+    }
+    r->stride = (int64_t)width_of(r->type);
+    r->slot_stride = 0;
+    r->length = batch->length;
+    r->slot = slot;
+    r->slots = 1;
+    r->weights = NULL;
+    r->validity_offset = batch->offset + column->offset;
+    r->validity = column->null_count == 0 ? NULL : column->buffers[0];
+    r->values = (const char *)column->buffers[1];
+    if (r->length > 0)
+        r->values += r->validity_offset * r->stride;
+    return 0;
+}
+
+/* (schema, array), the capsules that `__arrow_c_array__` gives; the caller keeps them. */
+static int parse_batch(PyObject *capsules, arguments *a)
+{
+    const struct ArrowSchema *schema;
+    const struct ArrowArray *batch;
+    PyObject *first, *second;
+    if (!PyArg_ParseTuple(capsules, "OO", &first, &second) ||
+        (schema = PyCapsule_GetPointer(first, "arrow_schema")) == NULL ||
+        (batch = PyCapsule_GetPointer(second, "arrow_array")) == NULL)
+        return -1;
+    if (strcmp(schema->format, "+s") != 0 || batch->n_children != a->slots) {
+        PyErr_SetString(PyExc_ValueError, "expected a record batch with a column for each slot");
+        return -1;
+    }
+    a->runs = calloc((size_t)a->slots + 1, sizeof *a->runs);
+    if (a->runs == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (a->count = 0; a->count < a->slots; a->count++)
+        if (column_of(schema, batch, a->count, &a->runs[a->count]) < 0)
+            return -1;
+    return 0;
+}
+
+/* (slots, runs): runs is a list of them, or a record batch. */
+static int parse(PyObject *args, arguments *a)
+{
+    PyObject *runs;
+    long long slots;
+    memset(a, 0, sizeof *a);
+    if (!PyArg_ParseTuple(args, "LO", &slots, &runs))
+        return -1;
+    a->slots = slots;
+    return PyTuple_Check(runs) ? parse_batch(runs, a) : parse_runs(runs, a);
+}
+
+#endif
