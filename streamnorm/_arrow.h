@@ -84,6 +84,20 @@ static int parse_batch(PyObject *capsules, arguments *a)
     return 0;
 }
 
+PyDoc_STRVAR(plain_doc, "plain(schema) -> whether all columns of a record batch's schema are of the kernel's types");
+
+static PyObject *kernel_plain(PyObject *self, PyObject *capsule)
+{
+    const struct ArrowSchema *schema = PyCapsule_GetPointer(capsule, "arrow_schema");
+    (void)self;
+    if (schema == NULL)
+        return NULL;
+    for (int64_t i = 0; i < schema->n_children; i++)
+        if (type_of(schema->children[i]) == 0)
+            Py_RETURN_FALSE;
+    Py_RETURN_TRUE;
+}
+
 /* (slots, runs): runs is a list of them, or a record batch. */
 static int parse(PyObject *args, arguments *a)
 {

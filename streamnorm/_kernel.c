@@ -336,6 +336,7 @@ static PyMethodDef methods[] = {
     {"extremes", kernel_extremes, METH_VARARGS, extremes_doc},
     {"histogram", kernel_histogram, METH_VARARGS, histogram_doc},
     {"merge_bins", kernel_merge_bins, METH_VARARGS, merge_bins_doc},
+    {"plain", kernel_plain, METH_O, plain_doc},
     {"add", kernel_add, METH_VARARGS, add_doc},
     {"instructions", kernel_instructions, METH_VARARGS, instructions_doc},
     {NULL, NULL, 0, NULL},

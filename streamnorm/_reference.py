@@ -29,6 +29,11 @@ def instructions(at_most: str | None = None) -> str:
     return "python"
 
 
+def plain(schema: Any) -> bool:
+    """Tell whether a record batch can be read without its arrays: not in Python."""
+    return False
+
+
 def _column(run: Any, slot: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Give one column of a run and which of its rows are not null."""
     dtype = np.dtype(run[2])

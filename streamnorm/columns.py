@@ -158,10 +158,10 @@ def block_of_batch(batch: pa.RecordBatch, weights: Weights = None) -> Block:
     DataError
         If a column does not hold numbers.
     """
-    plain = kernel.COMPILED and weights is None and all(kind.id in _ARROW_CODES for kind in batch.schema.types)
-    if not plain:
-        return block_of_arrays(batch.columns, batch.schema.names, weights)
-    return Block(batch.num_columns, batch.num_rows, kernel.Exported(*batch.__arrow_c_array__()))
+    exported = kernel.Exported(*batch.__arrow_c_array__())
+    if weights is None and kernel.plain(exported.schema):
+        return Block(batch.num_columns, batch.num_rows, exported)
+    return block_of_arrays(batch.columns, batch.schema.names, weights)
 
 
 def _readable(array: pa.Array, name: str) -> pa.Array:

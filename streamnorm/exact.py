@@ -18,16 +18,19 @@ _REACH = 3264  # bits to either side of the binary point: three times float64's,
 _TEXT = re.compile(rf"(-?[0-9a-f]{{1,{2 * _REACH // 4}}})(?:p(-?[0-9]{{1,4}}))?")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Exact:
     """One exact dyadic number a slot.
 
     The numbers are two's complement integers of `width` limbs of 64 bits, lowest first, times
-    ``2**exponent``. The array is as narrow as its numbers allow, so that equal numbers are equal bytes.
+    ``2**exponent``. They are as narrow as they can be, so that equal numbers are equal bytes.
 
     Parameters
     ----------
-    limbs : ndarray of shape (n_slots, width), dtype uint64
+    slots : int
+    limbs : bytes
+        Those of all slots, one slot after the other.
+    width : int
     exponent : int
         A multiple of 64.
 
@@ -40,26 +43,22 @@ class Exact:
     True
     """
 
-    limbs: NDArray[np.uint64] = field(repr=False)
+    slots: int
+    limbs: bytes = field(repr=False)
+    width: int = 0
     exponent: int = 0
 
     @classmethod
     def empty(cls, slots: int) -> Exact:
         """Zero in every slot."""
-        return cls(np.zeros((slots, 0), np.uint64))
-
-    @classmethod
-    def of_limbs(cls, slots: int, limbs: tuple[bytes, int, int]) -> Exact:
-        """Take what the kernel returns."""
-        data, width, exponent = limbs
-        return cls(np.frombuffer(data, np.uint64).reshape(slots, width), exponent)
+        return cls(slots, b"")
 
     @classmethod
     def of_counts(cls, counts: NDArray[np.int64]) -> Exact:
         """Take non-negative 64-bit integers, without a detour through Python's."""
         if not counts.any():
             return cls.empty(len(counts))
-        return cls(np.ascontiguousarray(counts).view(np.uint64).reshape(-1, 1))
+        return cls(len(counts), counts.astype("<i8").tobytes(), 1)
 
     @classmethod
     def of_integers(cls, values: Sequence[int], exponent: int = 0) -> Exact:
@@ -75,30 +74,22 @@ class Exact:
         width = max((v if v >= 0 else ~v).bit_length() // 64 + 1 for v in integers) if integers else 0
         data = b"".join(v.to_bytes(8 * width, "little", signed=True) for v in integers)
         # Adding nothing brings the array to its narrowest.
-        return cls.of_limbs(len(pairs), kernel.add(len(pairs), data, width, lowest, b"", 0, 0, False))
+        return cls(len(pairs), *kernel.add(len(pairs), data, width, lowest, b"", 0, 0, False))
 
     def __len__(self) -> int:
-        return len(self.limbs)
+        return self.slots
 
     def _combine(self, other: Exact, subtract: bool) -> Exact:
         limbs = kernel.add(
-            len(self), self.limbs, self.limbs.shape[1], self.exponent,
-            other.limbs, other.limbs.shape[1], other.exponent, subtract,
-        )  # fmt: skip
-        return Exact.of_limbs(len(self), limbs)
+            self.slots, self.limbs, self.width, self.exponent, other.limbs, other.width, other.exponent, subtract
+        )
+        return Exact(self.slots, *limbs)
 
     def __add__(self, other: Exact) -> Exact:
         return self._combine(other, False)
 
     def __sub__(self, other: Exact) -> Exact:
         return self._combine(other, True)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Exact):
-            return NotImplemented
-        return self.exponent == other.exponent and np.array_equal(self.limbs, other.limbs)
-
-    __hash__ = None  # type: ignore[assignment]
 
     def take(self, slots: Sequence[int]) -> Exact:
         """Keep the given slots, in that order."""
@@ -110,9 +101,9 @@ class Exact:
 
     def integers(self) -> list[int]:
         """Give every number in units of ``2**exponent``."""
-        size = 8 * self.limbs.shape[1]
-        data = self.limbs.tobytes()
-        return [int.from_bytes(data[at * size : (at + 1) * size], "little", signed=True) for at in range(len(self))]
+        size = 8 * self.width
+        parts = (self.limbs[at * size : (at + 1) * size] for at in range(self.slots))
+        return [int.from_bytes(part, "little", signed=True) for part in parts]
 
     def to_json(self) -> list[str]:
         """Write every number as text, an odd hexadecimal integer and a power of two.

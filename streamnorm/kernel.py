@@ -8,7 +8,19 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-__all__ = ["COMPILED", "COUNTS", "Exported", "Run", "add", "extremes", "histogram", "instructions", "merge_bins", "moments"]
+__all__ = [
+    "COMPILED",
+    "COUNTS",
+    "Exported",
+    "Run",
+    "add",
+    "extremes",
+    "histogram",
+    "instructions",
+    "merge_bins",
+    "moments",
+    "plain",
+]
 
 #: What is counted of every column, in the order of the kernel's tallies.
 COUNTS = ("values", "nulls", "nans", "positive_infinities", "negative_infinities")
@@ -54,4 +66,5 @@ extremes = _chosen.extremes
 histogram, merge_bins = _chosen.histogram, _chosen.merge_bins
 add = _chosen.add
 instructions = _chosen.instructions
+plain = _chosen.plain
 COMPILED: bool = _chosen.__name__ != "streamnorm._reference"

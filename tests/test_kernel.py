@@ -156,3 +156,31 @@ def test_quotients_beyond_float64():
     assert divide(-1, 1, 2000) == -np.inf
     assert divide(1, 1, -2000) == 0.0
     assert square_root(1, 1 << 4000) == 0.0
+
+
+@pytest.mark.parametrize("nulls", [False, True])
+@pytest.mark.parametrize("offset", [0, 3])
+@pytest.mark.skipif(not kernel.COMPILED, reason="the reference reads arrays, not capsules")
+def test_a_record_batch_is_read_like_its_arrays(offset, nulls):
+    """Through Arrow's C interface, with a slice's offset and a count of nulls that is not known yet."""
+    kinds = [pa.int8(), pa.uint16(), pa.int32(), pa.int64(), pa.uint64(), pa.float32(), pa.float64()]
+    rows = [None if nulls and i % 7 == 2 else i % 100 for i in range(1100)]
+    whole = pa.record_batch([pa.array(rows, kind) for kind in kinds], [str(kind) for kind in kinds])
+    batch = whole.slice(offset, 1003)
+    exported = kernel.Exported(*batch.__arrow_c_array__())
+    assert kernel.plain(exported.schema)
+    runs = block_of_arrays(batch.columns, batch.schema.names).runs
+    for function in (kernel.moments, kernel.extremes):
+        assert function(len(kinds), exported) == function(len(kinds), runs)
+    assert kernel.histogram(len(kinds), exported, 64) == kernel.histogram(len(kinds), runs, 64)
+
+
+@pytest.mark.skipif(not kernel.COMPILED, reason="the reference reads arrays, not capsules")
+def test_a_batch_of_other_columns_is_refused():
+    batch = pa.record_batch({"a": [1.0], "b": ["x"]})
+    exported = kernel.Exported(*batch.__arrow_c_array__())
+    assert not kernel.plain(exported.schema)
+    with pytest.raises(TypeError, match="column 1"):
+        kernel.moments(2, exported)
+    with pytest.raises(ValueError, match="column for each slot"):
+        kernel.moments(1, exported)

@@ -54,11 +54,11 @@ class Moments(Summary):
         """Summarise a block of rows."""
         counts, infinities, total, squares, weight = kernel.moments(block.slots, block.runs)
         tally = Counts.of_kernel(block, counts, infinities, skip_infinite)
-        weights = Exact.of_limbs(block.slots, weight)
+        weights = Exact(block.slots, *weight)
         if block.zeros is not None:
             implicit = Exact.of_counts(block.zeros) if block.zero_weight is None else block.zero_weight
             weights = weights + implicit
-        return cls(tally, weights, Exact.of_limbs(block.slots, total), Exact.of_limbs(block.slots, squares))
+        return cls(tally, weights, Exact(block.slots, *total), Exact(block.slots, *squares))
 
     def __sub__(self, other: Self) -> Self:
         rest = super().__sub__(other)
