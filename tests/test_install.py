@@ -16,7 +16,8 @@ import streamnorm as sn
 ROOT = Path(sn.__file__).parents[1]
 #: An editable install finds modules that the installed copy lacks; it must not.
 DIGEST = (
-    "import sys; sys.meta_path = [f for f in sys.meta_path if 'editable' not in f.__module__]; import numpy, streamnorm as sn; "
+    "import sys; sys.meta_path = [f for f in sys.meta_path if 'editable' not in f.__module__]; "
+    "import numpy, streamnorm as sn; "
     "from streamnorm import kernel; "
     "print(sn.__file__, kernel.COMPILED, sn.StandardScaler().fit(numpy.arange(1000.0)[:, None] ** 0.5).digest())"
 )
