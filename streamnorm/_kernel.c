@@ -18,6 +18,7 @@
 #include "_histogram.h"
 #include "_limbs.h"
 #include "_moments.h"
+#include "_rows.h"
 
 static const char *target_in_use;
 #define USE_TARGET(suffix) \
@@ -336,6 +337,7 @@ static PyMethodDef methods[] = {
     {"extremes", kernel_extremes, METH_VARARGS, extremes_doc},
     {"histogram", kernel_histogram, METH_VARARGS, histogram_doc},
     {"merge_bins", kernel_merge_bins, METH_VARARGS, merge_bins_doc},
+    {"last_row", kernel_last_row, METH_VARARGS, last_row_doc},
     {"plain", kernel_plain, METH_O, plain_doc},
     {"add", kernel_add, METH_VARARGS, add_doc},
     {"instructions", kernel_instructions, METH_VARARGS, instructions_doc},

@@ -17,6 +17,7 @@ __all__ = [
     "extremes",
     "histogram",
     "instructions",
+    "last_row",
     "merge_bins",
     "moments",
     "plain",
@@ -66,5 +67,5 @@ extremes = _chosen.extremes
 histogram, merge_bins = _chosen.histogram, _chosen.merge_bins
 add = _chosen.add
 instructions = _chosen.instructions
-plain = _chosen.plain
+plain, last_row = _chosen.plain, _chosen.last_row
 COMPILED: bool = _chosen.__name__ != "streamnorm._reference"
