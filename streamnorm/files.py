@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from streamnorm.errors import OutputError, StreamnormError
+from streamnorm.locks import lock
 
-__all__ = ["replacing"]
+__all__ = ["replacing", "sweep"]
+
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.streamnorm")
 
 
 @contextmanager
-def replacing(path: str | Path, *, parents: bool = False) -> Iterator[Path]:
+def replacing(
+    path: str | Path, *, parents: bool = False, before: Callable[[Path], None] | None = None
+) -> Iterator[Path]:
     """Give a temporary file in the same folder; it takes the name when the block ends well.
 
     Its bytes are on the disk before it is renamed, and the folder's entry after. If an error leaves the
@@ -25,6 +31,8 @@ def replacing(path: str | Path, *, parents: bool = False) -> Iterator[Path]:
     path : str or Path
     parents : bool
         Whether to make the folders it lies in; those made are gone too after an error.
+    before : callable, optional
+        Called with the temporary file when all its bytes are on the disk, before it takes the name.
 
     Raises
     ------
@@ -32,38 +40,71 @@ def replacing(path: str | Path, *, parents: bool = False) -> Iterator[Path]:
         If the folder or the file cannot be written to.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    made = [folder for folder in path.parents if parents and not folder.exists()]
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.streamnorm")
+    made: list[Path] = []
+    handle = -1
     try:
+        made += [folder for folder in path.parents if parents and not folder.exists()]
         if made:
             path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}; choose a folder that can.") from None
-    try:
+        handle = _claim(temporary)
         yield temporary
-        _sync(temporary)
+        os.fsync(handle)
+        if before:
+            before(temporary)
+        if os.name == "nt":  # an open file cannot be renamed there
+            os.close(handle)
+            handle = -1
         temporary.replace(path)
+        _sync_folder(path.parent)
     except BaseException as error:
         with suppress(OSError):
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
             for folder in made:
                 folder.rmdir()
         if isinstance(error, OSError) and not isinstance(error, StreamnormError):
             reason = error.strerror or error
-            raise OutputError(f"{path} cannot be written: {reason}; make room or choose another.") from error
+            raise OutputError(f"{path} cannot be written: {reason}; make room or choose another place.") from error
         raise
-    _sync(path.parent)
+    finally:
+        if handle >= 0:
+            with suppress(OSError):  # all bytes are on the disk, or an error is on its way already
+                os.close(handle)
 
 
-def _sync(path: Path) -> None:
-    """Bring a file's bytes, or a folder's entries where the system can, to the disk."""
+def sweep(folders: Iterable[Path]) -> None:
+    """Remove the temporary files of processes that were killed; those of living ones are locked, and stay."""
+    for folder in folders:
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    _remove_if_left(Path(entry.path))
+
+
+def _remove_if_left(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        if lock(handle, wait=False):
+            path.unlink()
+    finally:
+        os.close(handle)
+
+
+def _claim(temporary: Path) -> int:
+    """Make a file and lock it, so that `sweep` knows it for one that is being written."""
+    while True:
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        lock(handle, wait=False)
+        if os.fstat(handle).st_nlink:
+            return handle
+        os.close(handle)  # swept away before it was locked
+
+
+def _sync_folder(path: Path) -> None:
+    """Bring a folder's entries to the disk, where the system can."""
     if os.name == "nt":
-        if path.is_dir():
-            return
-        handle = os.open(path, os.O_RDWR)
-    else:
-        handle = os.open(path, os.O_RDONLY)
+        return
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

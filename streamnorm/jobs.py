@@ -1,183 +1,28 @@
-"""Whole jobs over files: batches from sources, past a normalizer, to sinks.
-
-Parts of files are summarised by threads and added as they come: merging knows no order, so that the
-result is the same bits for any number of threads.
-"""
+"""Whole jobs over files: batches from sources, past a normalizer, to sinks."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from streamnorm.counting import count
 from streamnorm.csv_files import CsvOptions, text_of
-from streamnorm.errors import DataError, InfiniteValueError
+from streamnorm.errors import DataError
 from streamnorm.files import replacing
-from streamnorm.normalizers.table import Learnt, Table
-from streamnorm.outputs import check_state_path, outputs_of
+from streamnorm.fitting import Progress, fit_state, placing
+from streamnorm.normalizers.table import Table
+from streamnorm.outputs import outputs_of, refuse_existing
+from streamnorm.resume import Journal, job_of
 from streamnorm.sinks import open_sink, writing
 from streamnorm.sources import CsvSource, Source, expand, kind_of, naming
-from streamnorm.state import Counted, State, read, state_of, write
-from streamnorm.threads import default_threads, in_any_order, in_order
+from streamnorm.state import state_of
+from streamnorm.threads import default_threads, in_order
 
-__all__ = ["check_choices", "check_inputs", "fit", "fit_state", "map_files", "transform"]
-
-#: Called with bytes of input that have been dealt with.
-Progress = Callable[[int], Any]
-
-
-# ---- fit ----
-
-
-def summarise_unit(table: Table, like: Learnt, source: Source, unit: int) -> tuple[Learnt | None, int]:
-    """Summarise one unit of a source; also give the number of its rows."""
-    columns, total, rows = list(like.types), None, 0
-    with naming(source.path):
-        for batch in source.read(unit, columns):
-            with _placing(batch, columns, source, unit, rows):
-                part = table.summarise(batch, like)
-            total = part if total is None else total + part
-            rows += batch.num_rows
-    return total, rows
-
-
-@contextmanager
-def _placing(batch: pa.RecordBatch, columns: Iterable[str], source: Source, unit: int, rows: int) -> Iterator[None]:
-    """Say of an infinity where it stands in the file, counting rows from 1."""
-    try:
-        yield
-    except InfiniteValueError:
-        for name in columns:
-            column = batch.column(name)
-            at = pc.index(pc.is_inf(column), pa.scalar(True)).as_py() if pa.types.is_floating(column.type) else -1
-            if at >= 0:
-                raise DataError(
-                    f"there is an infinity in column {name!r}, row {source.rows_before(unit) + rows + at + 1}: make "
-                    "infinities missing values, or skip them (--infinite skip, infinite='skip')."
-                ) from None
-        raise
-
-
-def fit_state(
-    sources: Sequence[Source],
-    table: Table,
-    *,
-    known: State | None = None,
-    threads: int | None = None,
-    progress: Progress | None = None,
-    record: bool = True,
-) -> State:
-    """Fit a table normalizer to files, on top of a known state if there is one.
-
-    Parameters
-    ----------
-    sources : sequence of Source
-    table : Table
-        Chooses columns and scalers by the schema of the first source.
-    known : State, optional
-        What is already known; sources it has counted are passed over.
-    threads : int, optional
-        By default one for each processor.
-    progress : callable, optional
-        Called with bytes dealt with.
-    record : bool
-        Whether to write down what was counted, which takes a hash of every source.
-
-    Raises
-    ------
-    SourceError, DataError
-        If a source cannot be read or its columns do not fit. Nothing is changed.
-    """
-    counted = {s.location: s for s in known.sources} if known else {}
-    fresh = [s for s in sources if str(s.path) not in counted or _changed(s, counted[str(s.path)])]
-    if known is not None:
-        table = known.table
-    like = known.table.learnt if known else None
-    if like is None:
-        like = _nothing(table, sources[0])
-    for source in fresh:
-        _check_columns(source, like, sources[0])
-    rows = dict.fromkeys((str(s.path) for s in fresh), 0)
-    total = like
-
-    def task(source: Source, unit: int) -> Callable[[], tuple[Source, tuple[Learnt | None, int]]]:
-        return lambda: (source, summarise_unit(table, like, source, unit))
-
-    tasks = (task(source, unit) for source in fresh for unit in range(source.units))
-    for source, (part, count) in in_any_order(tasks, threads or default_threads()):
-        total = total if part is None else total + part
-        rows[str(source.path)] += count
-        if progress:
-            progress(source.size // max(1, source.units))
-    new = [Counted(str(s.path), s.size, rows[str(s.path)], s.fingerprint()) for s in fresh] if record else []
-    _warn_of_copies(new, counted.values())
-    record_of_all = sorted([*counted.values(), *new], key=lambda s: s.location)
-    return State(table.with_learnt(total), tuple(record_of_all))
-
-
-def _changed(source: Source, counted: Counted) -> bool:
-    """Tell nothing new from something changed, which is an error."""
-    if source.size == counted.size and source.fingerprint() == counted.fingerprint:
-        return False
-    raise DataError(
-        f"{source.path} has changed since it was counted ({counted.size} bytes then, {source.size} now): "
-        "fit all sources again into a new state."
-    )
-
-
-def _warn_of_copies(new: Iterable[Counted], counted: Iterable[Counted]) -> None:
-    known = {source.fingerprint: source.location for source in counted}
-    for source in new:
-        if source.rows and source.fingerprint in known:
-            warnings.warn(
-                f"{source.location} has the content of {known[source.fingerprint]}, which was counted before: now "
-                "its rows count twice.",
-                stacklevel=3,
-            )
-
-
-def check_choices(known: State, table: Table, source: Source) -> None:
-    """Find out whether columns, scalers and settings asked for are those of the state to be added to."""
-    mine, theirs = ([(g.rule.key, g.names) for g in x.groups] for x in (_nothing(table, source), known.table.learnt))
-    if mine != theirs or table.settings() != known.table.settings():
-        raise DataError(
-            "the state was fitted with other columns, scalers or settings than those asked for now: ask for none "
-            "to go on with its own, or fit all sources again into a new state."
-        )
-
-
-def _nothing(table: Table, source: Source) -> Learnt:
-    """Choose columns and scalers by a source's schema, with nothing learnt."""
-    with naming(source.path):
-        schema = source.schema
-        empty = pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
-        return table.summarise(empty)
-
-
-def _check_columns(source: Source, like: Learnt, first: Source) -> None:
-    """Find out before anything is read whether a source has all columns."""
-    with naming(source.path):
-        schema = source.schema
-        numeric = Table(None, dict.fromkeys(like.types, "standard"))
-        try:
-            numeric.choose(_as_numbers(schema, like) if isinstance(source, CsvSource) else schema)
-        except DataError as error:
-            beside = "" if source is first else f" (the columns are those of {first.path})"
-            raise DataError(f"{error}{beside}") from None
-
-
-def _as_numbers(schema: pa.Schema, like: Learnt) -> pa.Schema:
-    """Give the schema of a CSV file when the columns learnt from are read as numbers."""
-    for name in like.types:
-        at = schema.get_field_index(name)
-        if at >= 0:
-            schema = schema.set(at, pa.field(name, pa.float64()))
-    return schema
+__all__ = ["check_inputs", "fit", "map_files", "transform", "write_outputs"]
 
 
 def fit(
@@ -186,6 +31,8 @@ def fit(
     *,
     state: str | Path | None = None,
     update: bool = False,
+    rebuild: bool = False,
+    keep_parts: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
     options: CsvOptions | None = None,
@@ -203,6 +50,11 @@ def fit(
         Where to write the state file.
     update : bool, default=False
         Add the sources to those that the state has counted already; those it knows are not read again.
+    rebuild : bool, default=False
+        Count all sources again, with the columns and scalers of the state.
+    keep_parts : bool, default=False
+        Keep each source's own summary beside the state, in the folder ``STATE.parts``, so that it can be
+        forgotten when the file has changed or is gone.
     threads : int, optional
         By default one for each processor. The result does not depend on it.
     progress : callable, optional
@@ -233,26 +85,19 @@ def fit(
     from streamnorm.normalizers.estimators import TableNormalizer
 
     found = expand(sources, options)
-    if state is not None:
-        check_state_path(state, [source.path for source in found])
-    known = read(state) if update and state is not None and Path(state).exists() else None
     table = normalizer if isinstance(normalizer, Table) else TableNormalizer(normalizer or "standard")
-    if known is not None:
-        if normalizer is not None:
-            check_choices(known, table, found[0])
-        table = TableNormalizer(None, dict(table.columns or {}), **known.table.settings())
-        known = State(table.with_learnt(known.table.learnt), known.sources)
-    result = fit_state(
-        found,
-        table,
-        known=known,
-        threads=threads,
-        progress=progress,
-        record=state is not None,
-    )
-    if state is not None:
-        write(result, state)
-    fitted = result.table
+    if state is None:
+        result = fit_state(found, table, threads=threads, progress=progress, record=False)
+    else:
+        result = count(
+            Path(state), [sources] if isinstance(sources, (str, Path)) else list(sources), found, table,
+            asked=normalizer is not None, update=update, rebuild=rebuild, keep_parts=keep_parts,
+            threads=threads, progress=progress,
+        )  # fmt: skip
+    columns = {name: group.rule for name, (group, _) in result.table.learnt.where().items()}
+    if not isinstance(result.table, TableNormalizer):
+        table = TableNormalizer(None, columns, **result.table.settings())
+    fitted = table.with_learnt(result.table.learnt)
     fitted.sources_ = result.sources  # type: ignore[attr-defined]
     return fitted
 
@@ -266,7 +111,7 @@ def map_unit(table: Table, source: Source, unit: int, *, inverse: bool, as_text:
     with naming(source.path):
         mapped, rows = [], 0
         for batch, original in source.read_to_map(unit, names):
-            with _placing(batch, names, source, unit, rows):
+            with placing(batch, names, source, unit, rows):
                 out = table.map_batch(batch, inverse=inverse)
             mapped.append(text_of(out, original, source.options.decimal) if as_text else out)
             rows += batch.num_rows
@@ -280,8 +125,12 @@ def map_files(
     inverse: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
+    before: Callable[[Source, Path, Path], None] | None = None,
 ) -> None:
-    """Write the mapped copy of every source under its name, each when it is complete."""
+    """Write the mapped copy of every source under its name, each when it is complete.
+
+    `before` is called with the source, the name and the complete temporary file before that takes the name.
+    """
     threads = threads or default_threads()
     table.warn_of_empty()
     for source, target in pairs:
@@ -292,7 +141,8 @@ def map_files(
 
         with naming(source.path):
             schema = _mapped_schema(table, source, inverse)
-        with writing(target), replacing(target, parents=True) as temporary:
+        last = partial(before, source, target) if before else None
+        with writing(target), replacing(target, parents=True, before=last) as temporary:
             sink = open_sink(temporary, target, schema, source, set(table.inputs(inverse).values()))
             try:
                 for batches in in_order((task(unit) for unit in range(source.units)), threads):
@@ -323,6 +173,7 @@ def transform(
     inverse: bool = False,
     threads: int | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     progress: Progress | None = None,
     options: CsvOptions | None = None,
 ) -> list[Path]:
@@ -342,6 +193,8 @@ def transform(
         By default one for each processor. The result does not depend on it.
     overwrite : bool, default=False
         Whether existing outputs may be replaced.
+    resume : bool, default=False
+        Whether to go on from where an earlier run was stopped, and skip what it has finished.
     progress : callable, optional
         Called with numbers of bytes as they have been dealt with.
     options : CsvOptions, optional
@@ -359,12 +212,33 @@ def transform(
         there in part.
     """
     found = expand(sources, options)
-    table = state_of(normalizer).table
-    pairs = outputs_of(found, sources, output, overwrite)
-    for source in found:
+    journal = Journal(Path(output), outputs_of(found, sources, output, overwrite or resume))
+    write_outputs(
+        state_of(normalizer).table, journal,
+        inverse=inverse, threads=threads, overwrite=overwrite, resume=resume, progress=progress,
+    )  # fmt: skip
+    return [path for _, path in journal.pairs]
+
+
+def write_outputs(
+    table: Table,
+    journal: Journal,
+    *,
+    inverse: bool = False,
+    threads: int | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Write the outputs of a journal, all or those that are not finished; nothing if any cannot be written."""
+    job = job_of(table, [source for source, _ in journal.pairs], inverse)
+    pairs = journal.unfinished(job) if resume else journal.pairs
+    for source, target in pairs:
+        if not overwrite:
+            refuse_existing(target)
         check_inputs(table, source, inverse)
-    map_files(table, pairs, inverse=inverse, threads=threads, progress=progress)
-    return [path for _, path in pairs]
+    with journal.writing(job) as finish:
+        map_files(table, pairs, inverse=inverse, threads=threads, progress=progress, before=finish)
 
 
 def check_inputs(table: Table, source: Source, inverse: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from streamnorm.errors import OutputError
 from streamnorm.sources import Source, is_data, kind_of
 
-__all__ = ["check_state_path", "outputs_of"]
+__all__ = ["check_state_path", "outputs_of", "refuse_existing"]
 
 
 def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwrite: bool) -> list[tuple[Source, Path]]:
@@ -35,8 +35,8 @@ def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwr
             raise OutputError(f"{path} is an input: choose another output.")
         if path in seen:
             raise OutputError(f"two sources would be written to {path}: transform them one after the other.")
-        if path.exists() and not overwrite:
-            raise OutputError(f"{path} exists: choose another output, or overwrite it (--overwrite).")
+        if not overwrite:
+            refuse_existing(path)
         for folder in (Path(item).resolve() for item in items):
             if folder in path.resolve().parents and folder.is_dir() and is_data(path.resolve().relative_to(folder)):
                 raise OutputError(f"{path} lies in the input {folder}, and would be read next time: write elsewhere.")
@@ -44,6 +44,12 @@ def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwr
             raise OutputError(f"{path} is of no known format: end the name in .parquet, .csv or .arrow.")
         seen.add(path)
     return pairs
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise OutputError where there is something already."""
+    if path.exists():
+        raise OutputError(f"{path} exists: choose another output, or overwrite it (--overwrite).")
 
 
 def check_state_path(state: str | Path, taken: Iterable[Path]) -> None:

@@ -6,7 +6,8 @@ Layout of version 1::
      "class": "TableNormalizer", "parameters": {...},
      "rules": [{"scaler": "standard", "parameters": {...}}],
      "columns": [{"name": ..., "type": ..., "rule": 0, "summary": {...}}],
-     "sources": [{"location": ..., "size": ..., "rows": ..., "fingerprint": ...}],
+     "sources": [{"location": ..., "size": ..., "rows": ..., "fingerprint": ...,
+                  "digest": ..., "modified": ...}],
      "checksum": "sha256 of all the rest"}
 
 Numbers that must be exact are text. Nothing in a state is executed, and no path is taken from one.
@@ -47,12 +48,18 @@ class Counted:
     rows : int
     fingerprint : str
         Hash of its content.
+    digest : str
+        Hash of what was learnt from it; empty where that is not known.
+    modified : int
+        When it was last written to, in nanoseconds since 1970; 0 where that is not known.
     """
 
     location: str
     size: int
     rows: int
     fingerprint: str
+    digest: str = ""
+    modified: int = 0
 
 
 @dataclass(frozen=True)
@@ -187,11 +194,14 @@ def _check_settings(dtype: Any, suffix: Any, infinite: Any) -> None:
         raise ValueError(f"no such settings: {(dtype, suffix, infinite)!r}")
 
 
-def _counted(location: Any, size: Any, rows: Any, fingerprint: Any) -> Counted:
-    counts = type(size) is int and type(rows) is int and size >= 0 and rows >= 0
-    if not (counts and isinstance(location, str) and isinstance(fingerprint, str)):
-        raise ValueError(f"no source is like that: {location!r}"[:200])
-    return Counted(location, size, rows, fingerprint)
+def _counted(**given: Any) -> Counted:
+    source = Counted(**given)
+    numbers = (source.size, source.rows, source.modified)
+    texts = (source.location, source.fingerprint, source.digest)
+    whole = all(type(number) is int and 0 <= number < 2**63 for number in numbers)
+    if not (whole and all(isinstance(text, str) for text in texts)):
+        raise ValueError(f"no source is like that: {source.location!r}"[:200])
+    return source
 
 
 def _group(index: int, rule: BoundRule, columns: Sequence[Mapping[str, Any]]) -> Group:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from streamnorm.errors import OutputError
 
 if TYPE_CHECKING:
     from streamnorm.normalizers.table import Table
-    from streamnorm.sources import Source
+    from streamnorm.resume import Journal
 
 __all__ = ["fit", "run", "transform"]
 
@@ -35,28 +36,25 @@ __all__ = ["fit", "run", "transform"]
 @SOURCES
 @click.option("--state", required=True, metavar="STATE", help="The state file to write.")
 @click.option("--update", is_flag=True, help="Add to the state what it has not counted yet.")
+@click.option("--rebuild", is_flag=True, help="Count all of SRC again, with the columns and scalers of the state.")
+@click.option("--keep-parts", is_flag=True, help="Keep what each file gave, to forget it without its old bytes.")
 @click.option("--overwrite", is_flag=True, help="Replace a state that exists.")
 @CHOICES
 @CSV
 @COMMON
-def fit(sources: tuple[str, ...], state: str, update: bool, overwrite: bool, threads: int | None, quiet: bool,
-        **words: Any) -> None:  # fmt: skip
+def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_parts: bool, overwrite: bool,
+        threads: int | None, quiet: bool, **words: Any) -> None:  # fmt: skip
     """Learn the statistics of SRC and write them to STATE."""
-    from streamnorm import state as states
-    from streamnorm.jobs import check_choices, fit_state
-    from streamnorm.outputs import check_state_path
+    from streamnorm.counting import count
 
-    exists = Path(state).exists()
-    if exists and not (update or overwrite):
+    if update + rebuild + overwrite > 1:
+        raise click.UsageError("only one of --update, --rebuild and --overwrite can be meant.")
+    if Path(state).exists() and not (update or rebuild or overwrite):
         raise OutputError(f"{state} exists: add to it (--update), replace it (--overwrite), or name another.")
     found, table = sources_of(sources, words), table_of(words)
-    check_state_path(state, [source.path for source in found])
-    known = states.read(state) if update and exists else None
-    if known and asked(CHOICE_NAMES):
-        check_choices(known, table, found[0])
     with progress_of(found, quiet) as progress:
-        result = fit_state(found, table, known=known, threads=threads, progress=progress)
-    states.write(result, state)
+        result = count(Path(state), sources, found, table, asked=asked(CHOICE_NAMES), update=update, rebuild=rebuild,
+                       keep_parts=keep_parts, threads=threads, progress=progress)  # fmt: skip
     if not quiet:
         say(f"{state}: {counted(len(result.table.learnt.types), 'column')}, "
              f"{counted(len(result.sources), 'source')}, {sum(s.rows for s in result.sources):,} rows")  # fmt: skip
@@ -69,12 +67,16 @@ def fit(sources: tuple[str, ...], state: str, update: bool, overwrite: bool, thr
 @click.option("--inverse", is_flag=True, help="Undo the normalisation.")
 @CSV
 @COMMON
-def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool, inverse: bool,
+def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, inverse: bool,
               threads: int | None, quiet: bool, **words: Any) -> None:  # fmt: skip
     """Write normalised copies of SRC to DST, by the statistics in STATE."""
     from streamnorm import state as states
+    from streamnorm.outputs import outputs_of
+    from streamnorm.resume import Journal
 
-    _map(states.read(state).table, sources, output, overwrite, inverse, threads, quiet, sources_of(sources, words))
+    known, found = states.read(state), sources_of(sources, words)
+    journal = Journal(Path(output), outputs_of(found, sources, output, overwrite or resume))
+    _write(known.table, journal, output, quiet, inverse=inverse, threads=threads, overwrite=overwrite, resume=resume)
 
 
 @click.command()
@@ -84,35 +86,34 @@ def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool
 @CHOICES
 @CSV
 @COMMON
-def run(sources: tuple[str, ...], output: str, overwrite: bool, state: str | None, threads: int | None, quiet: bool,
-        **words: Any) -> None:  # fmt: skip
+def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, state: str | None, threads: int | None,
+        quiet: bool, **words: Any) -> None:  # fmt: skip
     """Learn from SRC, then write normalised copies to DST."""
-    from streamnorm import state as states
-    from streamnorm.jobs import fit_state
+    from streamnorm.fitting import fit_state
+    from streamnorm.holding import holding
     from streamnorm.outputs import check_state_path, outputs_of
+    from streamnorm.resume import Journal
 
-    if state and Path(state).exists() and not overwrite:
+    if state and Path(state).exists() and not (overwrite or resume):
         raise OutputError(f"{state} exists: name another, or overwrite it (--overwrite).")
     found = sources_of(sources, words)
-    pairs = outputs_of(found, sources, output, overwrite)
+    journal = Journal(Path(output), outputs_of(found, sources, output, overwrite or resume))
     if state:
-        check_state_path(state, [path for source, target in pairs for path in (source.path, target)])
-    with progress_of(found, quiet) as progress:
-        result = fit_state(found, table_of(words), threads=threads, progress=progress, record=state is not None)
-    _map(result.table, sources, output, overwrite, False, threads, quiet, found)
-    if state:
-        states.write(result, state)
+        check_state_path(state, [path for pair in journal.pairs for path in (pair[0].path, pair[1])])
+    with holding(state) if state else nullcontext() as held:
+        with progress_of(found, quiet) as progress:
+            result = fit_state(found, table_of(words), threads=threads, progress=progress, record=state is not None)
+        if held and held.exists and not overwrite and held.read() != result:
+            raise OutputError(f"{state} exists and is not what {output} was begun with: overwrite it (--overwrite).")
+        _write(result.table, journal, output, quiet, threads=threads, overwrite=overwrite, resume=resume)
+        if held:
+            held.write(result)
 
 
-def _map(table: Table, sources: tuple[str, ...], output: str, overwrite: bool, inverse: bool, threads: int | None,
-         quiet: bool, found: list[Source]) -> None:  # fmt: skip
-    from streamnorm.jobs import check_inputs, map_files
-    from streamnorm.outputs import outputs_of
+def _write(table: Table, journal: Journal, output: str, quiet: bool, **choices: Any) -> None:
+    from streamnorm.jobs import write_outputs
 
-    pairs = outputs_of(found, sources, output, overwrite)
-    for source in found:
-        check_inputs(table, source, inverse)
-    with progress_of(found, quiet) as progress:
-        map_files(table, pairs, inverse=inverse, threads=threads, progress=progress)
+    with progress_of([source for source, _ in journal.pairs], quiet) as progress:
+        write_outputs(table, journal, progress=progress, **choices)
     if not quiet:
-        say(f"{output}: {counted(len(pairs), 'file')}, {counted(len(table.learnt.types), 'column')} normalised")
+        say(f"{output}: {counted(len(journal.pairs), 'file')}, {counted(len(table.learnt.types), 'column')} normalised")

@@ -82,6 +82,7 @@ CHOICES = together(
 OUTPUT = together(
     click.option("--output", required=True, metavar="DST", help="A file for one file, else a folder."),
     click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
+    click.option("--resume", is_flag=True, help="Go on where a stopped run ended; skip the files it has finished."),
 )
 
 

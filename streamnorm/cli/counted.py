@@ -1,0 +1,48 @@
+"""The commands over what a state has counted: forget, verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from streamnorm.cli.options import COMMON, CSV, SOURCES, STATE, counted, csv_options, progress_of, say, sources_of
+
+__all__ = ["forget", "verify"]
+
+
+@click.command()
+@STATE
+@SOURCES
+@CSV
+@COMMON
+def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: bool, **words: Any) -> None:
+    """Take SRC out of STATE, exactly.
+
+    Files that are as they were are read again; others are taken out by their parts (fit --keep-parts).
+    """
+    from streamnorm import counting
+
+    gone = counting.forget(Path(state), sources, threads=threads, options=csv_options(words))
+    if not quiet:
+        say(f"{state}: forgot {counted(len(gone), 'source')}, {counted(sum(entry.rows for entry in gone), 'row')}")
+
+
+@click.command()
+@STATE
+@SOURCES
+@CSV
+@COMMON
+def verify(state: str, sources: tuple[str, ...], threads: int | None, quiet: bool, **words: Any) -> None:
+    """Count SRC again and compare with STATE, exactly; it is an error if anything differs."""
+    from streamnorm import counting
+
+    found = sources_of(sources, words)
+    with progress_of(found, quiet) as progress:
+        known = counting.verify(Path(state), sources, found, threads=threads, progress=progress)
+    if not quiet:
+        click.echo(
+            f"{state}: the same, bit for bit: {counted(len(known.table.learnt.types), 'column')}, "
+            f"{counted(len(found), 'source')}, {counted(sum(entry.rows for entry in known.sources), 'row')}"
+        )

@@ -1,0 +1,186 @@
+"""Learning from files: batches of many sources, summarised by threads and added as they come.
+
+Merging knows no order, so that the result is the same bits for any number of threads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streamnorm.errors import DataError, InfiniteValueError
+from streamnorm.ledger import Reading, emptied, stamp, warn_of_copies
+from streamnorm.normalizers.table import Learnt, Table
+from streamnorm.parts import Parts
+from streamnorm.sources import CsvSource, Source, naming
+from streamnorm.state import State
+from streamnorm.threads import default_threads, in_any_order
+
+__all__ = ["Progress", "check_choices", "fit_state", "placing"]
+
+#: Called with bytes of input that have been dealt with.
+Progress = Callable[[int], Any]
+
+
+def summarise_unit(table: Table, like: Learnt, source: Source, unit: int) -> tuple[Learnt | None, int]:
+    """Summarise one unit of a source; also give the number of its rows."""
+    columns, total, rows = list(like.types), None, 0
+    with naming(source.path):
+        for batch in source.read(unit, columns):
+            with placing(batch, columns, source, unit, rows):
+                part = table.summarise(batch, like)
+            total = part if total is None else total + part
+            rows += batch.num_rows
+    return total, rows
+
+
+@contextmanager
+def placing(batch: pa.RecordBatch, columns: Iterable[str], source: Source, unit: int, rows: int) -> Iterator[None]:
+    """Say of an infinity where it stands in the file, counting rows from 1."""
+    try:
+        yield
+    except InfiniteValueError:
+        for name in columns:
+            column = batch.column(name)
+            at = pc.index(pc.is_inf(column), pa.scalar(True)).as_py() if pa.types.is_floating(column.type) else -1
+            if at >= 0:
+                raise DataError(
+                    f"there is an infinity in column {name!r}, row {source.rows_before(unit) + rows + at + 1}: make "
+                    "infinities missing values, or skip them (--infinite skip, infinite='skip')."
+                ) from None
+        raise
+
+
+def fit_state(
+    sources: Sequence[Source],
+    table: Table,
+    *,
+    known: State | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    record: bool = True,
+    parts: Parts | None = None,
+) -> State:
+    """Fit a table normalizer to files, on top of a known state if there is one.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        What the known state has not counted.
+    table : Table
+        Chooses columns and scalers by the schema of the first source, unless a state is known.
+    known : State, optional
+        What is already known.
+    threads : int, optional
+        By default one for each processor.
+    progress : callable, optional
+        Called with bytes dealt with.
+    record : bool
+        Whether to write down what was counted, which takes a hash of every source.
+    parts : Parts, optional
+        Where to keep each source's own summary.
+
+    Raises
+    ------
+    SourceError, DataError
+        If a source cannot be read, changes while it is read, or its columns do not fit. Nothing is changed.
+    """
+    stamps = [stamp(source.path) for source in sources]  # before anything is known of the files
+    if known is None:
+        known = State(table.with_learnt(_nothing(table, sources[0])))
+    total = known.table.learnt
+    nothing = emptied(total)
+    for source in sources:
+        _check_columns(source, nothing, sources[0])
+    readings = [Reading(*pair, nothing) for pair in zip(sources, stamps, strict=True)]
+    entries = []
+    for reading in _read_all(readings, known.table, threads or default_threads(), record, progress):
+        total = total + reading.total
+        if record:
+            entries.append(reading.counted())
+        if parts:
+            parts.keep(entries[-1], reading.total, known.table)
+    entries.sort(key=lambda entry: entry.location)
+    warn_of_copies(entries, known.sources)
+    all_entries = sorted([*known.sources, *entries], key=lambda entry: entry.location)
+    return dataclasses.replace(known, table=known.table.with_learnt(total), sources=tuple(all_entries))
+
+
+def _read_all(
+    readings: Iterable[Reading], table: Table, threads: int, record: bool, progress: Progress | None
+) -> Iterator[Reading]:
+    """Read sources by units on threads, and give each as soon as all of it has been read."""
+    left: dict[Reading, int] = {}
+
+    def tasks() -> Iterator[Callable[[], tuple[Reading, int]]]:
+        for reading in readings:
+            units = reading.source.units
+            left[reading] = units + record
+            if record:
+                yield partial(_hash, reading)
+            yield from (partial(_add_unit, reading, table, unit) for unit in range(units))
+
+    for reading, size in in_any_order(tasks(), threads):
+        if progress:
+            progress(size)
+        left[reading] -= 1
+        if not left[reading]:
+            del left[reading]
+            reading.check_unchanged()
+            yield reading
+
+
+def _hash(reading: Reading) -> tuple[Reading, int]:
+    reading.fingerprint = reading.source.fingerprint()
+    return reading, 0
+
+
+def _add_unit(reading: Reading, table: Table, unit: int) -> tuple[Reading, int]:
+    source = reading.source
+    reading.add(*summarise_unit(table, reading.nothing, source, unit))
+    return reading, source.size // source.units
+
+
+def check_choices(known: State, table: Table, source: Source) -> None:
+    """Find out whether columns, scalers and settings asked for are those of the state to be added to."""
+    mine, theirs = ([(g.rule.key, g.names) for g in x.groups] for x in (_nothing(table, source), known.table.learnt))
+    if mine != theirs or table.settings() != known.table.settings():
+        raise DataError(
+            "the state was fitted with other columns, scalers or settings than those asked for now: ask for none "
+            "to go on with its own, or fit all sources again into a new state."
+        )
+
+
+def _nothing(table: Table, source: Source) -> Learnt:
+    """Choose columns and scalers by a source's schema, with nothing learnt."""
+    with naming(source.path):
+        schema = source.schema
+        empty = pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
+        return table.summarise(empty)
+
+
+def _check_columns(source: Source, like: Learnt, first: Source) -> None:
+    """Find out before anything is read whether a source has all columns."""
+    with naming(source.path):
+        schema = source.schema
+        numeric = Table(None, dict.fromkeys(like.types, "standard"))
+        try:
+            numeric.choose(_as_numbers(schema, like) if isinstance(source, CsvSource) else schema)
+        except DataError as error:
+            beside = "" if source is first else f" (the columns are those of {first.path})"
+            raise DataError(f"{error}{beside}") from None
+
+
+def _as_numbers(schema: pa.Schema, like: Learnt) -> pa.Schema:
+    """Give the schema of a CSV file when the columns learnt from are read as numbers."""
+    for name in like.types:
+        at = schema.get_field_index(name)
+        if at >= 0:
+            schema = schema.set(at, pa.field(name, pa.float64()))
+    return schema

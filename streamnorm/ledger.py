@@ -1,0 +1,183 @@
+"""The record of what was counted, beside what there is now: what is new, the same, changed or gone.
+
+Of the locations in a record only the text is compared: no path is taken from a state.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from glob import has_magic
+from pathlib import Path, PurePath
+from threading import Lock
+
+from streamnorm.errors import DataError, SourceError
+from streamnorm.normalizers.table import Learnt
+from streamnorm.sources import Source, naming
+from streamnorm.state import Counted
+
+__all__ = [
+    "Reading",
+    "Stamp",
+    "check_not_vanished",
+    "check_unchanged",
+    "covered",
+    "emptied",
+    "pair_up",
+    "same_content",
+    "stamp",
+    "warn_of_copies",
+]
+
+#: A file written less than this before the state was may have been written to again within one tick of the
+#: file system's clock; its time proves nothing.
+_TICKS = 2_000_000_000
+
+#: Inode, size, and time of the last change in nanoseconds since 1970.
+Stamp = tuple[int, int, int]
+
+
+def stamp(path: Path) -> Stamp:
+    """Give what changes when a file is written to or replaced."""
+    with naming(path):
+        found = path.stat()
+        return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def emptied(learnt: Learnt) -> Learnt:
+    """Give the same columns and scalers with nothing learnt."""
+    groups = (dataclasses.replace(g, summary=g.rule.summary.empty(len(g.names))) for g in learnt.groups)
+    return Learnt(tuple(groups), learnt.types)
+
+
+def check_unchanged(source: Source, before: Stamp) -> None:
+    """Raise SourceError if a file was written to or replaced since it had a stamp."""
+    if stamp(source.path) != before:
+        raise SourceError(f"{source.path} changed while it was read: run this again when it is complete.")
+
+
+class Reading:
+    """One source while it is counted: what its parts gave, and whether it stays the same meanwhile.
+
+    Parameters
+    ----------
+    source : Source
+    before : tuple of int
+        Its stamp before anything was read of it.
+    nothing : Learnt
+        Columns and scalers, with nothing learnt.
+    """
+
+    def __init__(self, source: Source, before: Stamp, nothing: Learnt) -> None:
+        self.source, self.nothing = source, nothing
+        self.total, self.rows, self.fingerprint = nothing, 0, ""
+        self._before = before
+        self._lock = Lock()
+
+    def add(self, part: Learnt | None, rows: int) -> None:
+        """Add what one unit gave; from any thread."""
+        with self._lock:
+            self.total = self.total if part is None else self.total + part
+            self.rows += rows
+
+    def check_unchanged(self) -> None:
+        """Raise SourceError if the file was written to or replaced since."""
+        check_unchanged(self.source, self._before)
+
+    def counted(self) -> Counted:
+        """Give the entry for the record."""
+        _, size, modified = self._before
+        return Counted(
+            str(self.source.path),
+            size,
+            self.rows,
+            self.fingerprint,
+            digest=self.total.digest(),
+            modified=max(0, modified),
+        )
+
+
+# ---- places ----
+
+
+def _key(location: str | Path) -> str:
+    text = str(location)
+    return text if "://" in text else os.path.abspath(text)  # noqa: PTH100 (links in a state's paths stay unread)
+
+
+def pair_up(
+    record: Iterable[Counted], sources: Iterable[Source]
+) -> tuple[list[tuple[Source, Counted | None]], list[Counted]]:
+    """Give each source with its entry in the record, and the entries that have no source."""
+    entries = {_key(entry.location): entry for entry in record}
+    pairs, taken = [], set()
+    for source in sources:
+        keys = (_key(source.path), _key(os.path.realpath(source.path)))
+        found = next((key for key in keys if key in entries), None)
+        pairs.append((source, entries[found] if found else None))
+        taken.add(found)
+    return pairs, [entry for key, entry in entries.items() if key not in taken]
+
+
+def covered(location: str, given: Sequence[str | Path]) -> bool:
+    """Tell whether a location is one of these files, or lies in one of these folders or globs."""
+    place = PurePath(_key(location))
+    for item in given:
+        whole = PurePath(_key(item))
+        candidates = (place, *place.parents)
+        if whole in candidates:
+            return True
+        if has_magic(str(item)) and any(_matches(c.parts, whole.parts) for c in candidates):
+            return True
+    return False
+
+
+def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return _matches(parts, pattern[1:]) or (bool(parts) and _matches(parts[1:], pattern))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+
+
+# ---- comparing ----
+
+
+def same_content(entry: Counted, source: Source, written: int) -> bool:
+    """Tell whether a file is as it was when counted, reading it only where size and time do not tell.
+
+    Parameters
+    ----------
+    written : int
+        When the record was written, in nanoseconds since 1970.
+    """
+    _, size, modified = stamp(source.path)
+    if size != entry.size:
+        return False
+    if modified == entry.modified and modified < written - _TICKS:
+        return True
+    return source.fingerprint() == entry.fingerprint
+
+
+def check_not_vanished(gone: Counted, given: Sequence[str | Path], state: Path) -> None:
+    """Raise DataError if a file that was counted is no longer in the folder or glob it would be found by."""
+    if covered(gone.location, given):
+        raise DataError(
+            f"{gone.location} was counted and is no longer there: restore it, take it out (streamnorm forget "
+            f"{state} {gone.location}), or count what is there again (--rebuild)."
+        )
+
+
+def warn_of_copies(new: Iterable[Counted], counted: Iterable[Counted]) -> None:
+    """Warn of sources whose content was counted before under another name."""
+    known = {entry.fingerprint: entry.location for entry in counted}
+    for entry in new:
+        if entry.rows and entry.fingerprint in known:
+            warnings.warn(
+                f"{entry.location} has the content of {known[entry.fingerprint]}, which was counted before: now "
+                "its rows count twice.",
+                stacklevel=3,
+            )

@@ -1,0 +1,84 @@
+"""Each source's own summary, kept beside the state, so that it can be taken out without its old bytes.
+
+A part is a state file of one source. Its name is made of the content it was read from and of what was
+learnt from it, so that a part is never replaced by another one: a state that was not replaced after a
+crash finds its parts as they were.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from streamnorm.errors import StateError
+from streamnorm.files import replacing, sweep
+from streamnorm.normalizers.table import Learnt, Table
+from streamnorm.state import Counted, State, read, to_json
+
+__all__ = ["Parts"]
+
+_NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}\.json")
+
+
+class Parts:
+    """The folder ``STATE.parts``.
+
+    Parameters
+    ----------
+    state : Path
+        The state file.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self.folder = state.with_name(f"{state.name}.parts")
+        self._new: list[Path] = []
+
+    def __bool__(self) -> bool:
+        """Tell whether parts are kept of this state."""
+        return self.folder.is_dir()
+
+    def _path(self, entry: Counted) -> Path:
+        return self.folder / f"{entry.fingerprint}-{entry.digest}.json"
+
+    def keep(self, entry: Counted, learnt: Learnt, table: Table) -> None:
+        """Keep what was learnt from one source."""
+        path = self._path(entry)
+        if not path.exists():
+            self._new.append(path)
+        with replacing(path, parents=True) as temporary:
+            temporary.write_text(to_json(State(table.with_learnt(learnt), (entry,))), encoding="utf-8")
+
+    def find(self, entry: Counted) -> Learnt | None:
+        """Give what was learnt from a source, if it was kept.
+
+        Raises
+        ------
+        StateError
+            If its part is damaged or is another one's.
+        """
+        path = self._path(entry)
+        if not (_NAME.fullmatch(path.name) and path.exists()):
+            return None
+        learnt = read(path).table.learnt
+        if learnt.digest() != entry.digest:
+            raise StateError(f"{path} is not the part of {entry.location}: restore it, or count anew (--rebuild).")
+        return learnt
+
+    def drop_new(self) -> None:
+        """Remove the parts that were kept for a state that will not be written."""
+        with suppress(OSError):
+            for path in self._new:
+                path.unlink(missing_ok=True)
+            self.folder.rmdir()
+
+    def tidy(self, record: Iterable[Counted]) -> None:
+        """Remove the parts that the record does not have, and the folder with the last."""
+        known = {self._path(entry) for entry in record}
+        with suppress(OSError):
+            sweep([self.folder])
+            for path in self.folder.iterdir():
+                if _NAME.fullmatch(path.name) and path not in known:
+                    path.unlink()
+            self.folder.rmdir()

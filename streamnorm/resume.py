@@ -1,0 +1,93 @@
+"""The journal of a transform: which outputs it has finished, so that a rerun can go on from there.
+
+An output's line is written before the output takes its name; it counts only for a file of that very size
+and time, so that it proves nothing of an older file of the same name. The journal goes when the job is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import streamnorm
+from streamnorm.errors import OutputError
+from streamnorm.files import sweep
+from streamnorm.ledger import check_unchanged, stamp
+from streamnorm.normalizers.table import Table
+from streamnorm.sources import Source
+
+__all__ = ["Journal", "job_of"]
+
+Pair = tuple[Source, Path]
+
+
+def job_of(table: Table, sources: Sequence[Source], inverse: bool) -> str:
+    """Name what makes two transforms write the same: statistics, direction, CSV options and version."""
+    options = sorted({repr(source.options) for source in sources})
+    text = repr((table.digest(), inverse, options, streamnorm.__version__))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Journal:
+    """What a job has finished, in a hidden file in the output folder, or beside the only output.
+
+    As a context it surrounds the writing, and goes at its end unless there is something to go on from.
+
+    Parameters
+    ----------
+    output : Path
+        The file or folder that is written.
+    pairs : sequence of (Source, Path)
+        Made before anything is read: a source that changes from now on is noticed.
+    """
+
+    def __init__(self, output: Path, pairs: Sequence[Pair]) -> None:
+        alone = [path for _, path in pairs] == [output]
+        self._path = output.with_name(f".{output.name}.resume") if alone else output / ".streamnorm.resume"
+        self._new_folder = not self._path.parent.exists()
+        self._stamps = {source: stamp(source.path) for source, _ in pairs}
+        self.pairs = pairs
+
+    def unfinished(self, job: str) -> list[Pair]:
+        """Give the pairs that an earlier run of this job has not finished."""
+        lines: set[str] = set()
+        with suppress(FileNotFoundError):
+            lines = set(self._path.read_text(encoding="utf-8", errors="replace").splitlines())
+        return [pair for pair in self.pairs if not pair[1].exists() or self._line(job, *pair, pair[1]) not in lines]
+
+    @contextmanager
+    def writing(self, job: str) -> Iterator[Callable[[Source, Path, Path], None]]:
+        """Give what notes each output; remove what killed processes left, and the journal at the end."""
+        sweep({path.parent for _, path in self.pairs})
+        try:
+            yield partial(self._finish, job)
+        except BaseException:
+            if len(self.unfinished(job)) == len(self.pairs):
+                self._remove()
+            raise
+        self._remove()
+
+    def _finish(self, job: str, source: Source, target: Path, temporary: Path) -> None:
+        """Note an output that is complete and about to take its name, if its source stayed the same."""
+        check_unchanged(source, self._stamps[source])
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(f"\n{self._line(job, source, target, temporary)}")  # after a line that was cut off, too
+        except OSError as error:
+            raise OutputError(f"{self._path} cannot be written: {error.strerror}; make room.") from error
+
+    def _remove(self) -> None:
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+            if self._new_folder:
+                self._path.parent.rmdir()  # where nothing is in it
+
+    def _line(self, job: str, source: Source, target: Path, written: Path) -> str:
+        """Identify an output: its name, its file, and what it was made of."""
+        found = written.stat()
+        name = str(target.relative_to(self._path.parent))
+        return json.dumps([job, name, found.st_size, found.st_mtime_ns, str(source.path), *self._stamps[source]])
