@@ -1,15 +1,17 @@
 """CSV without guessing: text stays as it stands in the file, numbers are read exactly.
 
-Every column is read as text. A numeric one is then cast, block by block, to int64 where all its values
-are integers and to float64 otherwise. For statistics, integers that float64 would round are kept apart, so
-that nothing depends on where the blocks end.
+Pieces of the file are parsed on their own. Numbers are read as float64; where one does not parse, is beyond the
+integers that float64 holds, or is written in an uncommon way, the piece is read as text and cast column by column,
+to int64 where all values are integers. For statistics, integers that float64 would round are kept apart, so that
+nothing depends on where the pieces end.
 """
 
 from __future__ import annotations
 
 import codecs
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
+from streamnorm.csv_pieces import Piece, Pieces
 from streamnorm.errors import DataError
 
 __all__ = ["CsvOptions", "CsvReader", "head_of", "lines_of", "text_of"]
 
-_BLOCK = 1 << 20
 _EXACT = 2.0**53  # float64 holds every integer up to here
+_WRONG_ROW = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 
 
 @dataclass(frozen=True)
@@ -97,31 +100,78 @@ class CsvReader:
         tabs = path.name.lower().endswith((".tsv", ".tsv.gz"))
         self.delimiter = options.delimiter or ("\t" if tabs else ",")
 
-    def _open(self, names: Sequence[str] | None) -> pv.CSVStreamingReader:
-        options = self._options
-        kinds = None if names is None else {name: pa.string() for name in names}
-        return pv.open_csv(
-            self._path,
-            pv.ReadOptions(
-                block_size=_BLOCK, skip_rows=options.skip_rows, encoding=options.encoding, use_threads=False
-            ),
-            pv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
-            pv.ConvertOptions(column_types=kinds, null_values=[], strings_can_be_null=False),
-        )
+    @cached_property
+    def pieces(self) -> Pieces:
+        """The file as pieces of whole rows, the first of which is the header."""
+        return Pieces(self._path, self.delimiter, self._options)
 
     @cached_property
-    def _head(self) -> pa.RecordBatch:
-        """The first block as text."""
-        with self._open(None) as reader:
-            names = reader.schema.names
+    def _names(self) -> list[str]:
+        header = next(iter(self.pieces)).data.rstrip(b"\r\n") + b"\n"
+        with pv.open_csv(pa.BufferReader(header), parse_options=pv.ParseOptions(delimiter=self.delimiter)) as reader:
+            names: list[str] = reader.schema.names
         for name in names:
             if name and names.count(name) > 1:
                 raise DataError(f"there are {names.count(name)} columns {name!r}: rename all but one.")
-        with self._open(names) as reader:
-            try:
-                return reader.read_next_batch()
-            except StopIteration:
-                return pa.RecordBatch.from_arrays([pa.nulls(0, pa.string()) for _ in names], names)
+        return names
+
+    def _parse(self, block: bytes, columns: Sequence[str] | None, numbers: Collection[str] = ()) -> pa.RecordBatch:
+        """Parse columns of whole rows, those of `numbers` as float64 and the others as text."""
+        table = pv.read_csv(
+            pa.BufferReader(block),
+            pv.ReadOptions(block_size=len(block) + 1, column_names=self._names, use_threads=False),
+            pv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
+            pv.ConvertOptions(
+                column_types={name: pa.float64() if name in numbers else pa.string() for name in self._names},
+                include_columns=columns,
+                null_values=self._options.null_values if numbers else [],
+                strings_can_be_null=False,
+                decimal_point=self._options.decimal,
+            ),
+        )
+        return next(iter(table.combine_chunks().to_batches() or _no_rows(table.schema)))
+
+    def text(self, piece: Piece, columns: Sequence[str] | None = None) -> pa.RecordBatch:
+        """Read columns as text.
+
+        Raises
+        ------
+        DataError
+            If a row has more or less fields than the header.
+        """
+        try:
+            return self._parse(piece.data, columns)
+        except pa.ArrowInvalid as error:
+            wrong = _WRONG_ROW.search(str(error))
+            if wrong is None:
+                raise
+            row, expected, found = (int(part) for part in wrong.groups())
+            raise DataError(
+                f"row {self.rows_before(piece) + row}: expected {expected} fields, found {found}; correct the row, or "
+                "give the delimiter (--delimiter)."
+            ) from None
+
+    def _floats(self, piece: Piece, columns: Sequence[str] | None, numbers: Collection[str]) -> pa.RecordBatch | None:
+        """Parse numbers straight from the bytes; None where the text needs a closer look."""
+        try:
+            batch = self._parse(piece.data, columns, numbers)
+        except pa.ArrowInvalid:
+            return None
+        for name in numbers if self._options.null_numbers else ():
+            column = _without(batch.column(name), batch.column(name), self._options.null_numbers)
+            batch = batch.set_column(batch.schema.get_field_index(name), name, column)
+        return batch
+
+    def rows_before(self, piece: Piece) -> int:
+        """Count the rows before a piece, by reading them again: only who reports an error wants to know."""
+        rows = itertools.islice(self.pieces, 1, None)
+        earlier = itertools.takewhile(lambda other: other.number < piece.number, rows)
+        return sum(self._parse(other.data, self._names[:1]).num_rows for other in earlier)
+
+    @cached_property
+    def _head(self) -> pa.RecordBatch:
+        """The first rows as text."""
+        return self.text(next(itertools.islice(self.pieces, 1, None), Piece(b"\n", 1, 0)))
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -158,49 +208,62 @@ class CsvReader:
         except pa.ArrowInvalid:
             if floats is None:
                 return None
-        for number in options.null_numbers:
-            numbers = pc.if_else(pc.equal(floats, number), pa.scalar(None, numbers.type), numbers)
-        return numbers
+        return _without(numbers, floats, options.null_numbers)
 
-    def text(self) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Yield the batches of the file as text, each with the number of its first row, counted from 1."""
-        row = 1
-        with self._open(self._head.schema.names) as reader:
-            for batch in reader:
-                yield row, batch
-                row += batch.num_rows
+    def _numbers(self, text: pa.RecordBatch, names: Iterable[str], piece: Piece) -> pa.RecordBatch:
+        """Cast the named columns of a batch."""
+        for name in names:
+            column = text.column(name)
+            numbers = self._cast(column)
+            if numbers is None:
+                raise self._no_number(name, column, piece)
+            text = text.set_column(text.schema.get_field_index(name), name, numbers)
+        return text
 
-    def numbers(self, text: pa.RecordBatch, names: Iterable[str], row: int) -> pa.RecordBatch:
-        """Cast the named columns of a batch.
+    def numbers(self, piece: Piece, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Read columns of numbers for statistics; the text of integers that float64 may round is looked at.
 
         Raises
         ------
         DataError
             If a value is no number, with its row and column.
         """
-        for name in names:
-            column = text.column(name)
-            numbers = self._cast(column)
-            if numbers is None:
-                raise self._no_number(name, column, row)
-            text = text.set_column(text.schema.get_field_index(name), name, numbers)
-        return text
+        batch = self._floats(piece, names, names)
+        if batch is not None and not any(_is_wide(column) for column in batch.columns):
+            yield batch
+        else:
+            yield from self._exact(self.text(piece, names), names, piece)
 
-    def exact(self, text: pa.RecordBatch, names: Sequence[str], row: int) -> Iterator[pa.RecordBatch]:
-        """Cast the named columns of a batch, those rows apart that hold an integer float64 would round.
+    def _exact(self, text: pa.RecordBatch, names: Sequence[str], piece: Piece) -> Iterator[pa.RecordBatch]:
+        """Cast a batch, those rows apart that hold an integer float64 would round.
 
         It is one batch, in the order of its rows, unless a column mixes such integers with other numbers.
         """
-        batch = self.numbers(text, names, row)
+        batch = self._numbers(text, names, piece)
         for name in names:
             apart = _rounded(batch.column(name), text.column(name))
             if apart is not None:
-                yield from self.exact(text.filter(apart), names, row)
-                yield from self.exact(text.filter(pc.invert(apart)), names, row)
+                yield from self._exact(text.filter(apart), names, piece)
+                yield from self._exact(text.filter(pc.invert(apart)), names, piece)
                 return
         yield batch
 
-    def _no_number(self, name: str, text: pa.Array, row: int) -> DataError:
+    def table(self, piece: Piece, numbers: Sequence[str]) -> tuple[pa.RecordBatch, pa.RecordBatch | None]:
+        """Read all columns, `numbers` as such and the others as text, and the text of numbers that are missing.
+
+        Raises
+        ------
+        DataError
+            If a value is no number, with its row and column.
+        """
+        batch = self._floats(piece, None, numbers)
+        if batch is None:
+            text = self.text(piece)
+            return self._numbers(text, numbers, piece), text
+        missing = [name for name in numbers if batch.column(name).null_count]
+        return batch, self.text(piece, missing) if missing else None
+
+    def _no_number(self, name: str, text: pa.Array, piece: Piece) -> DataError:
         at, end = 0, len(text)
         while end - at > 1:  # the first half that cannot be cast holds the first such value
             middle = (at + end) // 2
@@ -208,8 +271,9 @@ class CsvReader:
                 end = middle
             else:
                 at = middle
+        row, found = self.rows_before(piece) + at + 1, text[at].as_py()[:40]
         return DataError(
-            f"column {name!r}, row {row + at}: expected a number, found {text[at].as_py()[:40]!r}; correct it, "
+            f"column {name!r}, row {row}: expected a number, found {found!r}; correct it, "
             "name it among the null values (--null-values), or leave the column out (--exclude)."
         )
 
@@ -217,6 +281,22 @@ class CsvReader:
 def _strings(values: Iterable[str]) -> pa.Array:
     """Make an array of text; `pyarrow.array` would import pandas."""
     return pa.concat_arrays([pa.nulls(0, pa.string()), *(pa.repeat(pa.scalar(v, pa.string()), 1) for v in values)])
+
+
+def _no_rows(schema: pa.Schema) -> list[pa.RecordBatch]:
+    return [pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)]
+
+
+def _without(numbers: pa.Array, floats: pa.Array, missing: Iterable[float]) -> pa.Array:
+    for number in missing:
+        numbers = pc.if_else(pc.equal(floats, number), pa.scalar(None, numbers.type), numbers)
+    return numbers
+
+
+def _is_wide(column: pa.Array) -> bool:
+    """Tell whether float64 may have rounded an integer."""
+    least, greatest = pc.min_max(column).values()
+    return bool(least.is_valid and not -_EXACT < least.as_py() <= greatest.as_py() < _EXACT)
 
 
 def _rounded(numbers: pa.Array, text: pa.Array) -> pa.BooleanArray | None:

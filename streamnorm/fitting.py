@@ -18,7 +18,7 @@ from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.ledger import Reading, emptied, stamp, warn_of_copies
 from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.parts import Parts
-from streamnorm.sources import CsvSource, Source, naming
+from streamnorm.sources import CsvSource, Source, Unit, naming
 from streamnorm.state import State
 from streamnorm.threads import default_threads, in_any_order
 
@@ -28,7 +28,7 @@ __all__ = ["Progress", "check_choices", "fit_state", "placing"]
 Progress = Callable[[int], Any]
 
 
-def summarise_unit(table: Table, like: Learnt, source: Source, unit: int) -> tuple[Learnt | None, int]:
+def summarise_unit(table: Table, like: Learnt, source: Source, unit: Unit) -> tuple[Learnt | None, int]:
     """Summarise one unit of a source; also give the number of its rows."""
     columns, total, rows = list(like.types), None, 0
     with naming(source.path):
@@ -41,7 +41,7 @@ def summarise_unit(table: Table, like: Learnt, source: Source, unit: int) -> tup
 
 
 @contextmanager
-def placing(batch: pa.RecordBatch, columns: Iterable[str], source: Source, unit: int, rows: int) -> Iterator[None]:
+def placing(batch: pa.RecordBatch, columns: Iterable[str], source: Source, unit: Unit, rows: int) -> Iterator[None]:
     """Say of an infinity where it stands in the file, counting rows from 1."""
     try:
         yield
@@ -120,11 +120,13 @@ def _read_all(
 
     def tasks() -> Iterator[Callable[[], tuple[Reading, int]]]:
         for reading in readings:
-            units = reading.source.units
-            left[reading] = units + record
+            left[reading] = 1 + record
             if record:
                 yield partial(_hash, reading)
-            yield from (partial(_add_unit, reading, table, unit) for unit in range(units))
+            for unit in reading.source.units():
+                left[reading] += 1
+                yield partial(_add_unit, reading, table, unit)
+            yield partial(_end, reading)
 
     for reading, size in in_any_order(tasks(), threads):
         if progress:
@@ -141,10 +143,13 @@ def _hash(reading: Reading) -> tuple[Reading, int]:
     return reading, 0
 
 
-def _add_unit(reading: Reading, table: Table, unit: int) -> tuple[Reading, int]:
-    source = reading.source
-    reading.add(*summarise_unit(table, reading.nothing, source, unit))
-    return reading, source.size // source.units
+def _end(reading: Reading) -> tuple[Reading, int]:
+    return reading, 0
+
+
+def _add_unit(reading: Reading, table: Table, unit: Unit) -> tuple[Reading, int]:
+    reading.add(*summarise_unit(table, reading.nothing, reading.source, unit))
+    return reading, unit.size
 
 
 def check_choices(known: State, table: Table, source: Source) -> None:

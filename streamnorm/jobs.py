@@ -18,7 +18,7 @@ from streamnorm.normalizers.table import Table
 from streamnorm.outputs import outputs_of, refuse_existing
 from streamnorm.resume import Journal, job_of
 from streamnorm.sinks import open_sink, writing
-from streamnorm.sources import CsvSource, Source, expand, kind_of, naming
+from streamnorm.sources import CsvSource, Source, Unit, expand, kind_of, naming
 from streamnorm.state import state_of
 from streamnorm.threads import default_threads, in_order
 
@@ -105,8 +105,10 @@ def fit(
 # ---- transform ----
 
 
-def map_unit(table: Table, source: Source, unit: int, *, inverse: bool, as_text: bool) -> list[pa.RecordBatch]:
-    """Map the batches of one unit; as text, missing values are written as they were."""
+def map_unit(
+    table: Table, source: Source, unit: Unit, *, inverse: bool, as_text: bool
+) -> tuple[list[pa.RecordBatch], int]:
+    """Map the batches of one unit, and give its size; as text, missing values are written as they were."""
     names = list(table.inputs(inverse))
     with naming(source.path):
         mapped, rows = [], 0
@@ -115,7 +117,7 @@ def map_unit(table: Table, source: Source, unit: int, *, inverse: bool, as_text:
                 out = table.map_batch(batch, inverse=inverse)
             mapped.append(text_of(out, original, source.options.decimal) if as_text else out)
             rows += batch.num_rows
-        return mapped
+        return mapped, unit.size
 
 
 def map_files(
@@ -134,21 +136,17 @@ def map_files(
     threads = threads or default_threads()
     table.warn_of_empty()
     for source, target in pairs:
-        is_csv = kind_of(target) is CsvSource
-
-        def task(unit: int, source: Source = source, is_csv: bool = is_csv) -> Callable[[], list[pa.RecordBatch]]:
-            return lambda: map_unit(table, source, unit, inverse=inverse, as_text=is_csv)
-
+        task = partial(map_unit, table, source, inverse=inverse, as_text=kind_of(target) is CsvSource)
         with naming(source.path):
             schema = _mapped_schema(table, source, inverse)
         last = partial(before, source, target) if before else None
         with writing(target), replacing(target, parents=True, before=last) as temporary:
             sink = open_sink(temporary, target, schema, source, set(table.inputs(inverse).values()))
             try:
-                for batches in in_order((task(unit) for unit in range(source.units)), threads):
+                for batches, size in in_order((partial(task, unit) for unit in source.units()), threads):
                     sink.write(batches)
                     if progress:
-                        progress(source.size // max(1, source.units))
+                        progress(size)
             finally:
                 sink.close()
 

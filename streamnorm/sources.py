@@ -7,22 +7,32 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 
 from streamnorm.csv_files import CsvOptions, CsvReader
+from streamnorm.csv_pieces import Piece
 from streamnorm.errors import DataError, OutputError, SourceError
 
-__all__ = ["ArrowSource", "CsvSource", "ParquetSource", "Source", "expand", "is_data", "kind_of", "naming"]
+__all__ = ["ArrowSource", "CsvSource", "ParquetSource", "Source", "Unit", "expand", "is_data", "kind_of", "naming"]
 
 BATCH_ROWS = 65536
 _CHUNK = 1 << 20
+
+
+class Unit(NamedTuple):
+    """A part of a source that can be read on its own, and how many bytes of input it stands for."""
+
+    number: int
+    size: int
+    piece: Piece | None = None
 
 
 @dataclass(frozen=True)
@@ -48,20 +58,19 @@ class Source:
         """Names and types of the columns."""
         raise TypeError(f"{type(self).__name__} has no schema")
 
-    @property
-    def units(self) -> int:
-        """How many parts can be read on their own."""
-        return 1
+    def units(self) -> Iterator[Unit]:
+        """Yield the parts that can be read on their own, in their order."""
+        raise TypeError(f"{type(self).__name__} has no units")
 
-    def read(self, unit: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def read(self, unit: Unit, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the batches of one unit, of the named columns in the file's order or of all."""
         raise TypeError(f"{type(self).__name__} cannot be read")
 
-    def read_to_map(self, unit: int, numbers: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
-        """Yield all columns of one unit, `numbers` as such, and the text they came from where there is some."""
+    def read_to_map(self, unit: Unit, numbers: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
+        """Yield all columns of one unit, `numbers` as such, and the text of missing ones where there is some."""
         return ((batch, None) for batch in self.read(unit))
 
-    def rows_before(self, unit: int) -> int:
+    def rows_before(self, unit: Unit) -> int:
         """How many rows come before a unit."""
         return 0
 
@@ -121,31 +130,32 @@ class ParquetSource(Source):
         with naming(self.path), self._open(self._metadata) as file:
             return file.schema_arrow
 
-    @property
-    def units(self) -> int:
-        """How many row groups there are."""
-        return int(self._metadata.num_row_groups)
+    def units(self) -> Iterator[Unit]:
+        """Yield the row groups."""
+        for i in range(self._metadata.num_row_groups):
+            group = self._metadata.row_group(i)
+            yield Unit(i, sum(group.column(j).total_compressed_size for j in range(group.num_columns)))
 
     @property
     def metadata(self) -> Any:
         """The footer."""
         return self._metadata
 
-    def rows_before(self, unit: int) -> int:
+    def rows_before(self, unit: Unit) -> int:
         """How many rows come before a row group."""
-        return sum(self._metadata.row_group(i).num_rows for i in range(unit))
+        return sum(self._metadata.row_group(i).num_rows for i in range(unit.number))
 
-    def read(self, unit: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def read(self, unit: Unit, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the batches of one row group; what it delivers is checked against the footer's count."""
-        expected, rows = self._metadata.row_group(unit).num_rows, 0
+        expected, rows = self._metadata.row_group(unit.number).num_rows, 0
         with naming(self.path), self._open(self._metadata) as file:
-            batches = file.iter_batches(BATCH_ROWS, row_groups=[unit], columns=columns, use_threads=False)
+            batches = file.iter_batches(BATCH_ROWS, row_groups=[unit.number], columns=columns, use_threads=False)
             for batch in batches:
                 rows += batch.num_rows
                 yield batch
         if rows != expected:
             raise SourceError(
-                f"{self.path} is damaged: row group {unit} gave {rows} rows, its footer says {expected}; "
+                f"{self.path} is damaged: row group {unit.number} gave {rows} rows, its footer says {expected}; "
                 "restore the file or leave it out."
             )
 
@@ -167,20 +177,36 @@ class CsvSource(Source):
         with naming(self.path):
             return self.reader.schema
 
-    def read(self, unit: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of the file, the named columns as numbers, or all as text."""
+    def units(self) -> Iterator[Unit]:
+        """Yield pieces of whole rows."""
         with naming(self.path):
-            for row, text in self.reader.text():
-                if columns is None:
-                    yield text
-                else:
-                    yield from self.reader.exact(text.select(list(columns)), columns, row)
+            before = 0
+            for piece in itertools.islice(self.reader.pieces, 1, None):
+                yield Unit(piece.number, piece.end - before, piece)
+                before = piece.end
 
-    def read_to_map(self, unit: int, numbers: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
-        """Yield all columns, `numbers` as such, and the text they came from."""
+    def rows_before(self, unit: Unit) -> int:
+        """How many rows come before a piece; it reads them again."""
+        return self.reader.rows_before(_piece_of(unit))
+
+    def read(self, unit: Unit, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the named columns of a piece as numbers, or all as text."""
         with naming(self.path):
-            for row, text in self.reader.text():
-                yield self.reader.numbers(text, numbers, row), text
+            if columns is None:
+                yield self.reader.text(_piece_of(unit))
+            else:
+                yield from self.reader.numbers(_piece_of(unit), list(columns))
+
+    def read_to_map(self, unit: Unit, numbers: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
+        """Yield all columns, `numbers` as such, and the text of those that are missing."""
+        with naming(self.path):
+            yield self.reader.table(_piece_of(unit), list(numbers))
+
+
+def _piece_of(unit: Unit) -> Piece:
+    if unit.piece is None:
+        raise TypeError("this unit is none of a CSV file")
+    return unit.piece
 
 
 class ArrowSource(Source):
@@ -202,20 +228,19 @@ class ArrowSource(Source):
         with naming(self.path):
             return int(self._open().num_record_batches)
 
-    @property
-    def units(self) -> int:
-        """How many record batches there are."""
-        return self._count
+    def units(self) -> Iterator[Unit]:
+        """Yield the record batches."""
+        return (Unit(i, self.size // self._count) for i in range(self._count))
 
-    def rows_before(self, unit: int) -> int:
+    def rows_before(self, unit: Unit) -> int:
         """How many rows come before a record batch."""
         with naming(self.path):
-            return sum(self._open().get_batch(i).num_rows for i in range(unit))
+            return sum(self._open().get_batch(i).num_rows for i in range(unit.number))
 
-    def read(self, unit: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def read(self, unit: Unit, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield one record batch."""
         with naming(self.path):
-            batch = self._open().get_batch(unit)
+            batch = self._open().get_batch(unit.number)
             batch.validate(full=True)
             yield batch if columns is None else batch.select(list(columns))
 
