@@ -294,9 +294,9 @@ def _without(numbers: pa.Array, floats: pa.Array, missing: Iterable[float]) -> p
 
 
 def _is_wide(column: pa.Array) -> bool:
-    """Tell whether float64 may have rounded an integer."""
-    least, greatest = pc.min_max(column).values()
-    return bool(least.is_valid and not -_EXACT < least.as_py() <= greatest.as_py() < _EXACT)
+    """Tell whether float64 may have rounded an integer; under a null lies a 0."""
+    values = np.frombuffer(column.buffers()[1], np.float64, len(column)) if len(column) else np.zeros(0)
+    return bool((values >= _EXACT).any() or (values <= -_EXACT).any())
 
 
 def _rounded(numbers: pa.Array, text: pa.Array) -> pa.BooleanArray | None:
