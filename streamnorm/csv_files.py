@@ -98,6 +98,8 @@ class CsvReader:
         self._path = path
         self._options = options
         tabs = path.name.lower().endswith((".tsv", ".tsv.gz"))
+        #: Whether the first missing value that is written out is still to come: looking for one takes time.
+        self._only_blanks = True
         self.delimiter = options.delimiter or ("\t" if tabs else ",")
 
     @cached_property
@@ -107,7 +109,7 @@ class CsvReader:
 
     @cached_property
     def _names(self) -> list[str]:
-        header = next(iter(self.pieces)).data.rstrip(b"\r\n") + b"\n"
+        header = bytes(next(iter(self.pieces)).data).rstrip(b"\r\n") + b"\n"
         with pv.open_csv(pa.BufferReader(header), parse_options=pv.ParseOptions(delimiter=self.delimiter)) as reader:
             names: list[str] = reader.schema.names
         for name in names:
@@ -115,7 +117,13 @@ class CsvReader:
                 raise DataError(f"there are {names.count(name)} columns {name!r}: rename all but one.")
         return names
 
-    def _parse(self, block: bytes, columns: Sequence[str] | None, numbers: Collection[str] = ()) -> pa.RecordBatch:
+    def _parse(
+        self,
+        block: bytes | memoryview,
+        columns: Sequence[str] | None,
+        numbers: Collection[str] = (),
+        nulls: Sequence[str] = (),
+    ) -> pa.RecordBatch:
         """Parse columns of whole rows, those of `numbers` as float64 and the others as text."""
         table = pv.read_csv(
             pa.BufferReader(block),
@@ -124,7 +132,7 @@ class CsvReader:
             pv.ConvertOptions(
                 column_types={name: pa.float64() if name in numbers else pa.string() for name in self._names},
                 include_columns=columns,
-                null_values=self._options.null_values if numbers else [],
+                null_values=nulls if numbers else [],
                 strings_can_be_null=False,
                 decimal_point=self._options.decimal,
             ),
@@ -151,10 +159,12 @@ class CsvReader:
                 "give the delimiter (--delimiter)."
             ) from None
 
-    def _floats(self, piece: Piece, columns: Sequence[str] | None, numbers: Collection[str]) -> pa.RecordBatch | None:
+    def _floats(
+        self, piece: Piece, columns: Sequence[str] | None, numbers: Collection[str], nulls: Sequence[str]
+    ) -> pa.RecordBatch | None:
         """Parse numbers straight from the bytes; None where the text needs a closer look."""
         try:
-            batch = self._parse(piece.data, columns, numbers)
+            batch = self._parse(piece.data, columns, numbers, nulls)
         except pa.ArrowInvalid:
             return None
         for name in numbers if self._options.null_numbers else ():
@@ -228,11 +238,14 @@ class CsvReader:
         DataError
             If a value is no number, with its row and column.
         """
-        batch = self._floats(piece, names, names)
-        if batch is not None and not any(_is_wide(column) for column in batch.columns):
-            yield batch
-        else:
-            yield from self._exact(self.text(piece, names), names, piece)
+        every = self._options.null_values
+        for nulls in ([""] if "" in every and self._only_blanks else every, every):
+            batch = self._floats(piece, names, names, nulls)
+            if batch is not None and all(_are_common(column) for column in batch.columns):
+                yield batch
+                return
+            self._only_blanks = False
+        yield from self._exact(self.text(piece, names), names, piece)
 
     def _exact(self, text: pa.RecordBatch, names: Sequence[str], piece: Piece) -> Iterator[pa.RecordBatch]:
         """Cast a batch, those rows apart that hold an integer float64 would round.
@@ -256,7 +269,7 @@ class CsvReader:
         DataError
             If a value is no number, with its row and column.
         """
-        batch = self._floats(piece, None, numbers)
+        batch = self._floats(piece, None, numbers, self._options.null_values)
         if batch is None:
             text = self.text(piece)
             return self._numbers(text, numbers, piece), text
@@ -293,10 +306,10 @@ def _without(numbers: pa.Array, floats: pa.Array, missing: Iterable[float]) -> p
     return numbers
 
 
-def _is_wide(column: pa.Array) -> bool:
-    """Tell whether float64 may have rounded an integer; under a null lies a 0."""
+def _are_common(column: pa.Array) -> bool:
+    """Tell whether all values are numbers, and none an integer that float64 may have rounded."""
     values = np.frombuffer(column.buffers()[1], np.float64, len(column)) if len(column) else np.zeros(0)
-    return bool((values >= _EXACT).any() or (values <= -_EXACT).any())
+    return bool((np.abs(values) < _EXACT).all())  # under a null lies a 0
 
 
 def _rounded(numbers: pa.Array, text: pa.Array) -> pa.BooleanArray | None:

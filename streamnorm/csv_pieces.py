@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Piece", "Pieces"]
 
-_SIZE = 1 << 20
+#: Bytes of a piece; the first one, which types are found by, is shorter.
+_SIZE, _FIRST = 1 << 21, 1 << 20
 #: A row of more bytes is taken for something that is no table.
 _LONGEST_ROW = 1 << 28
 #: The names of a header hold no more line ends than this.
@@ -36,7 +37,7 @@ _LINE_END = re.compile(rb"\r\n|\n|\r(?=[^\n])")
 class Piece(NamedTuple):
     """Whole rows of a file, their place among its pieces, and how many bytes of the file had been read by then."""
 
-    data: bytes
+    data: bytes | memoryview
     number: int
     end: int
 
@@ -65,27 +66,25 @@ class Pieces:
             If a quote is never closed, or a row is longer than can be.
         """
         with pa.input_stream(str(self._path), compression=None) as raw, self._text(raw) as file:
-            rest = file.read(_SIZE).removeprefix(codecs.BOM_UTF8)
+            rest: bytes | bytearray = file.read(_FIRST).removeprefix(codecs.BOM_UTF8)
             for _ in range(self._options.skip_rows):
                 rest = self._without_line(file, rest)
             header, rest = self._header(file, rest.lstrip(b"\r\n"))
             yield Piece(header, 0, 0)
-            number, quote, rest = 0, -1, rest or file.read(_SIZE)
+            number, quote, rest = 0, -1, rest or file.read(_FIRST)
             while rest:
                 end, quote = kernel.last_row(rest, self._delimiter)
                 if end:
-                    yield Piece(rest[:end], number := number + 1, raw.tell())
+                    yield Piece(memoryview(rest)[:end], number := number + 1, raw.tell())
                 elif len(rest) > _LONGEST_ROW:
                     raise _endless(quote)
-                rest = rest[end:]
-                fresh = file.read(max(_SIZE, len(rest)))  # doubled, lest a long row be searched again and again
-                if not fresh:
+                kept, rest = rest, _with_more(file, rest, end)
+                if len(rest) == len(kept) - end:
                     break
-                rest += fresh
             if quote >= 0:
                 raise _endless(quote)
             if rest:
-                yield Piece(rest, number + 1, raw.tell())
+                yield Piece(memoryview(rest), number + 1, raw.tell())
 
     def _text(self, raw: pa.NativeFile) -> io.BufferedReader:
         """Decompress, and recode as UTF-8."""
@@ -95,20 +94,20 @@ class Pieces:
             raw = pa.transcoding_input_stream(raw, self._options.encoding, "utf8")
         return io.BufferedReader(raw, _SIZE)
 
-    def _without_line(self, file: io.BufferedReader, rest: bytes) -> bytes:
+    def _without_line(self, file: io.BufferedReader, rest: bytes | bytearray) -> bytes:
         while not (end := _LINE_END.search(rest)):
             fresh = file.read(_SIZE)
             if not fresh:
                 return b""
             rest = rest[-1:] + fresh
-        return rest[end.end() :]
+        return bytes(rest[end.end() :])
 
-    def _header(self, file: io.BufferedReader, rest: bytes) -> tuple[bytes, bytes]:
+    def _header(self, file: io.BufferedReader, rest: bytes | bytearray) -> tuple[bytes, bytes]:
         """Cut the first row off, whose names may be quoted and hold line ends."""
         while True:
             for end in itertools.islice(_LINE_END.finditer(rest), _HEADER_LINES):
                 if kernel.last_row(rest[: end.end()], self._delimiter)[1] < 0:
-                    return rest[: end.end()], rest[end.end() :]
+                    return bytes(rest[: end.end()]), bytes(rest[end.end() :])
             fresh = file.read(max(_SIZE, len(rest)))
             if not fresh or len(rest) > _LONGEST_ROW:
                 break
@@ -116,7 +115,21 @@ class Pieces:
         quote = kernel.last_row(rest, self._delimiter)[1]
         if fresh or quote >= 0:
             raise _endless(quote)
-        return rest, b""
+        return bytes(rest), b""
+
+
+def _with_more(file: io.BufferedReader, block: bytes | bytearray, start: int) -> bytearray:
+    """Give a block from `start` on, and more of the file; a long row doubles it, lest it be searched time and again."""
+    kept = len(block) - start
+    longer = bytearray(kept + max(_SIZE, kept))
+    view = memoryview(longer)
+    view[:kept] = memoryview(block)[start:]
+    size = kept
+    while fresh := file.readinto(view[size:]):
+        size += fresh
+    view.release()
+    del longer[size:]
+    return longer
 
 
 def _endless(quote: int) -> DataError:
