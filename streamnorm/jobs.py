@@ -7,22 +7,22 @@ result is the same bits for any number of threads.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from streamnorm.csv_files import CsvOptions, text_of
-from streamnorm.errors import DataError, InfiniteValueError
+from streamnorm.errors import DataError
 from streamnorm.files import replacing
 from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.outputs import check_state_path, outputs_of
 from streamnorm.sinks import open_sink, writing
 from streamnorm.sources import CsvSource, Source, expand, kind_of, naming
 from streamnorm.state import Counted, State, read, state_of, write
+from streamnorm.tasks import map_batch, mapped_schema, nothing, summarise, table_of
 from streamnorm.threads import default_threads, in_any_order, in_order
 
 __all__ = ["check_choices", "check_inputs", "fit", "fit_state", "map_files", "transform"]
@@ -36,31 +36,8 @@ Progress = Callable[[int], Any]
 
 def summarise_unit(table: Table, like: Learnt, source: Source, unit: int) -> tuple[Learnt | None, int]:
     """Summarise one unit of a source; also give the number of its rows."""
-    columns, total, rows = list(like.types), None, 0
     with naming(source.path):
-        for batch in source.read(unit, columns):
-            with _placing(batch, columns, source, unit, rows):
-                part = table.summarise(batch, like)
-            total = part if total is None else total + part
-            rows += batch.num_rows
-    return total, rows
-
-
-@contextmanager
-def _placing(batch: pa.RecordBatch, columns: Iterable[str], source: Source, unit: int, rows: int) -> Iterator[None]:
-    """Say of an infinity where it stands in the file, counting rows from 1."""
-    try:
-        yield
-    except InfiniteValueError:
-        for name in columns:
-            column = batch.column(name)
-            at = pc.index(pc.is_inf(column), pa.scalar(True)).as_py() if pa.types.is_floating(column.type) else -1
-            if at >= 0:
-                raise DataError(
-                    f"there is an infinity in column {name!r}, row {source.rows_before(unit) + rows + at + 1}: make "
-                    "infinities missing values, or skip them (--infinite skip, infinite='skip')."
-                ) from None
-        raise
+        return summarise(table, like, source.read(unit, list(like.types)), partial(source.rows_before, unit))
 
 
 def fit_state(
@@ -154,9 +131,7 @@ def check_choices(known: State, table: Table, source: Source) -> None:
 def _nothing(table: Table, source: Source) -> Learnt:
     """Choose columns and scalers by a source's schema, with nothing learnt."""
     with naming(source.path):
-        schema = source.schema
-        empty = pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
-        return table.summarise(empty)
+        return nothing(table, source.schema)
 
 
 def _check_columns(source: Source, like: Learnt, first: Source) -> None:
@@ -230,17 +205,15 @@ def fit(
     >>> normalizer.transform(pa.table({"x": [3.0]})).to_pydict()
     {'x': [0.0]}
     """
-    from streamnorm.normalizers.estimators import TableNormalizer
-
     found = expand(sources, options)
     if state is not None:
         check_state_path(state, [source.path for source in found])
     known = read(state) if update and state is not None and Path(state).exists() else None
-    table = normalizer if isinstance(normalizer, Table) else TableNormalizer(normalizer or "standard")
+    table = table_of(normalizer)
     if known is not None:
         if normalizer is not None:
             check_choices(known, table, found[0])
-        table = TableNormalizer(None, dict(table.columns or {}), **known.table.settings())
+        table = type(table)(None, dict(table.columns or {}), **known.table.settings())
         known = State(table.with_learnt(known.table.learnt), known.sources)
     result = fit_state(
         found,
@@ -266,8 +239,9 @@ def map_unit(table: Table, source: Source, unit: int, *, inverse: bool, as_text:
     with naming(source.path):
         mapped, rows = [], 0
         for batch, original in source.read_to_map(unit, names):
-            with _placing(batch, names, source, unit, rows):
-                out = table.map_batch(batch, inverse=inverse)
+            out = map_batch(
+                table, batch, inverse=inverse, rows=rows, rows_before=partial(source.rows_before, unit)
+            )  # fmt: skip
             mapped.append(text_of(out, original, source.options.decimal) if as_text else out)
             rows += batch.num_rows
         return mapped
@@ -311,8 +285,7 @@ def _mapped_schema(table: Table, source: Source, inverse: bool) -> pa.Schema:
     if isinstance(source, CsvSource):
         numbers = table.inputs(inverse)
         schema = pa.schema([(n, pa.float64() if n in numbers else pa.string()) for n in schema.names])
-    empty = pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
-    return table.map_batch(empty, inverse=inverse).schema
+    return mapped_schema(table, schema, inverse=inverse)
 
 
 def transform(

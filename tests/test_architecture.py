@@ -32,7 +32,8 @@ MAY = {
     "outputs": {"errors", "sources"},
     "state": {"errors", "files", "normalizers"},
     "show": {"kernel", "state", "summaries"},
-    "jobs": {"errors", "files", "threads", "csv_files", "sources", "sinks", "outputs", "normalizers", "state"},
+    "tasks": {"errors", "normalizers"},
+    "jobs": {"errors", "files", "threads", "csv_files", "sources", "sinks", "outputs", "normalizers", "state", "tasks"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
