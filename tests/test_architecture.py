@@ -34,6 +34,8 @@ MAY = {
     "show": {"kernel", "state", "summaries"},
     "tasks": {"errors", "normalizers"},
     "jobs": {"errors", "files", "threads", "csv_files", "sources", "sinks", "outputs", "normalizers", "state", "tasks"},
+    "spark": {"errors", "normalizers", "state", "tasks"},
+    "dask": {"errors", "jobs", "normalizers", "outputs", "sources", "state", "tasks"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
