@@ -13,6 +13,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streamnorm import dask as dask
+    from streamnorm import spark as spark
     from streamnorm.jobs import fit, transform
     from streamnorm.normalizers.adaptive import AdaptiveStandardScaler
     from streamnorm.normalizers.batch import BatchNormalizer
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from streamnorm.state import load, save
 
 __version__ = "0.1.0"
+
+_ENGINES = {"dask", "spark"}
 
 _HOME = {
     "AdaptiveStandardScaler": "streamnorm.normalizers.adaptive",
@@ -64,6 +68,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ENGINES:
+        return importlib.import_module(f"streamnorm.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'streamnorm' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)
@@ -72,4 +78,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted({*__all__, *_ENGINES})

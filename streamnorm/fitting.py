@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from streamnorm.errors import DataError, InfiniteValueError
+from streamnorm.errors import DataError
 from streamnorm.ledger import Reading, emptied, stamp, warn_of_copies
 from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.parts import Parts
 from streamnorm.sources import CsvSource, Source, Unit, naming
 from streamnorm.state import State
+from streamnorm.tasks import nothing, summarise
 from streamnorm.threads import default_threads, in_any_order
 
-__all__ = ["Progress", "check_choices", "fit_state", "placing"]
+__all__ = ["Progress", "check_choices", "fit_state"]
 
 #: Called with bytes of input that have been dealt with.
 Progress = Callable[[int], Any]
@@ -30,31 +29,8 @@ Progress = Callable[[int], Any]
 
 def summarise_unit(table: Table, like: Learnt, source: Source, unit: Unit) -> tuple[Learnt | None, int]:
     """Summarise one unit of a source; also give the number of its rows."""
-    columns, total, rows = list(like.types), None, 0
     with naming(source.path):
-        for batch in source.read(unit, columns):
-            with placing(batch, columns, source, unit, rows):
-                part = table.summarise(batch, like)
-            total = part if total is None else total + part
-            rows += batch.num_rows
-    return total, rows
-
-
-@contextmanager
-def placing(batch: pa.RecordBatch, columns: Iterable[str], source: Source, unit: Unit, rows: int) -> Iterator[None]:
-    """Say of an infinity where it stands in the file, counting rows from 1."""
-    try:
-        yield
-    except InfiniteValueError:
-        for name in columns:
-            column = batch.column(name)
-            at = pc.index(pc.is_inf(column), pa.scalar(True)).as_py() if pa.types.is_floating(column.type) else -1
-            if at >= 0:
-                raise DataError(
-                    f"there is an infinity in column {name!r}, row {source.rows_before(unit) + rows + at + 1}: make "
-                    "infinities missing values, or skip them (--infinite skip, infinite='skip')."
-                ) from None
-        raise
+        return summarise(table, like, source.read(unit, list(like.types)), partial(source.rows_before, unit))
 
 
 def fit_state(
@@ -95,10 +71,10 @@ def fit_state(
     if known is None:
         known = State(table.with_learnt(_nothing(table, sources[0])))
     total = known.table.learnt
-    nothing = emptied(total)
+    empty = emptied(total)
     for source in sources:
-        _check_columns(source, nothing, sources[0])
-    readings = [Reading(*pair, nothing) for pair in zip(sources, stamps, strict=True)]
+        _check_columns(source, empty, sources[0])
+    readings = [Reading(*pair, empty) for pair in zip(sources, stamps, strict=True)]
     entries = []
     for reading in _read_all(readings, known.table, threads or default_threads(), record, progress):
         total = total + reading.total
@@ -165,9 +141,7 @@ def check_choices(known: State, table: Table, source: Source) -> None:
 def _nothing(table: Table, source: Source) -> Learnt:
     """Choose columns and scalers by a source's schema, with nothing learnt."""
     with naming(source.path):
-        schema = source.schema
-        empty = pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
-        return table.summarise(empty)
+        return nothing(table, source.schema)
 
 
 def _check_columns(source: Source, like: Learnt, first: Source) -> None:

@@ -13,13 +13,14 @@ from streamnorm.counting import count
 from streamnorm.csv_files import CsvOptions, text_of
 from streamnorm.errors import DataError
 from streamnorm.files import replacing
-from streamnorm.fitting import Progress, fit_state, placing
+from streamnorm.fitting import Progress, fit_state
 from streamnorm.normalizers.table import Table
 from streamnorm.outputs import outputs_of, refuse_existing
 from streamnorm.resume import Journal, job_of
 from streamnorm.sinks import open_sink, writing
 from streamnorm.sources import CsvSource, Source, Unit, expand, kind_of, naming
 from streamnorm.state import state_of
+from streamnorm.tasks import map_batch, mapped_schema, table_of
 from streamnorm.threads import default_threads, in_order
 
 __all__ = ["check_inputs", "fit", "map_files", "transform", "write_outputs"]
@@ -85,7 +86,7 @@ def fit(
     from streamnorm.normalizers.estimators import TableNormalizer
 
     found = expand(sources, options)
-    table = normalizer if isinstance(normalizer, Table) else TableNormalizer(normalizer or "standard")
+    table = table_of(normalizer)
     if state is None:
         result = fit_state(found, table, threads=threads, progress=progress, record=False)
     else:
@@ -98,7 +99,7 @@ def fit(
     if not isinstance(result.table, TableNormalizer):
         table = TableNormalizer(None, columns, **result.table.settings())
     fitted = table.with_learnt(result.table.learnt)
-    fitted.sources_ = result.sources  # type: ignore[attr-defined]
+    fitted.sources_ = result.sources
     return fitted
 
 
@@ -113,8 +114,7 @@ def map_unit(
     with naming(source.path):
         mapped, rows = [], 0
         for batch, original in source.read_to_map(unit, names):
-            with placing(batch, names, source, unit, rows):
-                out = table.map_batch(batch, inverse=inverse)
+            out = map_batch(table, batch, inverse=inverse, rows=rows, rows_before=partial(source.rows_before, unit))
             mapped.append(text_of(out, original, source.options.decimal) if as_text else out)
             rows += batch.num_rows
         return mapped, unit.size
@@ -159,8 +159,7 @@ def _mapped_schema(table: Table, source: Source, inverse: bool) -> pa.Schema:
     if isinstance(source, CsvSource):
         numbers = table.inputs(inverse)
         schema = pa.schema([(n, pa.float64() if n in numbers else pa.string()) for n in schema.names])
-    empty = pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
-    return table.map_batch(empty, inverse=inverse).schema
+    return mapped_schema(table, schema, inverse=inverse)
 
 
 def transform(

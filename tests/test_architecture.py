@@ -38,7 +38,7 @@ MAY = {
     "ledger": {"errors", "sources", "normalizers", "state"},
     "parts": {"errors", "files", "normalizers", "state"},
     "resume": {"errors", "files", "sources", "normalizers", "ledger"},
-    "fitting": {"errors", "threads", "csv_files", "sources", "normalizers", "state", "ledger", "parts"},
+    "fitting": {"errors", "threads", "csv_files", "sources", "normalizers", "state", "ledger", "parts", "tasks"},
     "counting": {
         "errors",
         "csv_files",
@@ -65,7 +65,11 @@ MAY = {
         "resume",
         "fitting",
         "counting",
+        "tasks",
     },
+    "tasks": {"errors", "normalizers"},
+    "spark": {"errors", "normalizers", "state", "tasks"},
+    "dask": {"errors", "csv_files", "fitting", "jobs", "normalizers", "outputs", "sources", "state", "tasks"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,0 +1,198 @@
+"""Spark: partitions are summarised where they lie, and the state is that of one machine, bit for bit.
+
+`fit` and `transform` go through `DataFrame.mapInArrow` alone, so that they work on a classic session and on
+Spark Connect alike. Every partition gives one binary summary; a shuffle brings these together in as many
+tasks as Spark thinks right, each adds up what it gets, and the driver adds up the few that remain. Nothing
+is counted on the side: a task that is retried, or run twice by speculation, gives the same summary, of which
+Spark takes one.
+
+What a cluster needs: streamnorm on every worker, and workers that run the driver's Python
+(``PYSPARK_PYTHON``, best set to ``sys.executable`` before the session is made). Spark hands over 10,000 rows
+at a time; ``spark.sql.execution.arrow.maxRecordsPerBatch`` at 65536 is quicker, and changes no bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from streamnorm.errors import DataError, StreamnormError
+from streamnorm.normalizers.table import Table
+from streamnorm.state import state_of
+from streamnorm.tasks import map_batch, mapped_schema, merge, nothing, summarise, table_of, to_bytes, worker_table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
+
+__all__ = ["fit", "transform"]
+
+_STATES = pa.schema([("partition", pa.int32()), ("state", pa.binary()), ("error", pa.string())])
+_STATES_DDL = "partition int, state binary, error string"
+
+
+def fit(df: DataFrame, normalizer: Any = None) -> Any:
+    """Fit a normalizer to a Spark DataFrame.
+
+    Parameters
+    ----------
+    df : pyspark.sql.DataFrame
+        Of a classic session or of Spark Connect.
+    normalizer : TableNormalizer or scaler, optional
+        By default ``TableNormalizer()``: every numeric column is standardised. A scaler stands for a
+        `TableNormalizer` that has it as its default.
+
+    Returns
+    -------
+    TableNormalizer
+        Fitted; equal, bit for bit, to one fitted to the same rows anywhere else.
+
+    Raises
+    ------
+    DataError
+        If a column does not fit or holds an infinity; says in which partition (that of
+        ``spark_partition_id()``), and in which of its rows, counted from 1.
+
+    Examples
+    --------
+    >>> import streamnorm as sn
+    >>> df = spark.read.parquet("flights/")                                              # doctest: +SKIP
+    >>> normalizer = sn.spark.fit(df, sn.TableNormalizer(columns={"dep_delay": "robust"}))  # doctest: +SKIP
+    >>> normalizer.digest() == sn.fit("flights/", normalizer).digest()                   # doctest: +SKIP
+    True
+    """
+    table = table_of(normalizer)
+    like = nothing(table, _arrow_schema(df))
+    worker = worker_table(table, like)
+    states = (
+        _numbered(df)
+        .select([f"c{df.columns.index(name)}" for name in like.types])
+        .mapInArrow(partial(_summarise_partition, worker), _STATES_DDL)
+        .repartition("partition")
+        .mapInArrow(partial(_merge_states, worker), _STATES_DDL)
+        .toArrow()
+    )
+    _raise_first(states)
+    return table.with_learnt(merge(states["state"].to_pylist(), like))
+
+
+def _raise_first(states: pa.Table) -> None:
+    errors = states.filter(states["error"].is_valid()).sort_by("partition")
+    if errors.num_rows:
+        raise DataError(errors["error"][0].as_py())
+
+
+def transform(normalizer: Any, df: DataFrame, *, inverse: bool = False) -> DataFrame:
+    """Normalise the columns of a Spark DataFrame; all others, their types and nulls are kept.
+
+    Parameters
+    ----------
+    normalizer : TableNormalizer or scaler
+        Fitted, by `fit` or anywhere else.
+    df : pyspark.sql.DataFrame
+    inverse : bool, default=False
+        Whether to undo rather than to do.
+
+    Returns
+    -------
+    pyspark.sql.DataFrame
+        Lazy: what is wrong with a value is found by the action that computes it, and the message says in
+        which partition and row.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, or is to become of a type that Spark does not have.
+    """
+    table = state_of(normalizer).table
+    if table.settings()["dtype"] == "float16":
+        raise DataError("Spark has no float16: choose dtype float32 or float64.")
+    table.warn_of_empty()
+    schema = _mapped_schema(table, df, inverse)
+    worker = worker_table(table, table.learnt)
+    return _numbered(df).mapInArrow(partial(_map_partition, worker, inverse, df.columns), schema)
+
+
+# ---- on the workers ----
+
+
+def _summarise_partition(table: Table, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Give the summary of one partition, or what is wrong with it: trying again would not help."""
+    number = _partition()
+    try:
+        named = (batch.rename_columns(list(table.learnt.types)) for batch in batches)
+        learnt, _ = summarise(table, table.learnt, named)
+    except StreamnormError as error:
+        yield _states(number, None, f"partition {number}: {error}")
+    else:
+        if learnt is not None:
+            yield _states(number, to_bytes(learnt), None)
+
+
+def _merge_states(table: Table, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Give one summary for many, and the errors as they are."""
+    total = None
+    for batch in batches:
+        yield batch.filter(batch["error"].is_valid())
+        states = batch["state"].drop_null()
+        if len(states):
+            part = merge((state.as_py() for state in states), table.learnt)
+            total = part if total is None else total + part
+    if total is not None:
+        yield _states(_partition(), to_bytes(total), None)
+
+
+def _states(partition: int, state: bytes | None, error: str | None) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([{"partition": partition, "state": state, "error": error}], _STATES)
+
+
+def _map_partition(
+    table: Table, inverse: bool, names: list[str], batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    rows = 0
+    for batch in batches:
+        try:
+            yield map_batch(table, batch.rename_columns(names), inverse=inverse, rows=rows)
+        except DataError as error:
+            raise DataError(f"partition {_partition()}: {error}") from error
+        rows += batch.num_rows
+
+
+def _partition() -> int:
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    return 0 if context is None else context.partitionId()
+
+
+# ---- schemas ----
+
+
+def _numbered(df: DataFrame) -> DataFrame:
+    """Name the columns c0, c1, ...: `mapInArrow` cannot take every name, one with a dot for instance."""
+    return df.toDF(*[f"c{i}" for i in range(len(df.columns))])
+
+
+def _arrow_schema(df: DataFrame) -> pa.Schema:
+    return df.limit(0).toArrow().schema
+
+
+def _mapped_schema(table: Table, df: DataFrame, inverse: bool) -> StructType:
+    """Give the schema after mapping: Spark's own for the columns that pass, nullable numbers for the others."""
+    from pyspark.sql.types import DoubleType, FloatType, StructField, StructType
+
+    after = mapped_schema(table, _arrow_schema(df), inverse=inverse)
+    sources = {target: source for source, target in table.inputs(inverse).items()}
+    given = {field.name: field for field in df.schema.fields}
+    passing = iter([f for f in df.schema.fields if f.name in after.names and f.name not in sources])
+    fields = []
+    for item in after:
+        if item.name in sources:
+            kind = FloatType() if item.type == pa.float32() else DoubleType()
+            fields.append(StructField(item.name, kind, True, given[sources[item.name]].metadata))
+        else:
+            fields.append(next(passing))
+    return StructType(fields)

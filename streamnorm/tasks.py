@@ -1,0 +1,191 @@
+"""The work on one part of the data, on whatever machine: batches to a summary, a batch to a batch.
+
+Threads of a local job and tasks of a cluster run these same functions. Summaries travel as bytes; they
+add in any order, so that neither retries nor the shape of a tree of merges can be seen in the result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import pickle
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streamnorm.errors import DataError, InfiniteValueError, StateError
+from streamnorm.normalizers.table import Learnt, Table
+
+__all__ = [
+    "from_bytes",
+    "map_batch",
+    "mapped_schema",
+    "merge",
+    "nothing",
+    "summarise",
+    "table_of",
+    "to_bytes",
+    "worker_table",
+]
+
+#: What arrays are made of again, of any numpy; classes of this package are the rest.
+_NUMPY = {"_frombuffer", "_reconstruct", "dtype", "ndarray"}
+
+
+def table_of(normalizer: Any = None) -> Any:
+    """Give the table normalizer that a scaler, or nothing, stands for."""
+    from streamnorm.normalizers.estimators import TableNormalizer
+
+    return normalizer if isinstance(normalizer, Table) else TableNormalizer(normalizer or "standard")
+
+
+def nothing(table: Table, schema: pa.Schema) -> Learnt:
+    """Choose columns and scalers by a schema, with nothing learnt.
+
+    Raises
+    ------
+    DataError
+        If a column that was named does not exist or holds no numbers.
+    """
+    return table.summarise(_no_rows(schema))
+
+
+def mapped_schema(table: Table, schema: pa.Schema, *, inverse: bool = False) -> pa.Schema:
+    """Give the schema that batches of a schema are mapped to."""
+    return table.map_batch(_no_rows(schema), inverse=inverse).schema
+
+
+def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
+
+
+def worker_table(table: Table, learnt: Learnt) -> Table:
+    """Give what a worker needs to know of a table: settings, columns and rules, and no scikit-learn."""
+    return Table(None, **table.settings()).with_learnt(learnt)
+
+
+# ---- the two pure functions ----
+
+
+def summarise(
+    table: Table, like: Learnt, batches: Iterable[pa.RecordBatch], rows_before: Callable[[], int] = int
+) -> tuple[Learnt | None, int]:
+    """Summarise batches on their own; also give the number of their rows.
+
+    Parameters
+    ----------
+    table : Table
+        Its settings count.
+    like : Learnt
+        Columns and rules.
+    batches : iterable of pyarrow.RecordBatch
+    rows_before : callable, optional
+        Gives the number of rows before the first batch, for messages.
+
+    Returns
+    -------
+    learnt : Learnt or None
+        None if there was no batch.
+    rows : int
+
+    Raises
+    ------
+    DataError
+        If a column is missing, holds no numbers or an infinity, with its row, counted from 1.
+    """
+    total, rows = None, 0
+    for batch in batches:
+        with _placing(batch, like.types, rows_before, rows):
+            part = table.summarise(batch, like)
+        total = part if total is None else total + part
+        rows += batch.num_rows
+    return total, rows
+
+
+def map_batch(
+    table: Table, batch: pa.RecordBatch, *, inverse: bool = False, rows: int = 0, rows_before: Callable[[], int] = int
+) -> pa.RecordBatch:
+    """Map one batch, which `rows` and then `rows_before()` rows come before; errors are those of `summarise`."""
+    with _placing(batch, table.inputs(inverse), rows_before, rows):
+        return table.map_batch(batch, inverse=inverse)
+
+
+@contextmanager
+def _placing(
+    batch: pa.RecordBatch, columns: Iterable[str], rows_before: Callable[[], int], rows: int
+) -> Iterator[None]:
+    """Say of an infinity where it stands, counting rows from 1."""
+    try:
+        yield
+    except InfiniteValueError:
+        for name in columns:
+            column = batch.column(name)
+            at = pc.index(pc.is_inf(column), pa.scalar(True)).as_py() if pa.types.is_floating(column.type) else -1
+            if at >= 0:
+                raise DataError(
+                    f"there is an infinity in column {name!r}, row {rows_before() + rows + at + 1}: make "
+                    "infinities missing values, or skip them (--infinite skip, infinite='skip')."
+                ) from None
+        raise
+
+
+# ---- summaries on the way ----
+
+
+def to_bytes(learnt: Learnt) -> bytes:
+    """Write what was learnt, without the names and rules, which both ends know.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> batch = pa.record_batch({"x": [1.0, 5.0, None]})
+    >>> table = Table()
+    >>> like = nothing(table, batch.schema)
+    >>> learnt, rows = summarise(table, like, [batch])
+    >>> from_bytes(to_bytes(learnt), like) == learnt, rows
+    (True, 3)
+    """
+    known = {"rule", "names"}
+    groups = [{f.name: getattr(g, f.name) for f in dataclasses.fields(g)} for g in learnt.groups]
+    numbers = [{name: value for name, value in group.items() if name not in known} for group in groups]
+    return zlib.compress(pickle.dumps(numbers, protocol=5), level=1)
+
+
+def from_bytes(data: bytes, like: Learnt) -> Learnt:
+    """Read what `to_bytes` wrote of columns and rules like these; nothing but numbers is made of it.
+
+    Raises
+    ------
+    StateError
+        If it is something else.
+    """
+    try:
+        numbers = _NumbersOnly(io.BytesIO(zlib.decompress(data))).load()
+        groups = [dataclasses.replace(group, **own) for group, own in zip(like.groups, numbers, strict=True)]
+    except (zlib.error, pickle.UnpicklingError, EOFError, TypeError, ValueError, AttributeError) as error:
+        raise StateError(f"a worker's summary cannot be read: {error}; run one streamnorm everywhere.") from error
+    return Learnt(tuple(groups), like.types)
+
+
+class _NumbersOnly(pickle.Unpickler):
+    """Makes arrays and this package's records of them; any other name is refused, so that nothing is run."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        package = module.partition(".")[0]
+        found = super().find_class(module, name) if package in ("numpy", "streamnorm") else None
+        if (package == "numpy" and name in _NUMPY) or dataclasses.is_dataclass(found):
+            return found
+        raise pickle.UnpicklingError(f"{module}.{name} is no part of a summary")
+
+
+def merge(states: Iterable[bytes], like: Learnt) -> Learnt:
+    """Add up what `to_bytes` wrote, in any order; nothing at all is nothing learnt."""
+    total = None
+    for state in states:
+        part = from_bytes(state, like)
+        total = part if total is None else total + part
+    return like if total is None else total

@@ -1,0 +1,54 @@
+"""What the engines are tried on: a folder of files with everything in it, and tables compared to the bit."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCALERS = ["standard", "minmax", "robust", "quantile"]
+NUMBERS = ["price", "far", "count", "small", "single", "money"]
+
+
+def rows(n: int, seed: int) -> pa.Table:
+    """Numbers of all kinds with missing values, and columns that no scaler may touch."""
+    rng = np.random.default_rng(seed)
+    return pa.table(
+        {
+            "id": pa.array([f"{seed}-{i:05}" for i in range(n)], pa.string()),
+            "price": pa.array(rng.lognormal(0, 3, n), mask=rng.random(n) < 0.2),
+            "far": 1e9 + rng.normal(size=n),
+            "count": pa.array(rng.integers(-(2**62), 2**62, n), mask=rng.random(n) < 0.1),
+            "small": rng.integers(0, 9, n).astype(np.int8),
+            "single": pa.array(np.where(rng.random(n) < 0.1, np.nan, rng.normal(size=n)), pa.float32()),
+            "money": pa.array([decimal.Decimal(int(v)) / 4 for v in rng.integers(0, 999, n)], pa.decimal128(12, 2)),
+            "day": pa.array([datetime.date(2020, 1, 1 + i % 28) for i in range(n)], pa.date32()),
+            "when": pa.array(range(n), pa.int64()).cast(pa.timestamp("us", "UTC")),
+            "list": pa.array([[i, None] if i % 3 else None for i in range(n)], pa.list_(pa.int64())),
+            "flag": pa.array([i % 2 == 0 if i % 5 else None for i in range(n)], pa.bool_()),
+            "raw": pa.array([b"\0\xff"] * n, pa.binary()),
+        }
+    )
+
+
+def write_folder(folder: Path, tables: list[pa.Table]) -> Path:
+    """Write one file a table, of row groups of 200 rows."""
+    for number, table in enumerate(tables):
+        pq.write_table(table, folder / f"part{number}.parquet", row_group_size=200)
+    return folder
+
+
+def with_infinity(table: pa.Table, row: int) -> pa.Table:
+    """Put an infinity into the column "far"."""
+    values = table["far"].to_numpy().copy()
+    values[row] = np.inf
+    return table.set_column(table.schema.get_field_index("far"), "far", pa.array(values))
+
+
+def in_order(table: pa.Table) -> list[str]:
+    """Give the rows by their id, as text that tells every float64, null and NaN apart."""
+    return [repr(row) for row in table.sort_by("id").to_pylist()]

@@ -1,0 +1,209 @@
+"""The same bits on Spark: a real local session and a Spark Connect one beside it, in one JVM."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import warnings
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from clusters import NUMBERS, SCALERS, in_order, rows, with_infinity, write_folder
+
+import streamnorm as sn
+from streamnorm.errors import DataError
+
+pytest.importorskip("pyspark", reason="needs the extra 'spark'")
+if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
+    pytest.skip("Spark needs Java", allow_module_level=True)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning"),
+]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def classic(tmp_path_factory):
+    """A session that tries a task twice and serves Spark Connect."""
+    from pyspark.sql import SparkSession
+
+    port = free_port()
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        session = (
+            SparkSession.builder.master("local[2,2]")
+            .config("spark.ui.enabled", "false")
+            .config("spark.driver.memory", "1g")
+            .config("spark.plugins", "org.apache.spark.sql.connect.SparkConnectPlugin")
+            .config("spark.connect.grpc.binding.port", port)
+            .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
+            .config("spark.sql.session.timeZone", "UTC")
+            .config("spark.sql.shuffle.partitions", 4)
+            .config("spark.sql.execution.arrow.maxRecordsPerBatch", 150)
+            .getOrCreate()
+        )
+        session.sparkContext.setLogLevel("OFF")
+        session.connect_port = port
+        yield session
+        session.stop()
+
+
+@pytest.fixture(scope="module")
+def connect(classic):
+    from pyspark.sql import SparkSession
+
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")  # PySpark sets it and leaves it
+        session = SparkSession.builder.remote(f"sc://127.0.0.1:{classic.connect_port}").create()
+        session.conf.set("spark.sql.session.timeZone", "UTC")
+        yield session
+        session.stop()
+
+
+# For the whole module, so that pytest puts all tests on the classic session first: PySpark knows one kind at a time.
+@pytest.fixture(scope="module", params=["classic", "connect"])
+def spark(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    tables = [rows(700, 0), rows(0, 1), rows(500, 2), rows(1, 3)]
+    return write_folder(tmp_path_factory.mktemp("many"), tables)
+
+
+@pytest.mark.parametrize("scaler", SCALERS)
+def test_the_state_and_the_values_are_those_of_one_machine(spark, folder, scaler):
+    normalizer = sn.TableNormalizer(scaler)
+    df = spark.read.parquet(str(folder))
+    local, fitted = sn.fit(folder, normalizer), sn.spark.fit(df, normalizer)
+    assert fitted == local
+    assert fitted.digest() == local.digest()
+    result = sn.spark.transform(fitted, df).toArrow()
+    expected = local.transform(pq.read_table(folder))
+    assert in_order(result) == in_order(expected)
+    assert result.schema.names == expected.schema.names
+
+
+def test_the_session_is_a_real_one_of_its_kind(spark, request):
+    kind = {"classic": "pyspark.sql.session", "connect": "pyspark.sql.connect.session"}
+    assert type(spark).__module__ == kind[request.node.callspec.params["spark"]]
+
+
+def test_no_partitioning_changes_a_bit(spark, folder):
+    df = spark.read.parquet(str(folder))
+    digests = {sn.spark.fit(df.repartition(n)).digest() for n in (1, 12)}
+    assert digests == {sn.fit(folder).digest()}
+
+
+def test_columns_are_chosen_as_for_files(spark, folder):
+    normalizer = sn.TableNormalizer(
+        None, {"price": "robust", "count": sn.MinMaxScaler((-1, 1)), "flag": "standard"}, dtype="float32"
+    )
+    df = spark.read.parquet(str(folder))
+    fitted = sn.spark.fit(df, normalizer)
+    assert fitted.digest() == sn.fit(folder, normalizer).digest()
+    result = sn.spark.transform(fitted, df)
+    assert {name for name, kind in result.dtypes if kind == "float"} == {"price", "count", "flag", "single"}
+    assert in_order(result.toArrow()) == in_order(fitted.transform(pq.read_table(folder)))
+
+
+def test_other_columns_keep_type_nullability_and_metadata(spark, folder):
+    df = spark.read.parquet(str(folder)).selectExpr("*", "map('a', 1) m", "parse_json('{\"b\":1}') v", "struct(id) s")
+    df = df.withMetadata("day", {"about": "the day"}).withMetadata("price", {"unit": "EUR"})
+    result = sn.spark.transform(sn.fit(folder), df)
+    before, after = ({field.name: field for field in frame.schema.fields} for frame in (df, result))
+    assert list(before) == list(after)
+    assert {name for name in before if before[name] != after[name]} == set(NUMBERS) - {"price"}
+    assert after["price"] == before["price"]
+    assert result.select("m", "s").collect() == df.select("m", "s").collect()
+    assert result.selectExpr("to_json(v) v").first()["v"] == '{"b":1}'
+
+
+def test_suffix_and_inverse(spark, folder):
+    df = spark.read.parquet(str(folder))
+    fitted = sn.spark.fit(df, sn.TableNormalizer(None, {"price": "standard"}, suffix="_z"))
+    there = sn.spark.transform(fitted, df)
+    assert there.columns == [*df.columns, "price_z"]
+    back = sn.spark.transform(fitted, there, inverse=True)
+    assert back.columns == df.columns
+    local = fitted.inverse_transform(fitted.transform(pq.read_table(folder)))
+    assert in_order(back.toArrow()) == in_order(local)
+
+
+def test_a_scaler_stands_for_a_table_of_it_and_odd_names_are_names(spark):
+    table = pa.table({"a.b": [1.0, 2.0, None], "c`d e": [1, 2, 4], "select": ["x", "y", "z"]})
+    df = spark.createDataFrame(table)
+    fitted = sn.spark.fit(df, sn.StandardScaler(ddof=1))
+    assert fitted == sn.TableNormalizer(sn.StandardScaler(ddof=1)).fit(table)
+    assert sn.spark.transform(fitted, df).toArrow().to_pydict() == fitted.transform(table).to_pydict()
+
+
+def test_partitions_without_rows_and_frames_without_rows(spark, folder):
+    df = spark.read.parquet(str(folder))
+    few = df.where("id = '0-00003'").repartition(5)
+    assert sn.spark.fit(few) == sn.TableNormalizer().fit(few.toArrow())
+    none = df.where("id = 'no such'")
+    fitted = sn.spark.fit(none)
+    assert fitted == sn.TableNormalizer().fit(rows(0, 0))
+    with pytest.warns(UserWarning, match="no value of column 'price'"):
+        assert sn.spark.transform(fitted, none).count() == 0
+
+
+def test_a_task_that_is_retried_counts_once(spark, folder):
+    def fail_at_first(batches):
+        from pyspark import TaskContext
+
+        context = TaskContext.get()
+        yield from batches
+        if context.attemptNumber() == 0 and context.partitionId() % 2 == 0:
+            raise OSError("the machine is gone")
+
+    df = spark.read.parquet(str(folder)).repartition(4)
+    flaky = df.mapInArrow(fail_at_first, df.schema)
+    fitted = sn.spark.fit(flaky)
+    assert fitted.digest() == sn.fit(folder).digest()
+    assert in_order(sn.spark.transform(fitted, flaky).toArrow()) == in_order(fitted.transform(pq.read_table(folder)))
+
+
+def test_an_infinity_is_told_with_its_partition_and_row(spark, tmp_path):
+    from pyspark.errors import PySparkException
+
+    folder = write_folder(tmp_path, [with_infinity(rows(400, 0), 310)])
+    df = spark.read.parquet(str(folder)).repartition(3, "id").sortWithinPartitions("id")
+    where = df.selectExpr("spark_partition_id() p", "far").toArrow().to_pydict()
+    number = where["p"][where["far"].index(float("inf"))]
+    row = [far for p, far in zip(where["p"], where["far"], strict=True) if p == number].index(float("inf")) + 1
+    message = f"partition {number}: there is an infinity in column 'far', row {row}: make infinities missing"
+    with pytest.raises(DataError, match=message):
+        sn.spark.fit(df)
+    fitted = sn.spark.fit(df, sn.TableNormalizer(infinite="skip"))
+    assert fitted == sn.fit(folder, sn.TableNormalizer(infinite="skip"))
+    strict = sn.fit(write_folder(tmp_path, [rows(400, 0)]))
+    with pytest.raises(PySparkException, match=message):
+        sn.spark.transform(strict, df).toArrow()
+
+
+def test_what_does_not_fit_is_told_before_anything_runs(spark, folder):
+    df = spark.read.parquet(str(folder))
+    with pytest.raises(DataError, match="did you mean 'price'"):
+        sn.spark.fit(df, sn.TableNormalizer(columns={"prise": "robust"}))
+    with pytest.raises(DataError, match="column 'price' is missing here"):
+        sn.spark.transform(sn.fit(folder), df.drop("price"))
+    with pytest.raises(DataError, match="Spark has no float16"):
+        sn.spark.transform(sn.fit(folder, sn.TableNormalizer(dtype="float16")), df)
+    with pytest.raises(DataError, match="no column to normalise"):
+        sn.spark.fit(df.select("id", "day"))
