@@ -13,19 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from streamnorm import AdaptiveStandardScaler
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
 
 X = np.array([[0.0, 1.0], [3.0, 1.0]])
-
-
-@parametrize_with_checks(
-    [AdaptiveStandardScaler(100), AdaptiveStandardScaler(2, with_mean=False), AdaptiveStandardScaler(3, with_std=False)]
-)
-def test_sklearn_checks(estimator, check):
-    check(estimator)
 
 
 def stream(rows: int, columns: int = 3, missing: float = 0.2, seed: int = 0) -> np.ndarray:

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from streamnorm import BatchNormalizer
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
@@ -23,18 +22,6 @@ TOLERANCE = 1e-6  # of float32 figures, of their magnitude or of 1
 
 def close(ours, theirs) -> None:
     np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=TOLERANCE, atol=TOLERANCE)
-
-
-@parametrize_with_checks(
-    [
-        BatchNormalizer(),
-        BatchNormalizer.torch(),
-        BatchNormalizer(1, 0.5, gamma=2.0, beta=1.0),
-        BatchNormalizer(scale=False),
-    ]
-)
-def test_sklearn_checks(estimator, check):
-    check(estimator)
 
 
 # ---- beside the real layers ----

@@ -23,6 +23,7 @@ from streamnorm.columns import (
     is_numeric,
     is_stream,
     map_array,
+    parts_of,
     to_batches,
 )
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, nearest
@@ -381,8 +382,7 @@ def _rules_of(learnt: Learnt) -> dict[str, BoundRule]:
 def batches_of(X: Any) -> Iterable[pa.RecordBatch]:
     """Yield the record batches of a table, frame, stream or dataset."""
     if is_stream(X) and not isinstance(X, pa.RecordBatchReader):
-        items = X.to_batches() if hasattr(X, "get_fragments") else X
-        return (batch for item in items for batch in batches_of(item))
+        return (batch for item in parts_of(X) for batch in batches_of(item))
     if type(X).__module__.partition(".")[0] == "pandas":
         return to_batches(pa.Table.from_pandas(X, preserve_index=False))
     if type(X).__module__.partition(".")[0] == "polars":
