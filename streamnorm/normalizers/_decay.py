@@ -113,12 +113,12 @@ class DecayedRows:
             there = np.array([value is not None for value in slot["rows"]], bool)
             rows[:, i] = np.nan
             rows[there, i] = floats_of_text([value for value in slot["rows"] if value is not None])
-        if (given <= 0).any() or (fields["weight"] < 0).any() or (fields["std"] < 0).any():
-            raise ValueError("a weight or a deviation is negative")
+        (halflife,) = floats_of_text([common["halflife"]]).tolist()
+        if halflife <= 0 or (given <= 0).any() or (fields["weight"] < 0).any() or (fields["std"] < 0).any():
+            raise ValueError("the halflife, a weight or a deviation is negative")
         if np.isnan(rows).all(axis=1).any():
             raise ValueError("a row has no value")
-        (halflife,) = floats_of_text([common["halflife"]])
-        return cls(float(halflife), _Decayed(np.array(seen, np.int64), **fields), rows, given)
+        return cls(halflife, _Decayed(np.array(seen, np.int64), **fields), rows, given)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
@@ -69,25 +70,24 @@ class Normalizer(Algebra, StreamTransformer):
             self._summary = self._summary + part if self.__sklearn_is_fitted__() else part
 
     def _blocks(self, X: Any, sample_weight: Any) -> Iterator[Block]:
+        first = not self.__sklearn_is_fitted__()
         if not is_arrow(X):
-            yield self._block(X, not self.__sklearn_is_fitted__(), sample_weight)
+            yield self._block(X, first, sample_weight)
             return
-        start = 0
+        if sample_weight is not None and not isinstance(X, (pa.Table, pa.RecordBatch)):
+            X = pa.Table.from_batches(list(to_batches(X)))
+        weights, start = weights_of(sample_weight, X, first=first), 0
         for batch in to_batches(X):
             self._check_names(batch, not self.__sklearn_is_fitted__())
-            weights = None
-            if sample_weight is not None:
-                weights = weights_of(np.asarray(sample_weight)[start : start + len(batch)], batch)
-            yield block_of_batch(batch, weights)
+            own = None if weights is None else weights[start : start + len(batch)]
+            yield block_of_batch(batch, own)
             start += len(batch)
-        if sample_weight is not None and start != len(sample_weight):
-            raise DataError(f"sample_weight has {len(sample_weight)} values for {start} rows.")
 
     def _block(self, X: Any, reset: bool, sample_weight: Any) -> Block:
         arrays = arrays_of_frame(X)
         if arrays is not None:
             validate_data(self, X, reset=reset, skip_check_array=True)
-            return block_of_arrays(arrays, [str(name) for name in X.columns], weights_of(sample_weight, X))
+            return block_of_arrays(arrays, [str(name) for name in X.columns], weights_of(sample_weight, X, first=reset))
         if not self._is_plain(X, reset):
             self._refuse_sparse(X)
             namespace = Namespace.of(X)
@@ -95,7 +95,7 @@ class Normalizer(Algebra, StreamTransformer):
                 self._namespace = namespace.name
             options = {"reset": reset, "accept_sparse": _SPARSE, "dtype": "numeric", "ensure_all_finite": False}
             X = validate_data(self, namespace.to_numpy(X), **options)
-        weights = weights_of(sample_weight, X)
+        weights = weights_of(sample_weight, X, first=reset)
         return block_of_sparse(X, weights) if sparse.issparse(X) else block_of_matrix(X, weights)
 
     def _refuse_sparse(self, X: Any, inverse: bool = False) -> None:

@@ -76,8 +76,9 @@ class OrderedNormalizer(StreamTransformer):
     # ---- learning ----
 
     def _learn_batch(self, X: Any, sample_weight: Any) -> None:
-        x = self._read(X, reset=not self.__sklearn_is_fitted__())
-        self._step(x, weights_of(sample_weight, x))
+        first = not self.__sklearn_is_fitted__()
+        x = self._read(X, reset=first)
+        self._step(x, weights_of(sample_weight, x, first=first))
 
     def _read(self, X: Any, *, reset: bool, names: bool = True) -> NDArray[Any]:
         """Check a batch and give it as an array of floats."""

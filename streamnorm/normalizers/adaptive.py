@@ -158,6 +158,7 @@ class AdaptiveStandardScaler(OrderedNormalizer):
 
     def record(self) -> Record:
         """Give everything learnt as what JSON holds, exactly."""
+        check_is_fitted(self)
         return self._rows.record()
 
     def _restore(self, slots: Sequence[dict[str, Any]], common: dict[str, Any]) -> None:

@@ -267,6 +267,7 @@ class BatchNormalizer(LayerConversions, OrderedNormalizer):
 
     def record(self) -> Record:
         """Give everything learnt as what JSON holds, exactly."""
+        check_is_fitted(self)
         pairs = zip(self.moving_mean_.tolist(), self.moving_variance_.tolist(), strict=True)
         slots = [{"mean": repr(mean), "variance": repr(variance)} for mean, variance in pairs]
         return slots, {"steps": self.n_steps_, "dtype": self.moving_mean_.dtype.name}
@@ -276,8 +277,8 @@ class BatchNormalizer(LayerConversions, OrderedNormalizer):
         if dtype not in ("float32", "float64") or type(steps) is not int or not 0 <= steps < 2**63:
             raise ValueError(f"no steps or no floats: {steps!r}, {dtype!r}")
         mean, variance = (floats_of_text([slot[name] for slot in slots]) for name in ("mean", "variance"))
-        if (variance < 0).any():
-            raise ValueError("a variance is negative")
+        if (variance < 0).any() or max(np.abs(mean).max(), variance.max()) > np.finfo(dtype).max:
+            raise ValueError(f"a variance is negative, or a number beyond {dtype}")
         self._set(mean.astype(dtype), variance.astype(dtype), steps)
 
     # ---- applying ----

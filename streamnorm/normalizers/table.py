@@ -61,6 +61,9 @@ class Learnt:
     groups: tuple[Group, ...]
     types: Mapping[str, str] = field(compare=False)
 
+    def __reduce__(self) -> Any:  # a read-only mapping cannot be pickled
+        return _learnt, (self.groups, dict(self.types))
+
     def _combine(self, other: Learnt, verb: str) -> Iterator[tuple[Group, Group]]:
         mine, theirs = ([(g.rule.key, g.names) for g in x.groups] for x in (self, other))
         if mine != theirs:
@@ -86,6 +89,10 @@ class Learnt:
         """Give a short hash of rules, names and statistics, equal exactly when they are."""
         text = repr([(g.rule.key, g.names, g.summary.digest()) for g in self.groups])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _learnt(groups: tuple[Group, ...], types: dict[str, str]) -> Learnt:
+    return Learnt(groups, MappingProxyType(types))
 
 
 class Table:
