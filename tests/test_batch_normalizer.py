@@ -77,6 +77,30 @@ def test_keras_over_many_steps(keras, shape, axis, center, scale):
 
 
 @beside_keras
+def test_weights_of_0_and_1_are_keras_mask(keras):
+    rng = np.random.default_rng(5)
+    layer, ours = keras.layers.BatchNormalization(), BatchNormalizer()
+    for _ in range(20):
+        x = rng.normal(0.5, 2, size=(16, 5, 3)).astype(np.float32)
+        weights = rng.integers(0, 2, 16)
+        layer(x, training=True, mask=np.repeat(weights[:, np.newaxis] > 0, 5, axis=1))
+        ours.partial_fit(x, sample_weight=weights)
+        close(ours.moving_mean_, numbers(layer.moving_mean.value))
+        close(ours.moving_variance_, numbers(layer.moving_variance.value))
+
+
+def test_weights_are_rows_repeated():
+    rng = np.random.default_rng(6)
+    x, weights = rng.normal(size=(9, 4, 2)), rng.integers(0, 4, 9)
+    for make in (BatchNormalizer, BatchNormalizer.torch):
+        assert make().fit(x, sample_weight=weights) == make().fit(np.repeat(x, weights, axis=0))
+    with pytest.raises(DataError, match="axis=0 keeps the rows"):
+        BatchNormalizer(0).fit(x, sample_weight=weights)
+    with pytest.raises(DataError, match="more than 1 sample"):
+        BatchNormalizer.torch().fit(x[:, 0], sample_weight=[1.0] + [0.0] * 8)
+
+
+@beside_keras
 def test_the_variance_far_from_zero_is_right_where_keras_is_not(keras):
     x = np.random.default_rng(3).normal(3000, 1, size=(256, 1)).astype(np.float32)
     layer = keras.layers.BatchNormalization(momentum=0.0)

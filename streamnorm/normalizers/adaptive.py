@@ -112,8 +112,7 @@ class AdaptiveStandardScaler(OrderedNormalizer):
         if known.halflife != self.halflife:
             self._validate_params()
             known = dataclasses.replace(known, halflife=float(self.halflife))
-        rows, given = x.astype(np.float64), np.ones(len(x)) if weights is None else weights
-        _check_weights(given)
+        rows, given = x.astype(np.float64), np.ones(len(x)) if weights is None else _checked(weights)
         missing = np.isnan(rows)
         if missing.any() or not given.all():
             rows[missing] = np.nan  # one NaN, so that equal states are equal bytes
@@ -216,7 +215,7 @@ class AdaptiveStandardScaler(OrderedNormalizer):
         return scaler
 
 
-def _check_weights(weights: NDArray[np.float64]) -> None:
+def _checked(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     wrong = (weights > 1 / _LEAST_WEIGHT) | ((weights < _LEAST_WEIGHT) & (weights > 0))
     if wrong.any():
         row = int(np.argmax(wrong))
@@ -224,3 +223,4 @@ def _check_weights(weights: NDArray[np.float64]) -> None:
             f"sample_weight of row {row} is {weights[row]:g}, beyond 2**-512 to 2**512: multiply all weights by a "
             "constant, since only their ratios matter."
         )
+    return weights
