@@ -7,7 +7,7 @@ once, into fresh memory.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,6 +31,7 @@ __all__ = [
     "is_stream",
     "map_array",
     "matrix_of_batch",
+    "parts_of",
     "to_batches",
 ]
 
@@ -65,6 +66,12 @@ def is_stream(X: Any) -> bool:
     """Tell whether X yields batches and is used up by reading: a reader, a dataset, an iterator."""
     is_dataset = hasattr(X, "to_batches") and hasattr(X, "get_fragments")
     return isinstance(X, (pa.RecordBatchReader, Iterator)) or is_dataset
+
+
+def parts_of(stream: Any) -> Iterable[Any]:
+    """Give the batches of a stream, for which `is_stream` holds, one by one."""
+    batches: Iterable[Any] = stream.to_batches() if hasattr(stream, "get_fragments") else stream
+    return batches
 
 
 def to_batches(X: Any) -> Iterator[pa.RecordBatch]:

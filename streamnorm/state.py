@@ -10,7 +10,8 @@ Layout of version 1::
                   "digest": ..., "modified": ...}],
      "checksum": "sha256 of all the rest"}
 
-Numbers that must be exact are text. Nothing in a state is executed, and no path is taken from one.
+Numbers that must be exact are text. What is between version and checksum for normalizers that depend on the
+order of the rows is described in `ordered_states`. Nothing in a state is executed, and no path is taken from one.
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ from streamnorm.errors import MergeError, StateError
 from streamnorm.files import replacing
 from streamnorm.normalizers.family import FAMILY, BoundRule
 from streamnorm.normalizers.table import Group, Learnt, Table
+from streamnorm.ordered_states import HOMES, document_of, normalizer_of
 
 __all__ = ["Counted", "State", "load", "save"]
 
 FORMAT, VERSION = "streamnorm-state", 1
 #: A million columns or keys fit; what is larger was not written by this package.
 _LARGEST = 1 << 33
+#: What reading raises where a document is signed and yet not what this package writes.
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,13 @@ def _checksum(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _signed(content: Mapping[str, Any]) -> str:
+    """Write a document as text, with the format in front and the checksum at the end."""
+    document = {"format": FORMAT, "version": VERSION, **content}
+    document["checksum"] = _checksum(document)
+    return json.dumps(document, indent=1) + "\n"
+
+
 def to_json(state: State) -> str:
     """Write a state as text; equal states with equal records are equal text."""
     learnt = state.table.learnt
@@ -126,21 +137,18 @@ def to_json(state: State) -> str:
         }
         for name, (group, i) in learnt.where().items()
     ]
-    document = {
-        "format": FORMAT,
-        "version": VERSION,
+    content = {
         "class": state.kind,
         "parameters": {**state.table.settings(), **state.parameters},
         "rules": [_rule_to_json(rule) for rule in rules],
         "columns": columns,
         "sources": [asdict(source) for source in state.sources],
     }
-    document["checksum"] = _checksum(document)
-    return json.dumps(document, indent=1) + "\n"
+    return _signed(content)
 
 
-def from_json(text: str, name: str = "state") -> State:
-    """Read what `to_json` wrote.
+def _verified(text: str, name: str) -> dict[str, Any]:
+    """Read what `_signed` wrote.
 
     Raises
     ------
@@ -160,9 +168,26 @@ def from_json(text: str, name: str = "state") -> State:
         )
     if document.pop("checksum", None) != _checksum(document):
         raise StateError(f"{name} is damaged: its checksum does not match; restore a copy or fit again.")
+    return document
+
+
+def from_json(text: str, name: str = "state") -> State:
+    """Read what `to_json` wrote.
+
+    Raises
+    ------
+    StateError
+        If it is no state, of another version, damaged, or of a normalizer whose states do not add.
+    """
+    return _state_from(_verified(text, name), name)
+
+
+def _state_from(document: Mapping[str, Any], name: str) -> State:
+    if document.get("class") in HOMES:
+        raise _unaddable(f"{name} holds a {document['class']}")
     try:
         return _state_of(document)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+    except _UNREADABLE as error:
         raise StateError(f"{name} cannot be read: {error!r}; restore a copy or fit again.") from error
 
 
@@ -210,24 +235,37 @@ def _group(index: int, rule: BoundRule, columns: Sequence[Mapping[str, Any]]) ->
     return Group(rule, tuple(column["name"] for column in own), summary)
 
 
+def _unaddable(found: str) -> StateError:
+    return StateError(
+        f"{found}, which depends on the order of the rows: commands and jobs over files cannot use it; use "
+        "streamnorm.load, partial_fit and transform in Python."
+    )
+
+
 def read(path: str | Path) -> State:
     """Read a state file; raises StateError where there is none that can be trusted."""
-    path = Path(path)
+    return from_json(_text_of(Path(path)), str(path))
+
+
+def _text_of(path: Path) -> str:
     try:
         if path.stat().st_size > _LARGEST:
             raise StateError(f"{path} is no state file: it has {path.stat().st_size} bytes; name another.")
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise StateError(f"there is no state {path}: fit one with 'streamnorm fit SRC --state {path}'.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise StateError(f"{path} cannot be read: {error}; name a file written by fit.") from None
-    return from_json(text, str(path))
 
 
 def write(state: State, path: str | Path) -> None:
     """Write a state file in one step: the old one stays until the new one is complete."""
+    _write_text(to_json(state), path)
+
+
+def _write_text(text: str, path: str | Path) -> None:
     with replacing(path) as temporary:
-        temporary.write_text(to_json(state), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def save(normalizer: Any, path: str | Path) -> None:
@@ -249,7 +287,10 @@ def save(normalizer: Any, path: str | Path) -> None:
     ...     sn.load(Path(folder) / "state.json") == a
     True
     """
-    write(state_of(normalizer), path)
+    if type(normalizer).__name__ in HOMES:
+        _write_text(_signed(document_of(normalizer)), path)
+    else:
+        write(state_of(normalizer), path)
 
 
 def state_of(normalizer: Any) -> State:
@@ -257,6 +298,8 @@ def state_of(normalizer: Any) -> State:
     sources = tuple(getattr(normalizer, "sources_", ()))
     if isinstance(normalizer, Table):
         return State(normalizer, sources)
+    if type(normalizer).__name__ in HOMES:
+        raise _unaddable(f"this is a {type(normalizer).__name__}")
     given = normalizer.summary_by_name()
     order = sorted(range(len(given.names)), key=given.names.__getitem__)
     names = tuple(given.names[i] for i in order)
@@ -302,11 +345,17 @@ def load(path: str | Path) -> Any:
     """
     from streamnorm.normalizers import estimators
 
-    state = read(path)
+    document = _verified(_text_of(Path(path)), str(path))
+    if document.get("class") in HOMES:
+        try:
+            return normalizer_of(document)
+        except _UNREADABLE as error:
+            raise StateError(f"{path} cannot be read: {error!r}; restore a copy or fit again.") from error
+    state = _state_from(document, str(path))
     kind = getattr(estimators, state.kind, None) if state.kind in estimators.__all__ else None
     if kind is None:
         raise StateError(f"{path} holds a {state.kind!r}, which this streamnorm does not know: update it.")
     try:
         return _normalizer_of(state, kind)
-    except (TypeError, KeyError, ValueError) as error:
+    except _UNREADABLE as error:
         raise StateError(f"{path} cannot be read: {error!r}; restore a copy or fit again.") from error

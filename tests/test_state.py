@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +19,7 @@ from streamnorm.errors import DataError, StateError, StreamnormError
 OLD = Path(__file__).parent / "states"
 
 TABLE = pa.table({"a": [0.1, -2.5, None, 1e300, 5e-324], "b": pa.array([1, 2, 3, 2**62, -7], pa.int64())})
+ROWS = np.array([[0.1, -2.5]] * 512 + [[np.nan, 1e300], [3.5, -0.0]])
 MAKERS = {
     "v1_table.json": lambda: sn.TableNormalizer(
         columns={"b": sn.RobustScaler(quantile_range=(10.0, 90.0))}, suffix="_z"
@@ -26,7 +28,12 @@ MAKERS = {
     "v1_minmax.json": lambda: sn.MinMaxScaler((-1, 1), clip=True).fit(TABLE),
     "v1_maxabs.json": lambda: sn.MaxAbsScaler().fit(TABLE),
     "v1_quantile.json": lambda: sn.QuantileTransformer(n_quantiles=3, output_distribution="normal").fit(TABLE),
+    "v1_adaptive.json": lambda: sn.AdaptiveStandardScaler(1).fit(ROWS, sample_weight=np.linspace(1, 2, len(ROWS))),
+    "v1_batch.json": lambda: sn.BatchNormalizer(axis=1, momentum=0.5, gamma=np.array([2.0, 0.1])).fit(
+        pd.DataFrame({"a": [1.0, 2.0], "b": [4, 8]}, dtype="float32")
+    ),
 }
+ORDERED = ("v1_adaptive.json", "v1_batch.json")
 
 
 @pytest.mark.filterwarnings("ignore:n_quantiles")
@@ -116,6 +123,89 @@ def test_wrong_in_itself_though_signed(name, state):
         sn.load(state)
 
 
+def adaptive(change):
+    return "v1_adaptive.json", change
+
+
+def batch(change):
+    return "v1_batch.json", change
+
+
+WRONG_ORDERED = {
+    "no columns": adaptive(lambda d: d.update(columns=[])),
+    "a name that is no text": adaptive(lambda d: d["columns"][0].update(name=3)),
+    "named a number": adaptive(lambda d: d.update(named=1)),
+    "unknown parameter": adaptive(lambda d: d["parameters"].update(shell=True)),
+    "a halflife that cannot be": adaptive(lambda d: d["parameters"].update(halflife=-1)),
+    "a float as a number": adaptive(lambda d: d["columns"][0]["learnt"].update(mean=1.5)),
+    "a float that is no number": adaptive(lambda d: d["columns"][0]["learnt"].update(mean="__import__('os')")),
+    "an infinite float": adaptive(lambda d: d["columns"][0]["learnt"].update(std="inf")),
+    "a negative deviation": adaptive(lambda d: d["columns"][0]["learnt"].update(std="-1.0")),
+    "a negative count": adaptive(lambda d: d["columns"][0]["learnt"].update(seen=-1)),
+    "a count beyond int64": adaptive(lambda d: d["columns"][0]["learnt"].update(seen=2**63)),
+    "rows without weights": adaptive(lambda d: d["learnt"].update(weights=[])),
+    "a weight of 0": adaptive(lambda d: d["learnt"].update(weights=["0.0", "1.0"])),
+    "a decay that cannot be": adaptive(lambda d: d["learnt"].update(halflife="0.0")),
+    "a row without a value": adaptive(lambda d: d["columns"][1]["learnt"].update(rows=[None, None])),
+    "too many rows": adaptive(
+        lambda d: (
+            d["learnt"].update(weights=["1.0"] * 512),
+            [column["learnt"].update(rows=["1.0"] * 512) for column in d["columns"]],
+        )
+    ),
+    "an unknown type": batch(lambda d: d["learnt"].update(dtype="object")),
+    "steps as text": batch(lambda d: d["learnt"].update(steps="1")),
+    "a negative variance": batch(lambda d: d["columns"][0]["learnt"].update(variance="-1.0")),
+    "a mean beyond float32": batch(lambda d: d["columns"][0]["learnt"].update(mean="1e300")),
+    "a gamma for another width": batch(lambda d: d["parameters"].update(gamma=[1.0, 2.0, 3.0])),
+    "a huge axis": batch(lambda d: d["parameters"].update(axis="1")),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_ORDERED)
+def test_wrong_in_itself_where_order_matters(name, tmp_path):
+    file, change = WRONG_ORDERED[name]
+    document = json.loads((OLD / file).read_text())
+    change(document)
+    state = tmp_path / "state.json"
+    state.write_text(signed(document))
+    with pytest.raises(StateError, match=r"state\.json cannot be read"):
+        sn.load(state)
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_any_changed_byte_where_order_matters(name, tmp_path):
+    good, text, state = sn.load(OLD / name), (OLD / name).read_bytes(), tmp_path / "state.json"
+    for at in range(0, len(text) - 1, 7):
+        state.write_bytes(text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :])
+        try:
+            assert sn.load(state) == good  # white space
+        except StateError as error:
+            assert "state.json" in str(error)
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_commands_and_jobs_refuse_what_depends_on_the_order(name, tmp_path, capsys):
+    pq.write_table(TABLE, tmp_path / "x.parquet")
+    before = (OLD / name).read_bytes()
+    for words in (
+        ("show", OLD / name),
+        ("merge", OLD / name, OLD / name, "--output", tmp_path / "both.json"),
+        ("transform", OLD / name, tmp_path / "x.parquet", "--output", tmp_path / "y.parquet"),
+        ("fit", tmp_path / "x.parquet", "--state", OLD / name, "--update"),
+    ):
+        failed = streamnorm(capsys, *words)
+        assert failed.code == 1
+        assert "order" in failed.err
+    normalizer = sn.load(OLD / name)
+    with pytest.raises(StreamnormError, match="order"):
+        sn.transform(normalizer, tmp_path / "x.parquet", tmp_path / "y.parquet")
+    with pytest.raises(StreamnormError, match="there is no scaler"):
+        sn.fit(tmp_path / "x.parquet", normalizer)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]
+    assert (OLD / name).read_bytes() == before
+
+
 @pytest.mark.parametrize("data", [b"", b"\x80\x04\x95cos\nsystem\n", b"PK\x03\x04", b"[" * 100_000, b"\xff\xfe{"])
 def test_no_state_at_all(state, data):
     state.write_bytes(data)
@@ -157,7 +247,10 @@ def test_a_state_in_a_folder_that_is_not_there(tmp_path):
         sn.save(MAKERS["v1_maxabs.json"](), tmp_path / "none" / "state.json")
 
 
-def test_what_is_not_fitted_cannot_be_saved(tmp_path):
+@pytest.mark.parametrize(
+    "kind", [sn.TableNormalizer, sn.StandardScaler, sn.BatchNormalizer, lambda: sn.AdaptiveStandardScaler(1)]
+)
+def test_what_is_not_fitted_cannot_be_saved(kind, tmp_path):
     with pytest.raises((DataError, ValueError), match="not fitted"):
-        sn.save(sn.TableNormalizer(), tmp_path / "state.json")
+        sn.save(kind(), tmp_path / "state.json")
     assert list(tmp_path.iterdir()) == []

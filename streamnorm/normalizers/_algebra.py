@@ -71,15 +71,6 @@ class Algebra:
         self._combinable(other, "take from each other")
         return self._with(self._summary - other._summary)
 
-    def __eq__(self, other: object) -> bool:
-        """Compare class, parameters, column names and every statistic, exactly."""
-        if type(self) is not type(other):
-            return NotImplemented
-        return self._identity() == other._identity()
-
-    def __hash__(self) -> int:
-        return hash(type(self))  # equal objects must hash alike, and they change
-
     def _identity(self) -> Sequence[Any]:
         params = repr(sorted(self.get_params(deep=False).items()))
         return type(self), params, self._columns(), self.__dict__.get("_summary")
@@ -128,14 +119,3 @@ class Algebra:
             if hasattr(self, name):
                 setattr(plain, name, getattr(self, name))
         return plain
-
-    def frozen(self) -> Any:
-        """Give this fitted scaler wrapped so that a Pipeline's `fit` leaves it as it is.
-
-        Returns
-        -------
-        sklearn.frozen.FrozenEstimator
-        """
-        from sklearn.frozen import FrozenEstimator
-
-        return FrozenEstimator(self)

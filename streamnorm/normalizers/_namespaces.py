@@ -49,12 +49,19 @@ class Namespace:
         return X if self.library is np else self.library.asarray(X, device=self.device)
 
 
-def weights_of(sample_weight: Any, X: Any) -> NDArray[np.float64] | None:
-    """Check the weights of the rows of X; ValueError where one is negative, NaN or infinite."""
+def weights_of(sample_weight: Any, X: Any, *, first: bool) -> NDArray[np.float64] | None:
+    """Check the weights of the rows of X; ValueError where one is negative, NaN or infinite.
+
+    Those of the first batch may not all be 0, since there would be nothing to learn from.
+    """
     if sample_weight is None:
         return None
     rows = np.empty((X.shape[0] if hasattr(X, "shape") else len(X), 0))
     weights = _check_sample_weight(
-        Namespace.of(sample_weight).to_numpy(sample_weight), rows, dtype=np.float64, ensure_non_negative=True
+        Namespace.of(sample_weight).to_numpy(sample_weight),
+        rows,
+        dtype=np.float64,
+        ensure_non_negative=True,
+        allow_all_zero_weights=not first,
     )
     return np.ascontiguousarray(weights)

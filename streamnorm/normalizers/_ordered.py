@@ -7,59 +7,63 @@ order has no addition that is commutative, so `+` and `-` say why instead of giv
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any, ClassVar, NoReturn, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from streamnorm.columns import (
-    check_finite,
-    is_arrow,
-    is_numeric,
-    is_stream,
-    map_array,
-    matrix_of_batch,
-    to_batches,
-)
+from streamnorm.columns import check_finite, is_arrow, is_numeric, matrix_of_batch, to_batches
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
-from streamnorm.plans import Plan
+from streamnorm.normalizers._namespaces import weights_of
+from streamnorm.normalizers._transformer import FLOATS, PlanOf, StreamTransformer
 
-__all__ = ["OrderedNormalizer", "PlanOf", "frozen_array"]
+__all__ = ["OrderedNormalizer", "Record", "floats_of_text", "frozen_array"]
 
-#: Gives the plan for a batch. Most ignore the batch; training mode does not.
-PlanOf: TypeAlias = Callable[[NDArray[Any]], Plan]
-
-_FLOATS = [np.float64, np.float32, np.float16]
+#: What was learnt, for JSON: an object a feature, and one for all of them.
+Record: TypeAlias = tuple[list[dict[str, Any]], dict[str, Any]]
 
 
-class OrderedNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class OrderedNormalizer(StreamTransformer):
     """A transformer whose state is a function of the sequence of rows or batches.
 
-    Subclasses say how a batch changes the state (`_learn`), what the state is (`_state`), and which
-    attributes hold it (`_LEARNT`).
+    Subclasses say how a batch changes the state (`_step`), what the state is (`_state`), and how it is
+    written down (`record`, `restore`).
     """
 
-    #: Every attribute that learning sets.
-    _LEARNT: ClassVar[tuple[str, ...]]
     #: The end of the sentence "... cannot be added or taken from each other: ".
     _NO_MERGE: ClassVar[str]
     #: Whether arrays may have more than two dimensions.
     _ALLOW_ND: ClassVar[bool] = False
 
-    def _learn(self, x: NDArray[Any]) -> None:
+    def _step(self, x: NDArray[Any], weights: NDArray[np.float64] | None) -> None:
         """Learn from a checked batch; statistics are replaced, never written to."""
         raise NotImplementedError
 
     def _state(self) -> tuple[Any, ...]:
         """Give everything learnt, as arrays and numbers."""
         raise NotImplementedError
+
+    def record(self) -> Record:
+        """Give everything learnt as what JSON holds, exactly."""
+        raise NotImplementedError
+
+    def _restore(self, slots: Sequence[dict[str, Any]], common: dict[str, Any]) -> None:
+        """Learn what `record` gave; ValueError, KeyError or TypeError where it is not that."""
+        raise NotImplementedError
+
+    def restore(self, record: Record, names: Sequence[str] | None) -> Self:
+        """Take what `record` gave as one's own; `names` is None where there were none."""
+        with self._unless_it_fails():
+            self._validate_params()
+            self.n_features_in_ = len(record[0])
+            if names is not None:
+                self.feature_names_in_ = np.asarray(names, dtype=object)
+            self._restore(*record)
+        return self
 
     def _features_last(self, x: NDArray[Any]) -> NDArray[Any]:
         """View x with the axis of the features as its last."""
@@ -71,71 +75,28 @@ class OrderedNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator): 
 
     # ---- learning ----
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Forget what was learnt and learn from X, as `partial_fit` does.
-
-        Parameters
-        ----------
-        X : array-like or Arrow data of shape (n_samples, n_features), or a stream of such batches
-            Missing values are skipped; infinities are refused.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If X or a parameter cannot be used; the object stays as it was.
-        """
-        with self._unless_it_fails():
-            for name in (*self._LEARNT, "n_features_in_", "feature_names_in_", "_warned"):
-                self.__dict__.pop(name, None)
-            return self.partial_fit(X, y)
-
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Learn from the next batch, or from each batch of a stream in its order.
-
-        Parameters, result and errors are those of `fit`.
-        """
-        with self._unless_it_fails():
-            self._validate_params()
-            for x in self._batches(X):
-                self._learn(x)
-            if not self._is_learnt():
-                raise DataError("the stream gave no batch, so that there are no columns to learn from.")
-        return self
-
-    def _is_learnt(self) -> bool:
-        return self._LEARNT[0] in self.__dict__
-
-    def _batches(self, X: Any) -> Iterator[NDArray[Any]]:
-        if is_stream(X):
-            for part in X.to_batches() if hasattr(X, "get_fragments") else X:
-                yield from self._batches(part)
-        else:
-            yield self._read(X, reset=not self._is_learnt())
+    def _learn_batch(self, X: Any, sample_weight: Any) -> None:
+        first = not self.__sklearn_is_fitted__()
+        x = self._read(X, reset=first)
+        self._step(x, weights_of(sample_weight, x, first=first))
 
     def _read(self, X: Any, *, reset: bool, names: bool = True) -> NDArray[Any]:
         """Check a batch and give it as an array of floats."""
-        table = _table(X) if is_arrow(X) else None
-        if names:
-            validate_data(self, X if table is None else table, reset=reset, skip_check_array=True, ensure_2d=False)
-        if table is None:
-            options = {"dtype": _FLOATS, "ensure_all_finite": False, "allow_nd": self._ALLOW_ND}
-            x = check_array(X, estimator=self, input_name="X", **options)
-        else:
+        if is_arrow(X):
+            table = _table(X)
+            self._check_names(table, reset)
             x = matrix_of_batch(table)
+        elif self._is_plain(X, reset):
+            x = X if X.dtype in FLOATS else X.astype(np.float64)
+        else:
+            if names:
+                validate_data(self, X, reset=reset, skip_check_array=True, ensure_2d=False)
+            options = {"dtype": FLOATS, "ensure_all_finite": False, "allow_nd": self._ALLOW_ND}
+            x = check_array(X, estimator=self, input_name="X", **options)
         width = self._features_last(x).shape[-1]
         if reset:
             self.n_features_in_ = width
-        elif width != self.n_features_in_:
-            raise DataError(
-                f"X has {width} features, but {type(self).__name__} is expecting {self.n_features_in_} "
-                "features as input."
-            )
+        self._check_width(width)
         self._refuse_infinite(x)
         return np.asarray(x)
 
@@ -152,40 +113,15 @@ class OrderedNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator): 
             "missing values (NaN), which are skipped.",
         )  # fmt: skip
 
-    def _name_of(self, slot: int) -> Any:
-        names = self.__dict__.get("feature_names_in_")
-        return slot if names is None else names[slot]
-
-    @contextmanager
-    def _unless_it_fails(self) -> Iterator[None]:
-        """Put the object back as it was if an error leaves the block."""
-        before = dict(self.__dict__)
-        try:
-            yield
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
-
     # ---- applying ----
 
     def _map(self, X: Any, plan_of: PlanOf, *, inverse: bool = False) -> Any:
         """Apply or invert the plan for X; Arrow data are answered in Arrow, a reader by a lazy one."""
         check_is_fitted(self)
-        plain = inverse or _get_output_config("transform", self)["dense"] == "default"
-        if isinstance(X, pa.RecordBatchReader):
-            if plain:
-                batches = (self._map(batch, plan_of, inverse=inverse) for batch in X)
-                first = self._map(next(to_batches(X.schema.empty_table())), plan_of, inverse=inverse)
-                return pa.RecordBatchReader.from_batches(first.schema, batches)
-            X = X.read_all()
+        if is_arrow(X):
+            return self._map_arrow(X, plan_of, inverse)
         x = self._read(X, reset=False, names=not inverse)
-        plan = plan_of(x)
-        if is_arrow(X) and plain:
-            if isinstance(X, pa.RecordBatch):
-                return _map_batch(X, plan, inverse)
-            return pa.Table.from_batches([_map_batch(batch, plan, inverse) for batch in to_batches(X)])
-        out = np.empty_like(x)
+        plan, out = plan_of(x), np.empty_like(x)
         (plan.invert if inverse else plan.apply)(self._source(x), self._features_last(out))
         return out
 
@@ -194,17 +130,6 @@ class OrderedNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator): 
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32", "float16"]
         return tags
-
-    def frozen(self) -> Any:
-        """Give this fitted normalizer wrapped so that a Pipeline's `fit` leaves it as it is.
-
-        Returns
-        -------
-        sklearn.frozen.FrozenEstimator
-        """
-        from sklearn.frozen import FrozenEstimator
-
-        return FrozenEstimator(self)
 
     # ---- comparing, and refusing to merge ----
 
@@ -217,19 +142,10 @@ class OrderedNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator): 
 
     __add__ = __radd__ = __sub__ = __rsub__ = _refuse_merge
 
-    def __eq__(self, other: object) -> bool:
-        """Compare class, parameters, column names and everything learnt, exactly."""
-        if type(self) is not type(other):
-            return NotImplemented
-        return self._identity() == other._identity()  # type: ignore[no-any-return]
-
-    def __hash__(self) -> int:
-        return hash(type(self))  # equal objects must hash alike, and they change
-
     def _identity(self) -> Any:
         params = sorted(self.get_params(deep=False).items())
         names = self.__dict__.get("feature_names_in_", ())
-        state = self._state() if self._is_learnt() else None
+        state = self._state() if self.__sklearn_is_fitted__() else None
         return _exact((type(self).__name__, [(key, _parameter(value)) for key, value in params], list(names), state))
 
     def digest(self) -> str:
@@ -240,6 +156,16 @@ class OrderedNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator): 
 def frozen_array(values: NDArray[Any]) -> NDArray[Any]:
     """Forbid writing to an array, so that a fitted attribute cannot be changed by accident."""
     values.flags.writeable = False
+    return values
+
+
+def floats_of_text(texts: Sequence[str]) -> NDArray[np.float64]:
+    """Read finite floats that `repr` wrote; ValueError or TypeError where they are not that."""
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a float is no text")
+    values = np.array([float(text) for text in texts], np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("a float is not finite")
     return values
 
 
@@ -269,13 +195,3 @@ def _table(X: Any) -> pa.Table:
                 f"column {field.name!r} holds {field.type}, not numbers: leave it out, or cast it to a number before."
             )
     return table
-
-
-def _map_batch(batch: pa.RecordBatch, plan: Plan, inverse: bool) -> pa.RecordBatch:
-    """Map every column; names, nulls and metadata stay."""
-    arrays = [
-        map_array(array, name, plan, i, inverse=inverse)
-        for i, (array, name) in enumerate(zip(batch.columns, batch.schema.names, strict=True))
-    ]
-    fields = [field.with_type(array.type) for field, array in zip(batch.schema, arrays, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields, batch.schema.metadata))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -13,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from streamnorm.columns import block_of_matrix, is_arrow
 from streamnorm.errors import DataError
 from streamnorm.normalizers._layers import LayerConversions, Weights
-from streamnorm.normalizers._ordered import OrderedNormalizer, frozen_array
+from streamnorm.normalizers._ordered import OrderedNormalizer, Record, floats_of_text, frozen_array
 from streamnorm.plans import Affine, Step
 from streamnorm.summaries import Moments
 
@@ -36,6 +37,9 @@ class BatchNormalizer(LayerConversions, OrderedNormalizer):
     from a moving mean of 0 and a moving variance of 1. After n steps their weight is still
     ``momentum ** n``: with the default momentum it takes 69 steps to halve, so that `fit`, a single step,
     normalises hardly at all. For the statistics of the data use `StandardScaler`.
+
+    With `sample_weight` the batch's statistics are weighted, as if each row were there so many times; weights of 0
+    and 1 are Keras' ``mask``. What a step weighs against those before is `momentum`, whatever the sum of weights.
 
     Parameters
     ----------
@@ -95,7 +99,7 @@ class BatchNormalizer(LayerConversions, OrderedNormalizer):
     streamnorm.errors.MergeError: states of BatchNormalizer cannot be added or ...
     """
 
-    _LEARNT: ClassVar[tuple[str, ...]] = ("moving_mean_", "moving_variance_", "n_steps_")
+    _LEARNT = ("moving_mean_", "moving_variance_", "n_steps_")
     _NO_MERGE: ClassVar[str] = (
         "a moving average depends on the order of the batches, and on where one ends and the next begins."
     )
@@ -218,25 +222,30 @@ class BatchNormalizer(LayerConversions, OrderedNormalizer):
     def _source(self, x: NDArray[Any]) -> NDArray[Any]:
         return self._features_last(x.astype(np.float32) if x.dtype == np.float16 else x)
 
-    def _read(self, X: Any, *, reset: bool, names: bool = True) -> NDArray[Any]:
-        if is_arrow(X) and self.axis not in (-1, 1):
+    def _check_names(self, batch: Any, reset: bool) -> None:
+        if self.axis not in (-1, 1):
             raise DataError(f"axis={self.axis} does not keep the columns of a table: give an array.")
-        return super()._read(X, reset=reset, names=names)
+        super()._check_names(batch, reset)
 
-    def _moments(self, x: NDArray[Any]) -> Moments:
-        return Moments.of(block_of_matrix(self._features_last(x).reshape(-1, self.n_features_in_)))
+    def _moments(self, x: NDArray[Any], weights: NDArray[np.float64] | None = None) -> Moments:
+        rows = self._features_last(x).reshape(-1, self.n_features_in_)
+        if weights is not None:
+            if self.axis in (0, -x.ndim):
+                raise DataError(f"axis={self.axis} keeps the rows, so that they have no sample_weight: leave it out.")
+            weights = np.repeat(weights, len(rows) // max(1, len(weights)))
+        return Moments.of(block_of_matrix(rows, weights))
 
-    def _learn(self, x: NDArray[Any]) -> None:
-        if not self._is_learnt():
+    def _step(self, x: NDArray[Any], weights: NDArray[np.float64] | None) -> None:
+        if not self.__sklearn_is_fitted__():
             self.build(self.n_features_in_)
-        batch = self._moments(x)
+        batch = self._moments(x, weights)
         counts = batch.counts.values
         ddof = 1 if self.moving_variance == "unbiased" else 0
-        if ddof and (counts == 1).any():
-            name = self._name_of(int(np.argmax(counts == 1)))
+        few = (counts > 0) & (batch.samples() <= ddof)
+        if few.any():
             raise DataError(
-                f"the unbiased variance of column {name!r} needs more than 1 sample: give larger batches or "
-                "moving_variance='biased'."
+                f"the unbiased variance of column {self._name_of(int(np.argmax(few)))!r} needs more than 1 sample: "
+                "give larger batches or moving_variance='biased'."
             )
         work = np.result_type(self.moving_mean_, x.dtype)
         stepped = []
@@ -255,6 +264,22 @@ class BatchNormalizer(LayerConversions, OrderedNormalizer):
 
     def _state(self) -> tuple[Any, ...]:
         return self.moving_mean_, self.moving_variance_, self.n_steps_
+
+    def record(self) -> Record:
+        """Give everything learnt as what JSON holds, exactly."""
+        check_is_fitted(self)
+        pairs = zip(self.moving_mean_.tolist(), self.moving_variance_.tolist(), strict=True)
+        slots = [{"mean": repr(mean), "variance": repr(variance)} for mean, variance in pairs]
+        return slots, {"steps": self.n_steps_, "dtype": self.moving_mean_.dtype.name}
+
+    def _restore(self, slots: Sequence[dict[str, Any]], common: dict[str, Any]) -> None:
+        steps, dtype = common["steps"], common["dtype"]
+        if dtype not in ("float32", "float64") or type(steps) is not int or not 0 <= steps < 2**63:
+            raise ValueError(f"no steps or no floats: {steps!r}, {dtype!r}")
+        mean, variance = (floats_of_text([slot[name] for slot in slots]) for name in ("mean", "variance"))
+        if (variance < 0).any() or max(np.abs(mean).max(), variance.max()) > np.finfo(dtype).max:
+            raise ValueError(f"a variance is negative, or a number beyond {dtype}")
+        self._set(mean.astype(dtype), variance.astype(dtype), steps)
 
     # ---- applying ----
 
@@ -299,11 +324,11 @@ class BatchNormalizer(LayerConversions, OrderedNormalizer):
         if len(lost):
             raise DataError(f"gamma of column {self._name_of(int(lost[0]))!r} is 0: there is no way back.")
 
-    def _plan_of_moving(self, x: NDArray[Any]) -> Affine:
+    def _plan_of_moving(self, X: Any) -> Affine:
         return self._plan(self.moving_mean_, self.moving_variance_)
 
-    def _plan_of_batch(self, x: NDArray[Any]) -> Affine:
-        batch = self._moments(x)
+    def _plan_of_batch(self, X: Any) -> Affine:
+        batch = self._moments(self._read(X, reset=False) if is_arrow(X) else X)
         none = batch.counts.values == 0  # nothing to normalise there, and nothing to warn of
         return self._plan(np.where(none, 0.0, batch.mean()), np.where(none, 1.0, batch.var()))
 

@@ -316,7 +316,7 @@ class QuantileTransformer(Normalizer, rule="quantile"):
         if self.ignore_implicit_zeros and not sparse.issparse(X):
             warnings.warn(
                 "'ignore_implicit_zeros' takes effect only with sparse matrix. This parameter has no effect.",
-                stacklevel=5,
+                stacklevel=6,
             )
         return dataclasses.replace(block, zeros=None, zero_weight=None) if self.ignore_implicit_zeros else block
 

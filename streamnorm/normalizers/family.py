@@ -74,6 +74,9 @@ class BoundRule:
             )
         self.rule.check(self.params)
 
+    def __reduce__(self) -> Any:  # functions of the table and read-only mappings cannot be pickled
+        return _bound, (self.rule.name, dict(self.params))
+
     @property
     def summary(self) -> SummaryType:
         """What makes this rule's summaries."""
@@ -117,8 +120,11 @@ def rule_of(spec: Any, **params: Any) -> BoundRule:
         return bound
     if not isinstance(spec, str) or spec not in FAMILY:
         raise DataError(f"there is no scaler {spec!r}; there are {', '.join(sorted(FAMILY))}.")
-    rule = FAMILY[spec]
-    return BoundRule(rule, MappingProxyType({**rule.defaults, **params}))
+    return _bound(spec, {**FAMILY[spec].defaults, **params})
+
+
+def _bound(name: str, params: Params) -> BoundRule:
+    return BoundRule(FAMILY[name], MappingProxyType(dict(params)))
 
 
 def _no_centre(parameter: str) -> DataError:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Self
 
 import pyarrow as pa
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from streamnorm.columns import is_stream
+from streamnorm.columns import is_stream, parts_of
 from streamnorm.errors import DataError
 
 __all__ = ["StreamingPipeline"]
@@ -105,8 +105,7 @@ def _pairs(X: Any, y: Any) -> Iterator[tuple[Any, Any]]:
         return
     if y is not None:
         raise DataError("a stream has its targets in itself: let it yield pairs (batch, y).")
-    batches: Iterable[Any] = X.to_batches() if hasattr(X, "get_fragments") else X
-    for item in batches:
+    for item in parts_of(X):
         yield item if isinstance(item, tuple) and len(item) == 2 else (item, None)
 
 

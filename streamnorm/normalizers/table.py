@@ -23,6 +23,7 @@ from streamnorm.columns import (
     is_numeric,
     is_stream,
     map_array,
+    parts_of,
     to_batches,
 )
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, nearest
@@ -60,6 +61,9 @@ class Learnt:
     groups: tuple[Group, ...]
     types: Mapping[str, str] = field(compare=False)
 
+    def __reduce__(self) -> Any:  # a read-only mapping cannot be pickled
+        return _learnt, (self.groups, dict(self.types))
+
     def _combine(self, other: Learnt, verb: str) -> Iterator[tuple[Group, Group]]:
         mine, theirs = ([(g.rule.key, g.names) for g in x.groups] for x in (self, other))
         if mine != theirs:
@@ -85,6 +89,10 @@ class Learnt:
         """Give a short hash of rules, names and statistics, equal exactly when they are."""
         text = repr([(g.rule.key, g.names, g.summary.digest()) for g in self.groups])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _learnt(groups: tuple[Group, ...], types: dict[str, str]) -> Learnt:
+    return Learnt(groups, MappingProxyType(types))
 
 
 class Table:
@@ -381,8 +389,7 @@ def _rules_of(learnt: Learnt) -> dict[str, BoundRule]:
 def batches_of(X: Any) -> Iterable[pa.RecordBatch]:
     """Yield the record batches of a table, frame, stream or dataset."""
     if is_stream(X) and not isinstance(X, pa.RecordBatchReader):
-        items = X.to_batches() if hasattr(X, "get_fragments") else X
-        return (batch for item in items for batch in batches_of(item))
+        return (batch for item in parts_of(X) for batch in batches_of(item))
     if type(X).__module__.partition(".")[0] == "pandas":
         return to_batches(pa.Table.from_pandas(X, preserve_index=False))
     if type(X).__module__.partition(".")[0] == "polars":

@@ -1,0 +1,214 @@
+"""What every estimator here does, whatever it learns: all of a batch or nothing of it, and Arrow for Arrow."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils._set_output import _get_output_config
+from sklearn.utils.validation import validate_data
+
+from streamnorm.columns import is_stream, map_array, matrix_of_batch, parts_of, to_batches
+from streamnorm.errors import DataError
+from streamnorm.plans import Plan
+
+__all__ = ["FLOATS", "PlanOf", "StreamTransformer"]
+
+#: Gives the plan for X. Most ignore X; a layer in training mode does not.
+PlanOf: TypeAlias = Callable[[Any], Plan]
+
+#: What arrays are mapped in; all else becomes the first.
+FLOATS = [np.float64, np.float32, np.float16]
+
+
+class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A scikit-learn transformer that learns batch by batch.
+
+    Subclasses say how a batch is learnt from (`_learn_batch`) and which attributes that sets (`_LEARNT`).
+    """
+
+    #: Every attribute that learning sets, beside scikit-learn's; the first is there from the first batch on.
+    _LEARNT: ClassVar[tuple[str, ...]]
+
+    def _learn_batch(self, X: Any, sample_weight: Any) -> None:
+        raise NotImplementedError
+
+    # ---- learning ----
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Forget what was learnt and learn from X.
+
+        Parameters
+        ----------
+        X : array-like or Arrow data of shape (n_samples, n_features), or a stream of such batches
+            Missing values are skipped; infinities are refused.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights of the rows; a row of weight 0 is as if it were not there.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X, the weights or a parameter cannot be used; the object stays as it was.
+        """
+        with self._unless_it_fails():
+            for name in (*self._LEARNT, "n_features_in_", "feature_names_in_", "_warned"):
+                self.__dict__.pop(name, None)
+            self.partial_fit(X, y, sample_weight)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Learn from one more batch, or from each batch of a stream.
+
+        Parameters, result and errors are those of `fit`.
+        """
+        with self._unless_it_fails():
+            if not self.__sklearn_is_fitted__():
+                self._validate_params()
+            if "_skl_callbacks" in self.__dict__ or hasattr(self, "_parent_callback_ctx"):
+                self._learn_with_callbacks(X, y, sample_weight)
+            else:
+                self._learn(X, sample_weight)
+        return self
+
+    def _learn(self, X: Any, sample_weight: Any) -> None:
+        if not is_stream(X):
+            self._learn_batch(X, sample_weight)
+            return
+        if sample_weight is not None:
+            raise DataError("sample_weight needs a batch, not a stream: call partial_fit for each batch.")
+        for batch in parts_of(X):
+            self._learn(batch, None)
+        if not self.__sklearn_is_fitted__():
+            raise DataError("the stream gave no batch, so that there are no columns to learn from.")
+
+    @with_callbacks  # type: ignore[untyped-decorator]
+    def _learn_with_callbacks(self, X: Any, y: Any, sample_weight: Any) -> None:
+        context = self._init_callback_context()
+        about = {"estimator": self, "X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
+        context.call_on_fit_task_begin(**about)
+        self._learn(X, sample_weight)
+        context.call_on_fit_task_end(**about, reconstruction_attributes={})
+
+    @contextmanager
+    def _unless_it_fails(self) -> Iterator[None]:
+        """Put the object back as it was if an error leaves the block."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._LEARNT[0] in self.__dict__
+
+    # ---- checking ----
+
+    def _is_plain(self, X: Any, reset: bool) -> bool:
+        """Tell whether X is a matrix like those before it, so that nothing is left to validate."""
+        return (
+            type(X) is np.ndarray
+            and not reset
+            and X.ndim == 2
+            and X.dtype.kind in "fiu"
+            and X.shape[0] > 0
+            and X.shape[1] == self.n_features_in_
+            and "feature_names_in_" not in self.__dict__
+        )
+
+    def _check_width(self, width: int) -> None:
+        if width != self.n_features_in_:
+            raise DataError(
+                f"X has {width} features, but {type(self).__name__} is expecting {self.n_features_in_} "
+                "features as input."
+            )
+
+    def _check_names(self, batch: pa.RecordBatch | pa.Table, reset: bool) -> None:
+        known, names = self.__dict__.get("feature_names_in_"), batch.schema.names
+        if reset and names:
+            # What validate_data does for a data frame, without wrapping an Arrow table as one.
+            self.feature_names_in_, self.n_features_in_ = np.array(names, object), len(names)
+        elif known is None or known.tolist() != names:
+            table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+            validate_data(self, table, reset=reset, skip_check_array=True)
+
+    def _name_of(self, slot: int) -> Any:
+        names = self.__dict__.get("feature_names_in_")
+        return slot if names is None else names[slot]
+
+    def _warn_of_empty(self, seen: NDArray[Any]) -> None:
+        """Warn, once, of columns of which no value was seen."""
+        empty = np.flatnonzero(seen == 0)
+        if len(empty) and not self.__dict__.get("_warned"):
+            self._warned = True
+            names = ", ".join(str(self._name_of(int(i))) for i in empty[:10])
+            warnings.warn(
+                f"{type(self).__name__} has seen no value of column {names}: its statistics are NaN, and so "
+                "is what it gives there.",
+                stacklevel=4,
+            )
+
+    # ---- applying ----
+
+    def _map_arrow(self, X: Any, plan_of: PlanOf, inverse: bool) -> Any:
+        plain = inverse or _get_output_config("transform", self)["dense"] == "default"
+        if isinstance(X, pa.RecordBatchReader) and plain:
+            schema = self._map_arrow(next(to_batches(X.schema.empty_table())), plan_of, inverse).schema
+            return pa.RecordBatchReader.from_batches(schema, (self._map_arrow(b, plan_of, inverse) for b in X))
+        if not isinstance(X, (pa.Table, pa.RecordBatch)):
+            X = pa.Table.from_batches(list(to_batches(X)))
+        plan = plan_of(X)
+        batches = [self._map_batch(batch, plan, inverse) for batch in to_batches(X)]
+        if not plain:
+            return np.concatenate([matrix_of_batch(batch) for batch in batches])
+        return batches[0] if isinstance(X, pa.RecordBatch) else pa.Table.from_batches(batches)
+
+    def _map_batch(self, batch: pa.RecordBatch, plan: Plan, inverse: bool) -> pa.RecordBatch:
+        """Map every column; names, nulls and metadata stay."""
+        self._check_names(batch, reset=False)
+        arrays = [
+            map_array(array, name, plan, i, inverse=inverse)
+            for i, (array, name) in enumerate(zip(batch.columns, batch.schema.names, strict=True))
+        ]
+        fields = [f.with_type(array.type) for f, array in zip(batch.schema, arrays, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields, batch.schema.metadata))
+
+    # ---- beside others ----
+
+    def frozen(self) -> Any:
+        """Give this fitted normalizer wrapped so that a Pipeline's `fit` leaves it as it is.
+
+        Returns
+        -------
+        sklearn.frozen.FrozenEstimator
+        """
+        from sklearn.frozen import FrozenEstimator
+
+        return FrozenEstimator(self)
+
+    def __hash__(self) -> int:
+        return hash(type(self))  # equal objects must hash alike, and they change
+
+    def __eq__(self, other: object) -> bool:
+        """Compare class, parameters, column names and everything learnt, exactly."""
+        if type(self) is not type(other):
+            return NotImplemented
+        return bool(self._identity() == other._identity())
+
+    def _identity(self) -> Any:
+        """Give what is equal exactly for equal objects."""
+        raise NotImplementedError
