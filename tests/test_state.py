@@ -22,6 +22,7 @@ MAKERS = {
     "v1_table.json": lambda: sn.TableNormalizer(
         columns={"b": sn.RobustScaler(quantile_range=(10.0, 90.0))}, suffix="_z"
     ).fit(TABLE),
+    "v1_profile.json": lambda: sn.TableNormalizer("minmax", {"b": "robust"}, profile=True).fit(TABLE),
     "v1_standard.json": lambda: sn.StandardScaler(ddof=1, with_mean=False).fit(np.array([[1.0, 2.0], [3.5, 1e-9]])),
     "v1_minmax.json": lambda: sn.MinMaxScaler((-1, 1), clip=True).fit(TABLE),
     "v1_maxabs.json": lambda: sn.MaxAbsScaler().fit(TABLE),
@@ -88,6 +89,8 @@ WRONG = {
     "columns a number": lambda d: d.update(columns=3),
     "unknown scaler": lambda d: d["rules"][0].update(scaler="os.system"),
     "unknown class": lambda d: d.update({"class": "Popen"}),
+    "a profile that is no bool": lambda d: d["rules"][0].update(profile=1),
+    "a profile that is not there": lambda d: d["rules"][0].update(profile=True),
     "unknown parameter": lambda d: d["parameters"].update(shell=True),
     "a sum as a number": lambda d: d["columns"][0]["summary"].update(total=1.5),
     "a sum that is no number": lambda d: d["columns"][0]["summary"].update(total="__import__('os')"),
@@ -114,6 +117,24 @@ def test_wrong_in_itself_though_signed(name, state):
         state.write_text(signed(document))
     with pytest.raises(StateError, match=r"state\.json"):
         sn.load(state)
+
+
+WRONG_PROFILES = {
+    "without moments": lambda p: p.pop("moments"),
+    "something else": lambda p: p.update(sketch={}),
+    "sums that no rows have": lambda p: p["moments"].update(squares="1p-1"),
+    "too few values": lambda p: p["histogram"]["bins"]["counts"].pop(),
+    "other bins": lambda p: p["histogram"]["bins"].update(max_bins=8),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_PROFILES)
+def test_wrong_profiles_though_signed(name, tmp_path):
+    document = json.loads((OLD / "v1_profile.json").read_text())
+    WRONG_PROFILES[name](document["columns"][0]["summary"]["profile"])
+    (tmp_path / "state.json").write_text(signed(document))
+    with pytest.raises(StateError, match=r"state\.json"):
+        sn.load(tmp_path / "state.json")
 
 
 @pytest.mark.parametrize("data", [b"", b"\x80\x04\x95cos\nsystem\n", b"PK\x03\x04", b"[" * 100_000, b"\xff\xfe{"])

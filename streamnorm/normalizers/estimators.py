@@ -357,6 +357,10 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
         names.
     infinite : {"error", "skip"}, default="error"
         Whether an infinity is refused, or counted and left out of the statistics.
+    profile : bool, default=False
+        Whether to keep exact moments and a histogram of at most 4096 bins of every column beside what its
+        scaler needs, for `streamnorm.report`. A profile is merged, forgotten and compared like all else:
+        states with and without one are not equal and cannot be added.
 
     Attributes
     ----------
