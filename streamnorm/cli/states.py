@@ -18,7 +18,8 @@ __all__ = ["merge", "show"]
 def show(state: str, as_json: bool) -> None:
     """Show the statistics in STATE."""
     from streamnorm import state as states
-    from streamnorm.show import as_table, to_json
+    from streamnorm.report.figures import to_json
+    from streamnorm.report.text import show_table as as_table
 
     known = states.read(state)
     click.echo(to_json(known) if as_json else as_table(known))

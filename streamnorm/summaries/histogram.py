@@ -277,6 +277,12 @@ class Histogram(Summary):
         """Leading bits that are kept of each column's values, shape (n_slots,); 64: they are exact."""
         return self.bins.bits
 
+    def intervals(self, slot: int) -> tuple[_Floats, _Floats, NDArray[np.int64]]:
+        """Give the least and the greatest number of each bin of a column, ascending, and the bins' counts."""
+        bits, keys, counts = next(self.bins.take([slot]).of_slots())
+        rest = np.uint64((1 << (_ALL_BITS - bits)) - 1)
+        return _values(keys), _values(keys | rest), counts
+
     def coarsen(self, bits: NDArray[np.int64]) -> Self:
         """Bring every column to `bits`, shape (n_slots,), where it has more."""
         return type(self)(self.counts, self.bins.coarsen(bits))
