@@ -14,7 +14,7 @@ from streamnorm.report.words import number, percent, printable
 
 __all__ = ["card", "drift_pill", "flag_pills", "safe", "sparklines"]
 
-_BARS, _SPARK = 36, 20
+_BARS, _SPARK = 36, 16
 _VERDICTS = {"stable": "good", "moderate": "warn", "not comparable": "warn"}
 _BAD_FLAGS = ("all missing", "no rows", "constant")
 
@@ -82,7 +82,7 @@ def _figures(before: Figures | None, after: Figures | None, drift: Drift | None)
     for heading, of in _LINES:
         cells = ["-" if side is None else of(side) for side in sides]
         if any(cell != "-" for cell in cells):
-            rows.append(f'<tr><th scope="row">{heading}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>')
+            rows.append(f'<tr><th scope="row">{heading}{"".join(f"<td>{cell}" for cell in cells)}')
     head = ""
     if drift is not None:
         head = (

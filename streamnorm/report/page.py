@@ -103,15 +103,15 @@ def _table(caption: str, headings: list[tuple[str, str]], rows: list[str]) -> st
 
 
 def _name(place: int, name: str) -> str:
-    return f'<th scope="row" class="l"><a href="#c{place}"><bdi>{safe(name)}</bdi></a></th>'
+    return f'<th scope="row" class="l"><a href="#c{place}"><bdi>{safe(name)}</bdi></a>'
 
 
 def _overview(columns: list[Figures]) -> str:
     rows = [
-        f'<tr>{_name(i, f.name)}<td>{sparklines(f)[0]}</td><td>{percent(f.missing)}</td><td>{number(f.mean)}</td>'
-        f'<td>{number(f.std)}</td><td class="wide">{number(f.least)}</td>'
-        f'<td class="wide">{number(f.quantiles.get(0.5))}</td><td class="wide">{number(f.greatest)}</td>'
-        f'<td class="l">{flag_pills(f)}</td></tr>'
+        f'<tr>{_name(i, f.name)}<td>{sparklines(f)[0]}<td>{percent(f.missing)}<td>{number(f.mean)}'
+        f'<td>{number(f.std)}<td class="wide">{number(f.least)}'
+        f'<td class="wide">{number(f.quantiles.get(0.5))}<td class="wide">{number(f.greatest)}'
+        f'<td class="l">{flag_pills(f)}'
         for i, f in enumerate(columns)
     ]  # fmt: skip
     headings = [
@@ -127,10 +127,10 @@ def _drift_overview(drifts: list[Drift]) -> str:
         pictures = sparklines(d.before, d.after)
         missing = [percent(f.missing) if f else "-" for f in (d.before, d.after)]
         rows.append(
-            f'<tr>{_name(i, d.name)}<td class="l">{drift_pill(d)}</td><td>{number(d.psi, 3)}</td>'
-            f"<td>{number(d.shift, 3)}</td><td>{number(d.ratio, 4)}</td>"
-            f'<td class="wide">{missing[0]}</td><td class="wide">{missing[1]}</td>'
-            f'<td class="wide">{pictures[0]}</td><td class="wide">{pictures[1]}</td></tr>'
+            f'<tr>{_name(i, d.name)}<td class="l">{drift_pill(d)}<td>{number(d.psi, 3)}'
+            f"<td>{number(d.shift, 3)}<td>{number(d.ratio, 4)}"
+            f'<td class="wide">{missing[0]}<td class="wide">{missing[1]}'
+            f'<td class="wide">{pictures[0]}<td class="wide">{pictures[1]}'
         )
     headings = [
         ("column", "l"), ("verdict", "l"), ("PSI", ""), ("shift, sd", ""), ("sd ratio", ""), ("missing before, %", "wide"),
@@ -158,9 +158,9 @@ def fragment(state: State) -> str:
     """Write the overview as a table for a notebook, in the notebook's own colours."""
     columns = figures_of(state)
     rows = "".join(
-        f"<tr><th><bdi>{safe(f.name)}</bdi></th><td>{_plain_spark(f)}</td>"
+        f"<tr><th><bdi>{safe(f.name)}</bdi></th><td>{_plain_spark(f)}"
         + "".join(
-            f"<td>{text}</td>"
+            f"<td>{text}"
             for text in (
                 escape(f.scaler), f"{f.rows:,}", percent(f.missing), number(f.mean), number(f.std), number(f.least),
                 number(f.quantiles.get(0.25)), number(f.quantiles.get(0.5)), number(f.quantiles.get(0.75)),

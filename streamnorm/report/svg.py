@@ -15,8 +15,8 @@ from streamnorm.report.words import number
 
 __all__ = ["Target", "histogram", "spark", "ticks"]
 
-_WIDTH, _HEIGHT = 360, 132
-_TOP, _BASE = 8, 104
+_WIDTH, _HEIGHT = 360, 180
+_TOP, _BASE = 8, 152
 _Floats = NDArray[np.float64]
 
 
