@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streamnorm import report
     from streamnorm.jobs import fit, transform
     from streamnorm.normalizers.adaptive import AdaptiveStandardScaler
     from streamnorm.normalizers.batch import BatchNormalizer
@@ -45,6 +46,9 @@ _HOME = {
     "transform": "streamnorm.jobs",
 }
 
+#: Parts whose names are used through them: ``sn.report.diff``.
+_PARTS = ("report",)
+
 __all__ = [
     "AdaptiveStandardScaler",
     "BatchNormalizer",
@@ -58,12 +62,15 @@ __all__ = [
     "__version__",
     "fit",
     "load",
+    "report",
     "save",
     "transform",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PARTS:
+        return importlib.import_module(f"streamnorm.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'streamnorm' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)

@@ -33,7 +33,7 @@ MAY = {
     "sinks": {"errors", "csv_files", "files", "sources"},
     "outputs": {"errors", "sources"},
     "state": {"errors", "files", "normalizers"},
-    "show": {"kernel", "state", "summaries"},
+    "report": {"errors", "files", "kernel", "normalizers", "plans", "state", "summaries"},
     "holding": {"errors", "locks", "state"},
     "ledger": {"errors", "sources", "normalizers", "state"},
     "parts": {"errors", "files", "normalizers", "state"},

@@ -418,6 +418,15 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
             self._sklearn_output_config = {"transform": transform}
         return self
 
+    def _html_repr(self) -> str:
+        """Show in a notebook, below scikit-learn's diagram, what was learnt: as any user would ask for it."""
+        diagram = str(super()._html_repr())
+        if not self.__sklearn_is_fitted__():
+            return diagram
+        import streamnorm
+
+        return diagram + streamnorm.report.show(self)._repr_html_()
+
     def transform(self, X: Any) -> Any:
         """Normalise the columns learnt from, as `Table.transform` does; `set_output` chooses the container."""
         result = super().transform(X)

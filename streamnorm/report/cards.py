@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
+from typing import Any
 
-from streamnorm.normalizers.family import BoundRule
+import numpy as np
+
 from streamnorm.report import svg
 from streamnorm.report.drift import MAJOR, Drift
 from streamnorm.report.figures import Figures
-from streamnorm.report.shapes import Bars, Shape, bars_of
+from streamnorm.report.shapes import Bars, bars_of
 from streamnorm.report.words import number, percent, printable
 
 __all__ = ["card", "drift_pill", "flag_pills", "safe", "sparklines"]
 
+Params = Mapping[str, Any]
 _BARS, _SPARK = 36, 16
 _VERDICTS = {"stable": "good", "moderate": "warn", "not comparable": "warn"}
 _BAD_FLAGS = ("all missing", "no rows", "constant")
@@ -58,7 +61,8 @@ def card(place: int, before: Figures | None, after: Figures | None, drift: Drift
     return (
         f'<article class="card{" two" if two else ""}" id="c{place}" aria-labelledby="h{place}">'
         f'<div><h3 id="h{place}"><bdi>{safe(first.name)}</bdi></h3>{" ".join(p for p in pills if p)}</div>'
-        f'{_drift_lines(drift)}<div class="parts"><div>{_figures(before, after, drift)}</div>{_pictures(known)}</div></article>'
+        f'{_drift_lines(drift)}<div class="parts"><div>{_figures(before, after, drift)}</div>'
+        f"{_pictures(known)}</div></article>"
     )
 
 
@@ -117,26 +121,23 @@ def _pictures(known: list[Figures]) -> str:
             else "No histogram was kept. Fit with <code>--profile</code> to see the distribution."
         )  # fmt: skip
         return f'<p class="nothing" style="grid-column:span 2">{why}</p>'
-    quartiles = tuple(first.quantiles[q] for q in (0.25, 0.5, 0.75))
-    raw = _figure("As it is", shapes, printable(first.name), None, quartiles)
-    target = _target(first.group.rule)
-    scaled = [first.scaled(shape) for shape in shapes]
-    middle = first.scale_values(quartiles)
-    title = f"After the {first.scaler} scaler{' of before' if len(shapes) > 1 else ''}"
-    return raw + _figure(title, scaled, f"{printable(first.name)} after scaling", target, middle)
-
-
-def _figure(
-    title: str, shapes: list[Shape], name: str, target: svg.Target | None, quartiles: tuple[float, ...]
-) -> str:
+    quartiles = [first.quantiles[q] for q in (0.25, 0.5, 0.75)]
     bars = bars_of(shapes, _BARS)
+    raw = _figure("As it is", bars, printable(first.name), None, quartiles)
+    after = first.scale(np.array(quartiles)).tolist()
+    title = f"After the {first.scaler} scaler{' of before' if len(shapes) > 1 else ''}"
+    scaled = first.scaled(bars, shapes, _BARS)
+    return raw + _figure(title, scaled, f"{printable(first.name)} after scaling", _target(first), after)
+
+
+def _figure(title: str, bars: Bars, name: str, target: svg.Target | None, quartiles: list[float]) -> str:
     first, middle, third = quartiles
-    words = f"histogram of {name}: the middle half lies from {number(first)} to {number(third)}, half below {number(middle)}"
+    half = f"the middle half lies from {number(first)} to {number(third)}, half below {number(middle)}"
     beyond = _beyond(bars)
     notes = [target.words] if target else []
     notes += [beyond] if beyond else []
     caption = f"<figcaption>{'; '.join(notes)}</figcaption>" if notes else ""
-    drawn = svg.histogram(bars, words, target, (first, middle, third))
+    drawn = svg.histogram(bars, f"histogram of {name}: {half}", target, (first, middle, third))
     return f"<figure><h4>{escape(title)}</h4>{drawn}{caption}</figure>"
 
 
@@ -146,22 +147,35 @@ def _beyond(bars: Bars) -> str:
     return f"not shown: {' and '.join(said)}" if said else ""
 
 
-def _target(rule: BoundRule) -> svg.Target:
-    """Say what a scaler aims at."""
-    p = rule.params
-    name = rule.rule.name
-    if name == "standard":
-        if p["with_mean"] and p["with_std"]:
-            return svg.Target("target: mean 0, sd 1 (dashed: normal)", normal=True)
-        return svg.Target("target: mean 0" if p["with_mean"] else "target: sd 1" if p["with_std"] else "unchanged")
-    if name == "minmax":
-        low, high = p["feature_range"]
-        return svg.Target(f"target: from {number(low)} to {number(high)}", band=(low, high))
-    if name == "maxabs":
-        return svg.Target("target: from -1 to 1", band=(-1.0, 1.0))
-    if name == "robust":
-        low, high = p["quantile_range"]
-        return svg.Target(f"target: median 0, {number(high - low)} % within a width of 1")
-    if p["output_distribution"] == "normal":
-        return svg.Target("target: mean 0, sd 1 (dashed: normal)", normal=True)
-    return svg.Target("target: even from 0 to 1", band=(0.0, 1.0))
+_NORMAL = svg.Target("target: mean 0, sd 1 (dashed: normal)", normal=True)
+
+
+def _standard_target(p: Params) -> svg.Target:
+    if p["with_mean"] and p["with_std"]:
+        return _NORMAL
+    return svg.Target("target: mean 0" if p["with_mean"] else "target: sd 1" if p["with_std"] else "unchanged")
+
+
+def _range_target(low: float, high: float) -> svg.Target:
+    return svg.Target(f"target: from {number(low)} to {number(high)}", band=(low, high))
+
+
+def _robust_target(p: Params) -> svg.Target:
+    low, high = p["quantile_range"]
+    return svg.Target(f"target: median 0, {number(high - low)} % within a width of 1")
+
+
+#: What each scaler aims at.
+_TARGETS: dict[str, Callable[[Params], svg.Target]] = {
+    "standard": _standard_target,
+    "minmax": lambda p: _range_target(*p["feature_range"]),
+    "maxabs": lambda p: _range_target(-1.0, 1.0),
+    "robust": _robust_target,
+    "quantile": lambda p: _NORMAL if p["output_distribution"] == "normal" else _range_target(0.0, 1.0),
+}
+
+
+def _target(figures: Figures) -> svg.Target:
+    if figures.constant:
+        return svg.Target("constant: there is no spread to scale")
+    return _TARGETS[figures.scaler](figures.group.rule.params)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from streamnorm.kernel import COUNTS
 from streamnorm.normalizers.table import Group
-from streamnorm.report.shapes import Shape, bars_of
+from streamnorm.plans import Affine
+from streamnorm.report.shapes import Bars, Shape, bars_of
 from streamnorm.state import State
 from streamnorm.summaries import Extremes, Histogram, Moments, part
 from streamnorm.summaries.moments import CONSTANT
@@ -135,15 +136,17 @@ class Figures:
         infinite = self.counts["positive_infinities"] + self.counts["negative_infinities"]
         return [*found, f"{infinite:,} infinite"] if infinite else found
 
-    def scaled(self, shape: Shape) -> Shape:
-        """Map a shape by the column's scaler."""
-        return shape.mapped(self._scale)
+    def scaled(self, bars: Bars, shapes: Sequence[Shape], number: int) -> Bars:
+        """Map bars, and the shapes they were made of, by the column's scaler; at most `number` bars."""
+        plan = self.group.rule.plan(self.group.summary)
+        if isinstance(plan, Affine) and plan.clip is None:
+            edges = self.scale(bars.edges)
+            if np.isfinite(edges).all() and (np.diff(edges) > 0).all():
+                return bars.mapped(self.scale)  # made anew, whole numbers would fall into bars unevenly
+        return bars_of([shape.mapped(self.scale) for shape in shapes], number)
 
-    def scale_values(self, values: Sequence[float]) -> tuple[float, ...]:
+    def scale(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map values by the column's scaler."""
-        return tuple(self._scale(np.array(values, np.float64)).tolist())
-
-    def _scale(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         out = np.empty_like(values)
         with np.errstate(all="ignore"):
             self.group.rule.plan(self.group.summary).apply(values, out, self.slot)

@@ -68,7 +68,8 @@ def _origin(state: State, name: str, side: str) -> str:
     rows = sum(source.rows for source in state.sources)
     files = f"{len(state.sources):,} source{'' if len(state.sources) == 1 else 's'}"
     mark = f'<b class="{"a" if side == "before" else "b"}">{side}</b> ' if side else ""
-    return f'<p class="soft">{mark}{safe(name)}: {files}, {rows:,} rows counted, digest <code>{state.table.digest()}</code></p>'
+    digest = f"digest <code>{state.table.digest()}</code>"
+    return f'<p class="soft">{mark}{safe(name)}: {files}, {rows:,} rows counted, {digest}</p>'
 
 
 def _tile(term: str, text: str) -> str:
@@ -133,20 +134,20 @@ def _drift_overview(drifts: list[Drift]) -> str:
             f'<td class="wide">{pictures[0]}<td class="wide">{pictures[1]}'
         )
     headings = [
-        ("column", "l"), ("verdict", "l"), ("PSI", ""), ("shift, sd", ""), ("sd ratio", ""), ("missing before, %", "wide"),
-        ("after, %", "wide"), ("before", "l wide"), ("after", "l wide"),
+        ("column", "l"), ("verdict", "l"), ("PSI", ""), ("shift, sd", ""), ("sd ratio", ""),
+        ("missing before, %", "wide"), ("after, %", "wide"), ("before", "l wide"), ("after", "l wide"),
     ]  # fmt: skip
     return _table("Drift of all columns, worst first", headings, rows)
 
 
 _READ = """<p>Bars show shares of all values; ends that lie far from the middle 99 % are left out, and said to be. The
-line under an axis runs from the first to the third quartile, with a dot at the median. <b>Heavy tails</b>: the middle 99 %
-is more than 15 times as wide as half the middle 50 % would be in a normal distribution.</p>
+line under an axis runs from the first to the third quartile, with a dot at the median. <b>Heavy tails</b>: the
+middle 99 % is over 7.6 times as wide as the middle 50 %, twice as much as in a normal distribution.</p>
 """
-_READ_DRIFT = """<p>Blue bars are before, the orange line is after; both are scaled by the statistics of before. <b>PSI</b>, the
-population stability index, is the sum of (q - p) ln(q / p) over the tenths of before, what lies beyond its ends and the
-missing values, with the shares p before and q after; by custom it is moderate above 0.1 and major above 0.25. What
-chance alone gives in 19 of 20 comparisons is called stable.</p>
+_READ_DRIFT = """<p>Blue bars are before, the orange line is after; both are scaled by the statistics of before.
+<b>PSI</b>, the population stability index, is the sum of (q - p) ln(q / p) over the tenths of before, what lies beyond
+its ends and the missing values, with the shares p before and q after; by custom it is moderate above 0.1 and major
+above 0.25. What chance alone gives in 19 of 20 comparisons is called stable.</p>
 """
 
 
@@ -170,7 +171,21 @@ def fragment(state: State) -> str:
         + "</tr>"
         for f in columns
     )  # fmt: skip
-    headings = ("column", "histogram", "scaler", "rows", "missing %", "mean", "sd", "min", "25 %", "median", "75 %", "max", "notes")
+    headings = (
+        "column",
+        "histogram",
+        "scaler",
+        "rows",
+        "missing %",
+        "mean",
+        "sd",
+        "min",
+        "25 %",
+        "median",
+        "75 %",
+        "max",
+        "notes",
+    )
     heads = "".join(f"<th>{heading}</th>" for heading in headings)
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,10 @@ class Bars:
     below: tuple[float, ...]
     above: tuple[float, ...]
 
+    def mapped(self, function: Callable[[_Floats], _Floats]) -> Bars:
+        """Map the edges by an increasing function that keeps them equally far from each other."""
+        return replace(self, edges=function(self.edges))
+
     def to_json(self) -> dict[str, Any]:
         """Give edges and shares of the first shape."""
         return {
@@ -135,7 +139,7 @@ def _edges(low: float, high: float, exponent: int, number: int, whole: bool) -> 
     if whole and low < high < low + 2.0**53:
         width = -(-(high - low + 1) // number)
         steps = int(-(-(high - low + 1) // width))
-        return np.ldexp(low - 0.5 + width * np.arange(steps + 1), -exponent)
+        return np.asarray(np.ldexp(low - 0.5 + width * np.arange(steps + 1), -exponent))
     low, high = float(np.ldexp(low, -exponent)), float(np.ldexp(high, -exponent))
     if high - low <= CONSTANT:
         return low + 0.1 * np.arange(-2.5, 3)  # one value, in the middle of five bars

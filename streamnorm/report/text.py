@@ -123,7 +123,7 @@ def diff_table(drifts: list[Drift], width: int | None = None) -> str:
 
 
 def _arrow(drift: Drift, of: Callable[[Figures], str]) -> str:
-    before, after = (f and of(f) or "-" for f in (drift.before, drift.after))
+    before, after = ((f and of(f)) or "-" for f in (drift.before, drift.after))
     return before if before == after else f"{before} -> {after}"
 
 
