@@ -176,11 +176,13 @@ def _range_scale(s: Extremes, p: Params) -> NDArray[np.float64]:
     # Halves, for a range beyond the greatest float64: they are exact but for subnormals.
     width, span = (high - low) / 2, np.where(np.isinf(data_range), s.maximum / 2 - s.minimum / 2, data_range / 2)
     flat = data_range <= CONSTANT * np.maximum(np.abs(s.minimum), np.abs(s.maximum))
-    return np.asarray(width / np.where(flat, 0.5, span))
+    with np.errstate(over="ignore"):  # of a subnormal range
+        return np.asarray(width / np.where(flat, 0.5, span))
 
 
 def _range_min(s: Extremes, p: Params) -> NDArray[np.float64]:
-    return np.asarray(p["feature_range"][0] - s.minimum * _range_scale(s, p))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(p["feature_range"][0] - s.minimum * _range_scale(s, p))
 
 
 def _minmax_plan(s: Extremes, p: Params) -> Plan:

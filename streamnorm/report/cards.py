@@ -47,7 +47,7 @@ def sparklines(*sides: Figures | None) -> list[str]:
     """Draw the histograms of a column for a table, all on one axis."""
     known = [side for side in sides if side is not None and side.shape is not None]
     bars = bars_of([side.shape for side in known if side.shape], _SPARK) if known else None
-    drawn = {id(f): svg.spark(bars, i, f"histogram of {printable(f.name)}") for i, f in enumerate(known) if bars}
+    drawn = {id(f): svg.spark(bars, i) for i, f in enumerate(known) if bars}
     return [drawn.get(id(side), "") for side in sides]
 
 
@@ -70,13 +70,13 @@ _LINES: list[tuple[str, Callable[[Figures], str]]] = [
     ("rows", lambda f: f"{f.rows:,}"),
     ("missing", lambda f: f"{f.counts['nulls'] + f.counts['nans']:,}"),
     ("missing, %", lambda f: percent(f.missing)),
-    ("mean", lambda f: number(f.mean)),
-    ("sd", lambda f: number(f.std)),
-    ("least", lambda f: number(f.least)),
-    ("25 %", lambda f: number(f.quantiles.get(0.25))),
-    ("median", lambda f: number(f.quantiles.get(0.5))),
-    ("75 %", lambda f: number(f.quantiles.get(0.75))),
-    ("greatest", lambda f: number(f.greatest)),
+    ("mean", lambda f: number(f.mean, 4)),
+    ("sd", lambda f: number(f.std, 4)),
+    ("least", lambda f: number(f.least, 4)),
+    ("25 %", lambda f: number(f.quantiles.get(0.25), 4)),
+    ("median", lambda f: number(f.quantiles.get(0.5), 4)),
+    ("75 %", lambda f: number(f.quantiles.get(0.75), 4)),
+    ("greatest", lambda f: number(f.greatest, 4)),
 ]
 
 
@@ -123,21 +123,21 @@ def _pictures(known: list[Figures]) -> str:
         return f'<p class="nothing" style="grid-column:span 2">{why}</p>'
     quartiles = [first.quantiles[q] for q in (0.25, 0.5, 0.75)]
     bars = bars_of(shapes, _BARS)
-    raw = _figure("As it is", bars, printable(first.name), None, quartiles)
+    raw = _figure("As it is", bars, None, quartiles)
     after = first.scale(np.array(quartiles)).tolist()
     title = f"After the {first.scaler} scaler{' of before' if len(shapes) > 1 else ''}"
     scaled = first.scaled(bars, shapes, _BARS)
-    return raw + _figure(title, scaled, f"{printable(first.name)} after scaling", _target(first), after)
+    return raw + _figure(title, scaled, _target(first), after)
 
 
-def _figure(title: str, bars: Bars, name: str, target: svg.Target | None, quartiles: list[float]) -> str:
+def _figure(title: str, bars: Bars, target: svg.Target | None, quartiles: list[float]) -> str:
     first, middle, third = quartiles
     half = f"the middle half lies from {number(first)} to {number(third)}, half below {number(middle)}"
     beyond = _beyond(bars)
     notes = [target.words] if target else []
     notes += [beyond] if beyond else []
     caption = f"<figcaption>{'; '.join(notes)}</figcaption>" if notes else ""
-    drawn = svg.histogram(bars, f"histogram of {name}: {half}", target, (first, middle, third))
+    drawn = svg.histogram(bars, f"{title}: histogram; {half}", target, (first, middle, third))
     return f"<figure><h4>{escape(title)}</h4>{drawn}{caption}</figure>"
 
 

@@ -111,7 +111,7 @@ class Drift:
 
 
 def _side(figures: Figures) -> dict[str, Any]:
-    names = ("rows", "missing", "mean", "std", "min", "max", "quantiles")
+    names = ("rows", "missing", "mean", "std", "least", "greatest", "quantiles")
     document = figures.to_json()
     return {name: document[name] for name in names}
 

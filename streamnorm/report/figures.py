@@ -150,7 +150,7 @@ class Figures:
         out = np.empty_like(values)
         with np.errstate(all="ignore"):
             self.group.rule.plan(self.group.summary).apply(values, out, self.slot)
-        return out
+        return np.nan_to_num(out)  # a scale beyond all numbers makes 0 a NaN
 
     def to_json(self) -> dict[str, Any]:
         """Give everything, with the scaler's fitted attributes; what does not exist is null."""
@@ -173,8 +173,8 @@ class Figures:
             "flags": self.flags,
             "mean": self.mean,
             "std": self.std,
-            "min": self.least,
-            "max": self.greatest,
+            "least": self.least,
+            "greatest": self.greatest,
             "quantiles": {str(q): v for q, v in self.quantiles.items()},
             "quantile_errors": {str(q): v for q, v in self.errors.items()},
             "tails": self.tails,

@@ -109,9 +109,9 @@ def _name(place: int, name: str) -> str:
 
 def _overview(columns: list[Figures]) -> str:
     rows = [
-        f'<tr>{_name(i, f.name)}<td>{sparklines(f)[0]}<td>{percent(f.missing)}<td>{number(f.mean)}'
-        f'<td>{number(f.std)}<td class="wide">{number(f.least)}'
-        f'<td class="wide">{number(f.quantiles.get(0.5))}<td class="wide">{number(f.greatest)}'
+        f'<tr>{_name(i, f.name)}<td>{sparklines(f)[0]}<td>{percent(f.missing)}<td>{number(f.mean, 4)}'
+        f'<td>{number(f.std, 4)}<td class="wide">{number(f.least, 4)}'
+        f'<td class="wide">{number(f.quantiles.get(0.5), 4)}<td class="wide">{number(f.greatest, 4)}'
         f'<td class="l">{flag_pills(f)}'
         for i, f in enumerate(columns)
     ]  # fmt: skip
@@ -129,18 +129,18 @@ def _drift_overview(drifts: list[Drift]) -> str:
         missing = [percent(f.missing) if f else "-" for f in (d.before, d.after)]
         rows.append(
             f'<tr>{_name(i, d.name)}<td class="l">{drift_pill(d)}<td>{number(d.psi, 3)}'
-            f"<td>{number(d.shift, 3)}<td>{number(d.ratio, 4)}"
+            f'<td class="wide">{number(d.shift, 3)}<td class="wide">{number(d.ratio, 4)}'
             f'<td class="wide">{missing[0]}<td class="wide">{missing[1]}'
             f'<td class="wide">{pictures[0]}<td class="wide">{pictures[1]}'
         )
     headings = [
-        ("column", "l"), ("verdict", "l"), ("PSI", ""), ("shift, sd", ""), ("sd ratio", ""),
+        ("column", "l"), ("verdict", "l"), ("PSI", ""), ("shift, sd", "wide"), ("sd ratio", "wide"),
         ("missing before, %", "wide"), ("after, %", "wide"), ("before", "l wide"), ("after", "l wide"),
     ]  # fmt: skip
     return _table("Drift of all columns, worst first", headings, rows)
 
 
-_READ = """<p>Bars show shares of all values; ends that lie far from the middle 99 % are left out, and said to be. The
+_READ = """<p>Bars show shares of all values; ends far away from the quartiles are left out, and said to be. The
 line under an axis runs from the first to the third quartile, with a dot at the median. <b>Heavy tails</b>: the
 middle 99 % is over 7.6 times as wide as the middle 50 %, twice as much as in a normal distribution.</p>
 """

@@ -15,10 +15,11 @@ from streamnorm.summaries.moments import CONSTANT
 __all__ = ["Bars", "Shape", "bars_of"]
 
 _Floats = NDArray[np.float64]
-#: How many times wider than its middle 99 % a column must be for its ends to be left out of a picture.
-_FAR = 3.0
-#: The edges of the middle 99 %.
-_MIDDLE = (0.005, 0.995)
+#: Where the ends are further away than this many times the distance of the quartiles, from these on, and a
+#: column more than this many times as wide as what lies between, a picture leaves them out.
+_REACH, _FAR = 6.0, 3.0
+#: What lies beyond is shown as if it were this.
+_EDGE = float(np.finfo(np.float64).max) / 4
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Shape:
 
     def mapped(self, function: Callable[[_Floats], _Floats]) -> Shape:
         """Map the values by a function that does not decrease."""
-        edge = np.finfo(np.float64).max / 4
-        low, high = (np.clip(np.nan_to_num(function(v)), -edge, edge) for v in (self.low, self.high))
+        with np.errstate(all="ignore"):
+            low, high = (np.clip(function(v), -_EDGE, _EDGE) for v in (self.low, self.high))
         return Shape(low, np.maximum(low, high), self.counts)
 
     @property
@@ -62,13 +63,19 @@ class Shape:
     def window(self) -> tuple[float, float]:
         """Choose what to show: everything, or the middle where the ends are far away."""
         least, greatest = float(self.low[0]), float(self.high[-1])
-        ends = np.cumsum(self.counts) / self.total
-        first, last = (int(np.searchsorted(ends, q)) for q in _MIDDLE)
-        low, high = float(self.low[first]), float(self.high[min(last, len(ends) - 1)])
-        if not low < high or greatest / 2 - least / 2 <= _FAR * (high / 2 - low / 2):
-            return least, greatest
-        margin = high / 10 - low / 10
-        return max(least, low - margin), min(greatest, high + margin)
+        first, third = self._around(0.25), self._around(0.75)
+        if first == third:  # most are one value
+            first, third = self._around(0.005), self._around(0.995)
+        reach = _REACH * (third / 4 - first / 4)  # a quarter, for a column as wide as all numbers
+        low = max(least, 4 * max(first / 4 - reach, least / 4))
+        high = min(greatest, 4 * min(third / 4 + reach, greatest / 4))
+        far = greatest / 4 - least / 4 > _FAR * (high / 4 - low / 4)
+        return (low, high) if far and low < high else (least, greatest)
+
+    def _around(self, fraction: float) -> float:
+        """Give the middle of the bin of a quantile."""
+        at = int(np.searchsorted(np.cumsum(self.counts), fraction * self.total))
+        return float(self.low[at] / 2 + self.high[at] / 2)
 
     def up_to(self, edges: _Floats) -> _Floats:
         """Estimate the share of values below each edge, as if they were spread evenly in their bins."""
@@ -136,11 +143,13 @@ def bars_of(shapes: list[Shape], number: int) -> Bars:
 
 def _edges(low: float, high: float, exponent: int, number: int, whole: bool) -> _Floats:
     """Cut from `low` to `high` in units of 2**exponent; bars of whole numbers have whole widths."""
-    if whole and low < high < low + 2.0**53:
-        width = -(-(high - low + 1) // number)
+    apart = 2 * float(np.spacing(max(abs(low), abs(high))))  # edges this far from each other are not one number
+    if whole and low < high:
+        width = max(-(-(high - low + 1) // number), apart)
         steps = int(-(-(high - low + 1) // width))
         return np.asarray(np.ldexp(low - 0.5 + width * np.arange(steps + 1), -exponent))
+    apart = float(np.ldexp(apart, -exponent))
     low, high = float(np.ldexp(low, -exponent)), float(np.ldexp(high, -exponent))
     if high - low <= CONSTANT:
-        return low + 0.1 * np.arange(-2.5, 3)  # one value, in the middle of five bars
-    return np.linspace(low, high, number + 1)
+        return low + max(0.1, apart) * np.arange(-2.5, 3)  # one value, in the middle of five bars
+    return np.linspace(low, high, max(1, min(number, int((high - low) / apart))) + 1)

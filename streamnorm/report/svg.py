@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,16 +61,22 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
 
 def _round(value: float) -> str:
     """Write a coordinate in few bytes: a report has thousands."""
-    return f"{value:.1f}".removesuffix(".0").replace("-0.", "-.").removeprefix("0") or "0"
+    text = f"{value:.1f}".removesuffix(".0")
+    return "0" if text in ("0", "-0") else text.replace("-0.", "-.").removeprefix("0")
+
+
+def _pair(x: float, y: float) -> str:
+    """Write two coordinates; a minus is room enough between them."""
+    return f"{_round(x)} {_round(y)}".replace(" -", "-")
 
 
 def _curve(ys: Sequence[float], left: float, step: float) -> str:
     """Draw a line through points at equal distances."""
-    path, at = f"M{_round(left)} {_round(ys[0])}", round(ys[0], 1)
+    steps, at = [], round(ys[0], 1)
     for y in ys[1:]:
-        path += f"l{_round(step)} {_round(y - at)}"
+        steps.append(_pair(step, y - at))
         at += round(y - at, 1)  # so that rounding does not add up
-    return path
+    return f"M{_pair(left, ys[0])}l{' '.join(steps)}"
 
 
 def _bars(shares: _Floats, most: float, step: float, base: float, height: float, kind: str = "bars") -> str:
@@ -78,7 +85,7 @@ def _bars(shares: _Floats, most: float, step: float, base: float, height: float,
     path, skipped = "", step / 2
     for tall in heights:
         if tall:
-            path += f"m{_round(skipped)} 0v-{tall}m0 {tall}"
+            path += f"m{_pair(skipped, -tall)}v{tall}"
             skipped = 0.0
         skipped += step
     width = step - min(1.0, step / 6)
@@ -88,19 +95,19 @@ def _bars(shares: _Floats, most: float, step: float, base: float, height: float,
 def _outline(shares: _Floats, most: float, step: float) -> str:
     """Draw the upper edge of bars as a line of steps."""
     path, at = f"M0 {_BASE}", 0
-    for share in shares.tolist():
-        y = round(max(share, 0) / most * (_BASE - _TOP))
-        path += (f"v{at - y}" if at != y else "") + f"h{_round(step)}"
+    heights = [round(max(share, 0) / most * (_BASE - _TOP)) for share in shares.tolist()]
+    for y, same in groupby(heights):
+        path += f"v{at - y}h{_round(step * len(list(same)))}"
         at = y
-    return f'<path class="after" d="{path}{f"v{at}" if at else ""}"/>'
+    return f'<path class="after" d="{path}v{at}"/>'
 
 
-def spark(bars: Bars, which: int, label: str) -> str:
+def spark(bars: Bars, which: int) -> str:
     """Draw one of the shapes as a small histogram for a table."""
     most = float(max(shares.max() for shares in bars.shares))
     shares = bars.shares[which]
     drawn = _bars(shares, most, _round_step(96, shares), 24, 23, "bars after" if which else "bars")
-    return f'<svg class="spark" viewBox="0 0 96 24" role="img" aria-label="{escape(label)}">{drawn}</svg>'
+    return f'<svg class="spark" viewBox="0 0 96 24" role="img" aria-label="histogram">{drawn}</svg>'
 
 
 def _round_step(width: float, shares: _Floats) -> float:

@@ -8,21 +8,25 @@ import unicodedata
 __all__ = ["cut", "number", "percent", "printable", "wide"]
 
 
+#: Beyond these numbers have exponents; epoch seconds and milliseconds do not.
+_SMALL, _LARGE = 1e-4, 1e13
+
+
 def number(value: float | None, digits: int = 5) -> str:
     """Write a number with so many significant digits, without an exponent where it has a usual size.
 
     Examples
     --------
-    >>> [number(v) for v in (0.0, 12345678, 1234.5678, 0.00123456, 1e-9, 2.5e12, None)]
-    ['0', '12,345,678', '1234.6', '0.0012346', '1e-09', '2.5e+12', '-']
+    >>> [number(v) for v in (0.0, 1700000000.25, 1234.5678, 0.00123456, 1e-9, 2.5e15, None)]
+    ['0', '1,700,000,000', '1234.6', '0.0012346', '1e-09', '2.5e+15', '-']
     """
     if value is None or math.isnan(value):
         return "-"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    if value == int(value) and abs(value) < 1e9:
+    if value == int(value) and abs(value) < _LARGE:
         return f"{int(value):,}" if abs(value) >= 1e4 else str(int(value))
-    if not 1e-4 <= abs(value) < 1e9:
+    if not _SMALL <= abs(value) < _LARGE:
         return f"{value:.{digits - 1}g}"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     text = f"{value:,.{decimals}f}" if abs(value) >= 1e4 else f"{value:.{decimals}f}"
