@@ -165,7 +165,7 @@ def on_a_terminal(width: int, *words: object) -> str:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     variables = {k: v for k, v in os.environ.items() if k != "COLUMNS"} | {"PYTHONIOENCODING": "utf-8"}
     command = [sys.executable, "-c", "from streamnorm.cli import main; main()", *map(str, words)]
-    with subprocess.Popen(command, stdout=theirs, stdin=theirs, env=variables) as process:
+    with subprocess.Popen(command, stdout=theirs, stdin=theirs, env=variables):
         os.close(theirs)
         read = b""
         while True:

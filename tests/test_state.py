@@ -182,3 +182,30 @@ def test_what_is_not_fitted_cannot_be_saved(tmp_path):
     with pytest.raises((DataError, ValueError), match="not fitted"):
         sn.save(sn.TableNormalizer(), tmp_path / "state.json")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_profile_goes_where_the_state_goes(tmp_path, capsys):
+    for i in range(3):
+        pq.write_table(pa.table({"x": np.random.default_rng(i).normal(size=50)}), tmp_path / f"{i}.parquet")
+    files, states = [tmp_path / f"{i}.parquet" for i in range(3)], [tmp_path / f"{i}.json" for i in range(3)]
+    for file, state in zip(files, states, strict=True):
+        assert streamnorm(capsys, "fit", file, "--state", state, "--profile").code == 0
+    assert streamnorm(capsys, "merge", *states, "--output", tmp_path / "merged.json").code == 0
+    assert (
+        streamnorm(
+            capsys, "run", *files, "--output", tmp_path / "out", "--state", tmp_path / "run.json", "--profile"
+        ).code
+        == 0
+    )
+    assert streamnorm(capsys, "fit", *files, "--state", states[0], "--update").code == 0
+    assert sn.load(tmp_path / "merged.json") == sn.load(tmp_path / "run.json") == sn.load(states[0])
+    assert sn.load(states[0]).profile is True
+    plain = sn.fit(files)
+    assert plain != sn.load(states[0])
+    assert plain.digest() != sn.load(states[0]).digest()
+    with pytest.raises(StreamnormError, match="profile"):
+        plain + sn.load(states[0])
+    table = pa.table({"x": [0.5, -1.0]})
+    assert plain.transform(table).equals(sn.load(states[0]).transform(table))
+    assert streamnorm(capsys, "forget", states[0], files[2]).code == 0
+    assert sn.load(states[0]) == sn.load(states[1]) + sn.fit(files[0], sn.TableNormalizer(profile=True))

@@ -148,7 +148,7 @@ def histogram(
         ys = [_BASE - c / most * (_BASE - _TOP) for c in curve.tolist()]
         parts.append(f'<path class="target" d="{_curve(ys, 0, inner / (len(ys) - 1))}"/>')
     parts += [_outline(shares, most, step) for shares in bars.shares[1:]]
-    parts.append(_axis(bars, x, inner))
+    parts.append(_axis(bars, x, inner, quartiles[1] if quartiles else None))
     if quartiles:
         first, middle, third = (x(value) for value in quartiles)
         parts.append(
@@ -161,13 +161,11 @@ def histogram(
     )
 
 
-def _axis(bars: Bars, x: Callable[[float], float], width: float) -> str:
+def _axis(bars: Bars, x: Callable[[float], float], width: float, median: float | None) -> str:
     """Draw the axis with round numbers, or with the one value that there is."""
-    there = [i for shares in bars.shares for i in np.flatnonzero(shares > 0).tolist()]
-    middles = bars.edges[:-1] / 2 + bars.edges[1:] / 2
     values = ticks(float(bars.edges[0]), float(bars.edges[-1]))
-    if len(there) == 1:
-        values = [float(middles[there[0]])]
+    if median is not None and sum(int((shares > 0).sum()) for shares in bars.shares) == 1:
+        values = [median]
     marks = "".join(f"M{_round(x(value))} {_BASE}v4" for value in values)
     words = []
     for value in values:
