@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamnorm import dask as dask
+    from streamnorm import report as report
     from streamnorm import spark as spark
     from streamnorm.jobs import fit, transform
     from streamnorm.normalizers.adaptive import AdaptiveStandardScaler
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ENGINES = {"dask", "spark"}
+#: Parts whose names are used through them: ``sn.report.diff``.
+_PARTS = {"dask", "report", "spark"}
 
 _HOME = {
     "AdaptiveStandardScaler": "streamnorm.normalizers.adaptive",
@@ -62,13 +64,14 @@ __all__ = [
     "__version__",
     "fit",
     "load",
+    "report",
     "save",
     "transform",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ENGINES:
+    if name in _PARTS:
         return importlib.import_module(f"streamnorm.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'streamnorm' has no attribute {name!r}")
@@ -78,4 +81,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_ENGINES})
+    return sorted({*__all__, *_PARTS})

@@ -97,7 +97,7 @@ def fit(
         )  # fmt: skip
     columns = {name: group.rule for name, (group, _) in result.table.learnt.where().items()}
     if not isinstance(result.table, TableNormalizer):
-        table = TableNormalizer(None, columns, **result.table.settings())
+        table = TableNormalizer(None, columns, **result.table.settings(), profile=result.table.profile)
     fitted = table.with_learnt(result.table.learnt)
     fitted.sources_ = result.sources
     return fitted

@@ -10,6 +10,9 @@ Layout of version 1::
                   "digest": ..., "modified": ...}],
      "checksum": "sha256 of all the rest"}
 
+A rule whose columns have a profile says ``"profile": true``, and their summaries hold it under
+``"profile"``: moments and histogram, without what the scaler needs anyway.
+
 Numbers that must be exact are text. What is between version and checksum for normalizers that depend on the
 order of the rows is described in `ordered_states`. Nothing in a state is executed, and no path is taken from one.
 """
@@ -98,7 +101,8 @@ class State:
 
 
 def _rule_to_json(rule: BoundRule) -> dict[str, Any]:
-    return {"scaler": rule.rule.name, "parameters": dict(rule.params)}
+    profile = {"profile": True} if rule.profile else {}
+    return {"scaler": rule.rule.name, "parameters": dict(rule.params), **profile}
 
 
 def _rule_from_json(data: Mapping[str, Any]) -> BoundRule:
@@ -108,7 +112,10 @@ def _rule_from_json(data: Mapping[str, Any]) -> BoundRule:
         name: tuple(given[name]) if isinstance(default, tuple) else given[name]
         for name, default in rule.defaults.items()
     }
-    return BoundRule(rule, MappingProxyType(params))
+    profile = data.get("profile", False)
+    if type(profile) is not bool:
+        raise ValueError(f"a rule has a profile or not, found {profile!r}")
+    return BoundRule(rule, MappingProxyType(params), profile)
 
 
 def _checksum(document: Mapping[str, Any]) -> str:
@@ -208,7 +215,9 @@ def _state_of(document: Mapping[str, Any]) -> State:
     _check_settings(**settings)
     for group in groups:
         group.rule.plan(group.summary)  # cannot be made of sums that no rows have
-    table = Table(None, dict.fromkeys(types, None), **settings).with_learnt(Learnt(groups, MappingProxyType(types)))
+    profile = any(rule.profile for rule in rules)
+    table = Table(None, dict.fromkeys(types, None), **settings, profile=profile)
+    table = table.with_learnt(Learnt(groups, MappingProxyType(types)))
     sources = tuple(_counted(**source) for source in document["sources"])
     return State(table, sources, str(document["class"]), parameters)
 
@@ -315,7 +324,7 @@ def _normalizer_of(state: State, kind: Any) -> Any:
     learnt = state.table.learnt
     if issubclass(kind, Table):
         columns = {name: group.rule for name, (group, _) in learnt.where().items()}
-        normalizer = kind(None, columns, **state.table.settings()).with_learnt(learnt)
+        normalizer = kind(None, columns, **state.table.settings(), profile=state.table.profile).with_learnt(learnt)
     else:
         (group,) = learnt.groups
         slots = [group.names.index(name) for name in learnt.types]

@@ -34,7 +34,7 @@ MAY = {
     "outputs": {"errors", "sources"},
     "ordered_states": {"normalizers"},
     "state": {"errors", "files", "normalizers", "ordered_states"},
-    "show": {"kernel", "state", "summaries"},
+    "report": {"errors", "files", "kernel", "normalizers", "plans", "state", "summaries"},
     "holding": {"errors", "locks", "state"},
     "ledger": {"errors", "sources", "normalizers", "state"},
     "parts": {"errors", "files", "normalizers", "state"},

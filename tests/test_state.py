@@ -24,6 +24,7 @@ MAKERS = {
     "v1_table.json": lambda: sn.TableNormalizer(
         columns={"b": sn.RobustScaler(quantile_range=(10.0, 90.0))}, suffix="_z"
     ).fit(TABLE),
+    "v1_profile.json": lambda: sn.TableNormalizer("minmax", {"b": "robust"}, profile=True).fit(TABLE),
     "v1_standard.json": lambda: sn.StandardScaler(ddof=1, with_mean=False).fit(np.array([[1.0, 2.0], [3.5, 1e-9]])),
     "v1_minmax.json": lambda: sn.MinMaxScaler((-1, 1), clip=True).fit(TABLE),
     "v1_maxabs.json": lambda: sn.MaxAbsScaler().fit(TABLE),
@@ -95,6 +96,8 @@ WRONG = {
     "columns a number": lambda d: d.update(columns=3),
     "unknown scaler": lambda d: d["rules"][0].update(scaler="os.system"),
     "unknown class": lambda d: d.update({"class": "Popen"}),
+    "a profile that is no bool": lambda d: d["rules"][0].update(profile=1),
+    "a profile that is not there": lambda d: d["rules"][0].update(profile=True),
     "unknown parameter": lambda d: d["parameters"].update(shell=True),
     "a sum as a number": lambda d: d["columns"][0]["summary"].update(total=1.5),
     "a sum that is no number": lambda d: d["columns"][0]["summary"].update(total="__import__('os')"),
@@ -206,6 +209,24 @@ def test_commands_and_jobs_refuse_what_depends_on_the_order(name, tmp_path, caps
     assert (OLD / name).read_bytes() == before
 
 
+WRONG_PROFILES = {
+    "without moments": lambda p: p.pop("moments"),
+    "something else": lambda p: p.update(sketch={}),
+    "sums that no rows have": lambda p: p["moments"].update(squares="1p-1"),
+    "too few values": lambda p: p["histogram"]["bins"]["counts"].pop(),
+    "other bins": lambda p: p["histogram"]["bins"].update(max_bins=8),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_PROFILES)
+def test_wrong_profiles_though_signed(name, tmp_path):
+    document = json.loads((OLD / "v1_profile.json").read_text())
+    WRONG_PROFILES[name](document["columns"][0]["summary"]["profile"])
+    (tmp_path / "state.json").write_text(signed(document))
+    with pytest.raises(StateError, match=r"state\.json"):
+        sn.load(tmp_path / "state.json")
+
+
 @pytest.mark.parametrize("data", [b"", b"\x80\x04\x95cos\nsystem\n", b"PK\x03\x04", b"[" * 100_000, b"\xff\xfe{"])
 def test_no_state_at_all(state, data):
     state.write_bytes(data)
@@ -254,3 +275,30 @@ def test_what_is_not_fitted_cannot_be_saved(kind, tmp_path):
     with pytest.raises((DataError, ValueError), match="not fitted"):
         sn.save(kind(), tmp_path / "state.json")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_profile_goes_where_the_state_goes(tmp_path, capsys):
+    for i in range(3):
+        pq.write_table(pa.table({"x": np.random.default_rng(i).normal(size=50)}), tmp_path / f"{i}.parquet")
+    files, states = [tmp_path / f"{i}.parquet" for i in range(3)], [tmp_path / f"{i}.json" for i in range(3)]
+    for file, state in zip(files, states, strict=True):
+        assert streamnorm(capsys, "fit", file, "--state", state, "--profile").code == 0
+    assert streamnorm(capsys, "merge", *states, "--output", tmp_path / "merged.json").code == 0
+    assert (
+        streamnorm(
+            capsys, "run", *files, "--output", tmp_path / "out", "--state", tmp_path / "run.json", "--profile"
+        ).code
+        == 0
+    )
+    assert streamnorm(capsys, "fit", *files, "--state", states[0], "--update").code == 0
+    assert sn.load(tmp_path / "merged.json") == sn.load(tmp_path / "run.json") == sn.load(states[0])
+    assert sn.load(states[0]).profile is True
+    plain = sn.fit(files)
+    assert plain != sn.load(states[0])
+    assert plain.digest() != sn.load(states[0]).digest()
+    with pytest.raises(StreamnormError, match="profile"):
+        plain + sn.load(states[0])
+    table = pa.table({"x": [0.5, -1.0]})
+    assert plain.transform(table).equals(sn.load(states[0]).transform(table))
+    assert streamnorm(capsys, "forget", states[0], files[2]).code == 0
+    assert sn.load(states[0]) == sn.load(states[1]) + sn.fit(files[0], sn.TableNormalizer(profile=True))

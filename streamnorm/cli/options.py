@@ -78,6 +78,7 @@ CHOICES = together(
     click.option("--ddof", type=float, default=0, metavar="N", help="Degrees of freedom lost in the variance."),
     click.option("--dtype", type=click.Choice(["float32", "float64"]), help="Type of the normalised columns."),
     click.option("--suffix", default="", metavar="TEXT", help="Keep the columns; add normalised ones named so."),
+    click.option("--profile", is_flag=True, help="Also keep moments and a histogram of every column, for reports."),
 )
 OUTPUT = together(
     click.option("--output", required=True, metavar="DST", help="A file for one file, else a folder."),
@@ -87,7 +88,7 @@ OUTPUT = together(
 
 
 #: The options that choose columns, scalers and settings.
-CHOICE_NAMES = ("scaler", "columns", "exclude", "scale", "infinite", "ddof", "dtype", "suffix")
+CHOICE_NAMES = ("scaler", "columns", "exclude", "scale", "infinite", "ddof", "dtype", "suffix", "profile")
 
 
 def asked(names: Iterable[str]) -> bool:
@@ -122,7 +123,7 @@ def table_of(words: dict[str, Any]) -> Table:
         columns[name] = rule(scaler)
     return Table(
         None if words["columns"] else rule(words["scaler"]), columns, exclude=_list(words["exclude"]),
-        dtype=words["dtype"], suffix=words["suffix"], infinite=words["infinite"],
+        dtype=words["dtype"], suffix=words["suffix"], infinite=words["infinite"], profile=words["profile"],
     )  # fmt: skip
 
 

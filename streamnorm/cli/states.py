@@ -1,4 +1,4 @@
-"""The commands over state files: show, merge."""
+"""The commands over state files: merge."""
 
 from __future__ import annotations
 
@@ -6,22 +6,9 @@ from pathlib import Path
 
 import click
 
-from streamnorm.cli.options import STATE
 from streamnorm.errors import OutputError
 
-__all__ = ["merge", "show"]
-
-
-@click.command()
-@STATE
-@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
-def show(state: str, as_json: bool) -> None:
-    """Show the statistics in STATE."""
-    from streamnorm import state as states
-    from streamnorm.show import as_table, to_json
-
-    known = states.read(state)
-    click.echo(to_json(known) if as_json else as_table(known))
+__all__ = ["merge"]
 
 
 @click.command()

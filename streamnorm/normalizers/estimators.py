@@ -357,6 +357,10 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
         names.
     infinite : {"error", "skip"}, default="error"
         Whether an infinity is refused, or counted and left out of the statistics.
+    profile : bool, default=False
+        Whether to keep exact moments and a histogram of at most 4096 bins of every column beside what its
+        scaler needs, for `streamnorm.report`. A profile is merged, forgotten and compared like all else:
+        states with and without one are not equal and cannot be added.
 
     Attributes
     ----------
@@ -413,6 +417,15 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
         if transform is not None:
             self._sklearn_output_config = {"transform": transform}
         return self
+
+    def _html_repr(self) -> str:
+        """Show in a notebook, below scikit-learn's diagram, what was learnt: as any user would ask for it."""
+        diagram = str(super()._html_repr())
+        if not self.__sklearn_is_fitted__():
+            return diagram
+        import streamnorm
+
+        return diagram + streamnorm.report.show(self)._repr_html_()
 
     def transform(self, X: Any) -> Any:
         """Normalise the columns learnt from, as `Table.transform` does; `set_output` chooses the container."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from streamnorm.errors import DataError, SparseError
 from streamnorm.plans import Affine, Monotone, Plan, Step
-from streamnorm.summaries import Extremes, Histogram, HistogramOf, Moments, SummaryType
+from streamnorm.summaries import Extremes, Histogram, HistogramOf, Moments, ProfiledOf, SummaryType, needed
 from streamnorm.summaries.histogram import MAX_BINS
 from streamnorm.summaries.moments import CONSTANT
 
@@ -61,10 +61,14 @@ class Rule:
 
 @dataclass(frozen=True)
 class BoundRule:
-    """A rule with its parameters."""
+    """A rule with its parameters.
+
+    With `profile`, its summaries keep histogram and moments of the columns beside what the rule needs.
+    """
 
     rule: Rule
     params: Params
+    profile: bool = False
 
     def __post_init__(self) -> None:
         unknown = set(self.params) - set(self.rule.defaults)
@@ -80,20 +84,21 @@ class BoundRule:
     @property
     def summary(self) -> SummaryType:
         """What makes this rule's summaries."""
-        return self.rule.summary(self.params)
+        kind = self.rule.summary(self.params)
+        return ProfiledOf(kind) if self.profile else kind
 
     @property
     def key(self) -> tuple[str, str]:
         """Equal exactly for equal rules with equal parameters."""
-        return self.rule.name, repr(sorted(self.params.items()))
+        return self.rule.name, repr(sorted(self.params.items())) + (" and a profile" if self.profile else "")
 
     def attribute(self, name: str, summary: Any) -> Any:
         """Compute a fitted attribute, once a summary."""
-        return summary.cached((self.key, name), lambda: self.rule.attributes[name](summary, self.params))
+        return summary.cached((self.key, name), lambda: self.rule.attributes[name](needed(summary), self.params))
 
     def plan(self, summary: Any) -> Plan:
         """Make the plan, once a summary."""
-        plan: Plan = summary.cached((self.key, "plan"), lambda: self.rule.plan(summary, self.params))
+        plan: Plan = summary.cached((self.key, "plan"), lambda: self.rule.plan(needed(summary), self.params))
         return plan
 
 
@@ -177,11 +182,13 @@ def _range_scale(s: Extremes, p: Params) -> NDArray[np.float64]:
     # Halves, for a range beyond the greatest float64: they are exact but for subnormals.
     width, span = (high - low) / 2, np.where(np.isinf(data_range), s.maximum / 2 - s.minimum / 2, data_range / 2)
     flat = data_range <= CONSTANT * np.maximum(np.abs(s.minimum), np.abs(s.maximum))
-    return np.asarray(width / np.where(flat, 0.5, span))
+    with np.errstate(over="ignore"):  # of a subnormal range
+        return np.asarray(width / np.where(flat, 0.5, span))
 
 
 def _range_min(s: Extremes, p: Params) -> NDArray[np.float64]:
-    return np.asarray(p["feature_range"][0] - s.minimum * _range_scale(s, p))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(p["feature_range"][0] - s.minimum * _range_scale(s, p))
 
 
 def _minmax_plan(s: Extremes, p: Params) -> Plan:

@@ -110,6 +110,7 @@ class Table:
         dtype: Any = None,
         suffix: str = "",
         infinite: str = "error",
+        profile: bool = False,
     ) -> None:
         self.default = default
         self.columns = columns
@@ -117,6 +118,7 @@ class Table:
         self.dtype = dtype
         self.suffix = suffix
         self.infinite = infinite
+        self.profile = profile
 
     # ---- learning ----
 
@@ -214,6 +216,8 @@ class Table:
                 raise DataError(f"there are {schema.names.count(name)} columns {name!r}: rename all but one.")
         if not rules:
             raise DataError("there is no column to normalise: name some that hold numbers.")
+        if self.profile:
+            return {name: dataclasses.replace(rule, profile=True) for name, rule in rules.items()}
         return rules
 
     # ---- applying ----
@@ -353,7 +357,7 @@ class Table:
         """Give a table normalizer with these parameters that has learnt something else."""
         result = type(self)(
             self.default, self.columns, exclude=self.exclude,
-            dtype=self.dtype, suffix=self.suffix, infinite=self.infinite,
+            dtype=self.dtype, suffix=self.suffix, infinite=self.infinite, profile=self.profile,
         )  # fmt: skip
         return result._set(learnt)
 

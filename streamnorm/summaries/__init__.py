@@ -8,5 +8,19 @@ from streamnorm.summaries._base import Block, Counts, Summary, SummaryType
 from streamnorm.summaries.extremes import Extremes
 from streamnorm.summaries.histogram import Histogram, HistogramOf
 from streamnorm.summaries.moments import Moments
+from streamnorm.summaries.profile import Profiled, ProfiledOf, needed, part
 
-__all__ = ["Block", "Counts", "Extremes", "Histogram", "HistogramOf", "Moments", "Summary", "SummaryType"]
+__all__ = [
+    "Block",
+    "Counts",
+    "Extremes",
+    "Histogram",
+    "HistogramOf",
+    "Moments",
+    "Profiled",
+    "ProfiledOf",
+    "Summary",
+    "SummaryType",
+    "needed",
+    "part",
+]

@@ -277,6 +277,14 @@ class Histogram(Summary):
         """Leading bits that are kept of each column's values, shape (n_slots,); 64: they are exact."""
         return self.bins.bits
 
+    def intervals(self, slot: int) -> tuple[_Floats, _Floats, NDArray[np.int64]]:
+        """Give the least and the greatest number of each bin of a column, ascending, and the bins' counts."""
+        end = int(self.bins.sizes[: slot + 1].sum())
+        own = slice(end - int(self.bins.sizes[slot]), end)
+        keys = self.bins.keys[own]
+        rest = np.uint64((1 << (_ALL_BITS - int(self.bits[slot]))) - 1)
+        return _values(keys), _values(keys | rest), self.bins.counts[own]
+
     def coarsen(self, bits: NDArray[np.int64]) -> Self:
         """Bring every column to `bits`, shape (n_slots,), where it has more."""
         return type(self)(self.counts, self.bins.coarsen(bits))

@@ -1,0 +1,129 @@
+"""Looking at states: `show` one, `diff` two, and `write` a page of either.
+
+What is shown of a column depends on what was kept of it. With ``profile=True`` (``--profile``) that is
+everything here; without, the moments, extremes or histogram that its scaler needs.
+
+Examples
+--------
+>>> import numpy as np, pyarrow as pa, streamnorm as sn
+>>> x = np.random.default_rng(0).normal(size=1000)
+>>> before, after = (sn.TableNormalizer(profile=True).fit(pa.table({"x": v})) for v in (x, x + 1))
+>>> (drift,) = sn.report.diff(before, after)
+>>> drift.verdict, round(drift.psi, 2), round(drift.shift, 2)
+('major', 1.01, 1.02)
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamnorm.errors import OutputError
+from streamnorm.files import replacing
+from streamnorm.report.drift import Drift, drifts_of
+from streamnorm.report.figures import to_json
+from streamnorm.report.page import fragment, page
+from streamnorm.report.text import show_table
+from streamnorm.state import State, read, state_of
+
+__all__ = ["Drift", "Shown", "diff", "show", "write"]
+
+
+@dataclass(frozen=True, repr=False)
+class Shown:
+    """A state, shown as text, in a notebook or as JSON."""
+
+    state: State
+
+    def __repr__(self) -> str:
+        return show_table(self.state, shutil.get_terminal_size().columns)
+
+    def _repr_html_(self) -> str:
+        return fragment(self.state)
+
+    def to_json(self) -> str:
+        """Give everything as JSON, as ``streamnorm show --json`` does; what does not exist is null."""
+        return to_json(self.state)
+
+
+def _as_state(given: Any) -> State:
+    if isinstance(given, State):
+        return given
+    return read(given) if isinstance(given, (str, Path)) else state_of(given)
+
+
+def show(given: Any) -> Shown:
+    """Show what a normalizer has learnt.
+
+    Parameters
+    ----------
+    given : normalizer, str or Path
+        Fitted, or its state file.
+
+    Returns
+    -------
+    Shown
+        A table as text and in notebooks; ``to_json`` has every number.
+
+    Examples
+    --------
+    >>> import pyarrow as pa, streamnorm as sn
+    >>> sn.report.show(sn.TableNormalizer("minmax").fit(pa.table({"x": [1, 2, 5, None]})))  # doctest: +ELLIPSIS
+    column  type   scaler  rows  missing %  min  max
+    x       int64  minmax     4         25    1    5
+    <BLANKLINE>
+    0 sources, 0 rows counted; digest ...
+    """
+    return Shown(_as_state(given))
+
+
+def diff(before: Any, after: Any) -> list[Drift]:
+    """Compare two normalizers column by column, the worst drift first.
+
+    Parameters
+    ----------
+    before, after : normalizer, str or Path
+        Fitted, or their state files.
+
+    Returns
+    -------
+    list of Drift
+        With `psi`, `verdict`, `shift` and `ratio`; `streamnorm.report.drift` defines them.
+    """
+    return drifts_of(_as_state(before), _as_state(after))
+
+
+def write(before: Any, after: Any = None, *, output: str | Path, overwrite: bool = False) -> None:
+    """Write a report of one normalizer, or of the drift between two, as one HTML file that needs nothing else.
+
+    Parameters
+    ----------
+    before : normalizer, str or Path
+        Fitted, or its state file.
+    after : normalizer, str or Path, optional
+        Compared with the first.
+    output : str or Path
+        The file to write.
+    overwrite : bool, default=False
+        Whether it may replace one that exists.
+
+    Raises
+    ------
+    StateError
+        If a state cannot be read.
+    OutputError
+        If the file exists and may not be replaced, is one of the states, or cannot be written.
+    """
+    path = Path(output)
+    inputs = [Path(given) for given in (before, after) if isinstance(given, (str, Path))]
+    if path.resolve() in {other.resolve() for other in inputs}:
+        raise OutputError(f"{path} is a state: choose another name for the report.")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists: choose another name, or overwrite it (--overwrite).")
+    states = [_as_state(given) for given in (before, after) if given is not None]
+    names = [str(g) if isinstance(g, (str, Path)) else n for g, n in ((before, "before"), (after, "after"))]
+    text = page(states[0], states[1] if len(states) > 1 else None, (names[0], names[1]))
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8"))

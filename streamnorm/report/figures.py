@@ -1,0 +1,222 @@
+"""What is known of each column of a state, computed once for tables, pages and programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamnorm.kernel import COUNTS
+from streamnorm.normalizers.table import Group
+from streamnorm.plans import Affine
+from streamnorm.report.shapes import Bars, Shape, bars_of
+from streamnorm.state import State
+from streamnorm.summaries import Extremes, Histogram, Moments, part
+from streamnorm.summaries.moments import CONSTANT
+
+__all__ = ["Figures", "figures_of", "to_json"]
+
+#: Fractions whose quantiles are shown or used.
+QUANTILES = (0.0, 0.005, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.995, 1.0)
+#: (q99.5 - q0.5) / (q75 - q25) of a normal distribution, after the measure of tails of Crow and Siddiqui
+#: (*Robust estimation of location*, 1967); tails are called heavy from twice that on.
+NORMAL_TAILS = 2.5758293035489004 / 0.6744897501960817
+#: Arrays that belong to all columns of a group.
+_SHARED = ("references_",)
+_BARS = 40
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One column's figures; None where the state does not tell.
+
+    Parameters
+    ----------
+    name, type, scaler : str
+    counts : mapping of str to int
+        Rows by their kind.
+    mean, std : float, optional
+        Of the exact moments; the standard deviation with the `ddof` that the column is scaled with.
+    quantiles : mapping of float to float
+        By fraction; empty without a histogram.
+    errors : mapping of float to float
+        How far each quantile can be from the true one.
+    least, greatest : float, optional
+        Exact where the state keeps extremes, else within the histogram's error.
+    shape : Shape, optional
+        Of the values.
+    group : Group
+    slot : int
+        Where the statistics are.
+    """
+
+    name: str
+    type: str
+    scaler: str
+    counts: dict[str, int]
+    mean: float | None
+    std: float | None
+    quantiles: dict[float, float]
+    errors: dict[float, float]
+    least: float | None
+    greatest: float | None
+    shape: Shape | None
+    group: Group
+    slot: int
+
+    @classmethod
+    def of(cls, name: str, kind: str, group: Group, slot: int) -> Figures:
+        """Take the figures of one column of a group."""
+        summary = group.summary
+        histogram, extremes = part(summary, Histogram), part(summary, Extremes)
+        moments = part(summary, Moments)
+        quantiles, errors = _quantiles(histogram, slot)
+        ddof = group.rule.params.get("ddof", 0)
+        return cls(
+            name,
+            kind,
+            group.rule.rule.name,
+            dict(zip(COUNTS, summary.counts.table[slot].tolist(), strict=True)),
+            None if moments is None else _known(summary.cached("mean", moments.mean)[slot]),
+            None if moments is None else _known(summary.cached(("std", ddof), lambda: moments.std(ddof))[slot]),
+            quantiles,
+            errors,
+            _known(extremes.minimum[slot]) if extremes else quantiles.get(0.0),
+            _known(extremes.maximum[slot]) if extremes else quantiles.get(1.0),
+            Shape.of(histogram, slot) if histogram else None,
+            group,
+            slot,
+        )
+
+    @property
+    def rows(self) -> int:
+        """Rows of any kind."""
+        return sum(self.counts.values())
+
+    @property
+    def missing(self) -> float | None:
+        """The share of rows that are null or NaN; None where there is no row."""
+        return (self.counts["nulls"] + self.counts["nans"]) / self.rows if self.rows else None
+
+    @property
+    def constant(self) -> bool:
+        """Whether the column's spread is rounding noise, so that it is scaled by 1."""
+        if self.std is not None and self.mean is not None:
+            return self.std <= CONSTANT * abs(self.mean)
+        if self.least is not None and self.greatest is not None:
+            return self.greatest / 2 - self.least / 2 <= CONSTANT / 2 * max(abs(self.least), abs(self.greatest))
+        return False
+
+    @property
+    def tails(self) -> float | None:
+        """(q99.5 - q0.5) / (q75 - q25), 3.82 for a normal distribution; None without quartiles that differ."""
+        if not self.quantiles:
+            return None
+        outer = self.quantiles[0.995] / 2 - self.quantiles[0.005] / 2
+        inner = self.quantiles[0.75] / 2 - self.quantiles[0.25] / 2
+        return outer / inner if inner > 0 else None
+
+    @property
+    def flags(self) -> list[str]:
+        """What a person should notice."""
+        found = []
+        if self.counts["values"] == 0:
+            found.append("all missing" if self.rows else "no rows")
+        elif self.constant:
+            found.append("constant")
+        elif self.quantiles and self.tails is None:
+            found.append("mostly one value")
+        elif self.tails is not None and self.tails >= 2 * NORMAL_TAILS:
+            found.append("heavy tails")
+        infinite = self.counts["positive_infinities"] + self.counts["negative_infinities"]
+        return [*found, f"{infinite:,} infinite"] if infinite else found
+
+    def scaled(self, bars: Bars, shapes: Sequence[Shape], number: int) -> Bars:
+        """Map bars, and the shapes they were made of, by the column's scaler; at most `number` bars."""
+        plan = self.group.rule.plan(self.group.summary)
+        if isinstance(plan, Affine) and plan.clip is None:
+            edges = self.scale(bars.edges)
+            if np.isfinite(edges).all() and (np.diff(edges) > 0).all():
+                return bars.mapped(self.scale)  # made anew, whole numbers would fall into bars unevenly
+        return bars_of([shape.mapped(self.scale) for shape in shapes], number)
+
+    def scale(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Map values by the column's scaler."""
+        out = np.empty_like(values)
+        with np.errstate(all="ignore"):
+            self.group.rule.plan(self.group.summary).apply(values, out, self.slot)
+        return np.nan_to_num(out)  # a scale beyond all numbers makes 0 a NaN
+
+    def to_json(self) -> dict[str, Any]:
+        """Give everything, with the scaler's fitted attributes; what does not exist is null."""
+        attributes = {}
+        for attribute in self.group.rule.rule.attributes:
+            value = self.group.attribute(attribute)
+            if isinstance(value, np.ndarray) and attribute not in _SHARED:
+                value = value[..., self.slot]
+            attributes[attribute.rstrip("_")] = _plain(value)
+        document = {
+            "name": self.name,
+            "type": self.type,
+            "scaler": self.scaler,
+            "parameters": dict(self.group.rule.params),
+            "profile": self.group.rule.profile,
+            "rows": self.rows,
+            **self.counts,
+            "missing": self.missing,
+            "constant": self.constant,
+            "flags": self.flags,
+            "mean": self.mean,
+            "std": self.std,
+            "least": self.least,
+            "greatest": self.greatest,
+            "quantiles": {str(q): v for q, v in self.quantiles.items()},
+            "quantile_errors": {str(q): v for q, v in self.errors.items()},
+            "tails": self.tails,
+            "histogram": bars_of([self.shape], _BARS).to_json() if self.shape else None,
+        }
+        return {name: _plain(value) for name, value in (document | attributes).items()}
+
+
+def _quantiles(histogram: Histogram | None, slot: int) -> tuple[dict[float, float], dict[float, float]]:
+    if histogram is None or histogram.counts.values[slot] == 0:
+        return {}, {}
+    values = histogram.cached("shown quantiles", lambda: histogram.quantile(QUANTILES))[:, slot]
+    bounds = histogram.cached("their errors", lambda: histogram.error_bound(QUANTILES))[:, slot]
+    return dict(zip(QUANTILES, values.tolist(), strict=True)), dict(zip(QUANTILES, bounds.tolist(), strict=True))
+
+
+def _known(value: Any) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _plain(value: Any) -> Any:
+    value = value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def figures_of(state: State) -> list[Figures]:
+    """Give the figures of every column, in the table's order."""
+    learnt = state.table.learnt
+    return [Figures.of(name, learnt.types[name], *place) for name, place in learnt.where().items()]
+
+
+def to_json(state: State) -> str:
+    """Give everything as JSON; statistics that do not exist are null."""
+    document = {
+        "class": state.kind,
+        "digest": state.table.digest(),
+        "settings": state.table.settings(),
+        "columns": [column.to_json() for column in figures_of(state)],
+        "sources": [vars(source) for source in state.sources],
+    }
+    return json.dumps(document, indent=2, allow_nan=False)
