@@ -14,6 +14,7 @@ from shell import streamnorm
 
 import streamnorm as sn
 from streamnorm.errors import DataError, StateError, StreamnormError
+from streamnorm.tasks import from_bytes, nothing, summarise, to_bytes, worker_table
 
 #: Files written by a release stay here and load for ever.
 OLD = Path(__file__).parent / "states"
@@ -302,3 +303,10 @@ def test_a_profile_goes_where_the_state_goes(tmp_path, capsys):
     assert plain.transform(table).equals(sn.load(states[0]).transform(table))
     assert streamnorm(capsys, "forget", states[0], files[2]).code == 0
     assert sn.load(states[0]) == sn.load(states[1]) + sn.fit(files[0], sn.TableNormalizer(profile=True))
+
+
+def test_a_profile_travels_to_workers_and_back():
+    table = sn.TableNormalizer("minmax", profile=True)
+    like = nothing(table, TABLE.schema)
+    learnt, _ = summarise(worker_table(table, like), like, TABLE.to_batches())
+    assert from_bytes(to_bytes(learnt), like) == learnt == table.fit(TABLE).learnt

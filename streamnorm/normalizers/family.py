@@ -128,8 +128,8 @@ def rule_of(spec: Any, **params: Any) -> BoundRule:
     return _bound(spec, {**FAMILY[spec].defaults, **params})
 
 
-def _bound(name: str, params: dict[str, Any], profile: bool = False) -> BoundRule:
-    return BoundRule(FAMILY[name], MappingProxyType(params), profile)
+def _bound(name: str, params: Params, profile: bool = False) -> BoundRule:
+    return BoundRule(FAMILY[name], MappingProxyType(dict(params)), profile)
 
 
 def _no_centre(parameter: str) -> DataError:

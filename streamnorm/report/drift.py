@@ -172,8 +172,8 @@ def _of_moments(f: Figures) -> tuple[float, float] | None:
     moments = part(f.group.summary, Moments)
     if moments is None or f.mean is None:
         return None
-    own = moments.take([f.slot])
-    return f.mean, 0.0 if f.constant else float(own.std()[0])
+    std = f.group.summary.cached(("std", 0), moments.std)
+    return f.mean, 0.0 if f.constant else float(std[f.slot])
 
 
 def _of_quartiles(f: Figures) -> tuple[float, float] | None:

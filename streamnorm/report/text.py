@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class _Field:
     goes: int = 0
     left: bool = False
 
-    @property
+    @cached_property
     def width(self) -> int:
         return max(wide(text) for text in (self.heading, *self.cells))
 

@@ -69,6 +69,8 @@ def wide(text: str) -> int:
     >>> wide("abc"), wide("温度"), wide("e\u0301")
     (3, 4, 1)
     """
+    if text.isascii():
+        return len(text)
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 

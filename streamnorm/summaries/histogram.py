@@ -139,14 +139,14 @@ class Bins:
 
     def take(self, slots: Sequence[int]) -> Self:
         """Keep the given slots, in that order."""
-        rows = list(self.of_slots())
-        kept = [rows[i] for i in slots]
+        own, ends = list(slots), np.cumsum(self.sizes)
+        kept = [slice(int(ends[i] - self.sizes[i]), int(ends[i])) for i in own]
         return type(self)(
             self.max_bins,
-            np.array([bits for bits, _, _ in kept], np.int64),
-            np.array([len(keys) for _, keys, _ in kept], np.int64),
-            np.concatenate([self.keys[:0], *(keys for _, keys, _ in kept)]),
-            np.concatenate([self.counts[:0], *(counts for _, _, counts in kept)]),
+            self.bits[own],
+            self.sizes[own],
+            np.concatenate([self.keys[:0], *(self.keys[part] for part in kept)]),
+            np.concatenate([self.counts[:0], *(self.counts[part] for part in kept)]),
         )
 
     def coarsen(self, bits: NDArray[np.int64]) -> Self:
@@ -279,11 +279,9 @@ class Histogram(Summary):
 
     def intervals(self, slot: int) -> tuple[_Floats, _Floats, NDArray[np.int64]]:
         """Give the least and the greatest number of each bin of a column, ascending, and the bins' counts."""
-        end = int(self.bins.sizes[: slot + 1].sum())
-        own = slice(end - int(self.bins.sizes[slot]), end)
-        keys = self.bins.keys[own]
-        rest = np.uint64((1 << (_ALL_BITS - int(self.bits[slot]))) - 1)
-        return _values(keys), _values(keys | rest), self.bins.counts[own]
+        own = self.bins.take([slot])
+        rest = np.uint64((1 << (_ALL_BITS - int(own.bits[0]))) - 1)
+        return _values(own.keys), _values(own.keys | rest), own.counts
 
     def coarsen(self, bits: NDArray[np.int64]) -> Self:
         """Bring every column to `bits`, shape (n_slots,), where it has more."""
