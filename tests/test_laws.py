@@ -277,6 +277,8 @@ class TestOrdered:
         assert make().fit(table, sample_weight=zeros.tolist()) == make().fit(
             table_of(rows[9:]), sample_weight=weights[9:]
         )
+        infinite = np.where(there[:, np.newaxis], rows, np.inf)  # where the weight is 0
+        assert make().fit(infinite, sample_weight=weights) == one
         digest = one.digest()
         assert one.partial_fit(rows, sample_weight=np.zeros(len(rows))).digest() == digest
         for wrong in (-weights, weights[1:], np.full(len(rows), np.nan)):
