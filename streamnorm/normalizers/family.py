@@ -79,7 +79,7 @@ class BoundRule:
         self.rule.check(self.params)
 
     def __reduce__(self) -> Any:  # functions of the table and read-only mappings cannot be pickled
-        return _bound, (self.rule.name, dict(self.params))
+        return _bound, (self.rule.name, dict(self.params), self.profile)
 
     @property
     def summary(self) -> SummaryType:
@@ -133,8 +133,8 @@ def rule_of(spec: Any, **params: Any) -> BoundRule:
     return _bound(spec, {**FAMILY[spec].defaults, **params})
 
 
-def _bound(name: str, params: Params) -> BoundRule:
-    return BoundRule(FAMILY[name], MappingProxyType(dict(params)))
+def _bound(name: str, params: Params, profile: bool = False) -> BoundRule:
+    return BoundRule(FAMILY[name], MappingProxyType(dict(params)), profile)
 
 
 def _no_centre(parameter: str) -> DataError:
