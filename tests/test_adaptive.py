@@ -208,6 +208,8 @@ def test_streams_and_arrow():
     assert isinstance(lazy, pa.RecordBatchReader)
     assert lazy.read_all()["b"].equals(out["b"])  # "a" has NaN, which Arrow finds unequal
     assert named.inverse_transform(out).schema == table.schema
+    nothing = pa.RecordBatchReader.from_batches(table.schema, [])
+    assert named.set_output(transform="pandas").transform(nothing).shape == (0, 2)
 
 
 @pytest.mark.parametrize("library", [pd, pl])

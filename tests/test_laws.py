@@ -222,6 +222,18 @@ class TestEveryNormalizer:
         assert clone(whole) == EVERY[kind]() != whole
         assert clone(whole).fit(table_of(rows)) == fitted(kind, rows)
 
+    def test_fitted_attributes_cannot_be_written_to(self, kind):
+        one = fitted(kind, rows_of())
+        arrays = [
+            value
+            for name in dir(one)
+            if name.endswith("_") and not name.startswith("_") and name != "feature_names_in_"
+            for value in [getattr(one, name)]
+            if isinstance(value, np.ndarray)
+        ]
+        assert len(arrays) > 0 or "table" in kind
+        assert [array.flags.writeable for array in arrays] == [False] * len(arrays)
+
     def test_refitting_forgets(self, kind):
         rows = rows_of()
         assert fitted(kind, rows[:50]).fit(table_of(rows)) == fitted(kind, rows)
@@ -277,6 +289,8 @@ class TestOrdered:
         assert make().fit(table, sample_weight=zeros.tolist()) == make().fit(
             table_of(rows[9:]), sample_weight=weights[9:]
         )
+        infinite = np.where(there[:, np.newaxis], rows, np.inf)  # where the weight is 0
+        assert make().fit(infinite, sample_weight=weights) == one
         digest = one.digest()
         assert one.partial_fit(rows, sample_weight=np.zeros(len(rows))).digest() == digest
         for wrong in (-weights, weights[1:], np.full(len(rows), np.nan)):

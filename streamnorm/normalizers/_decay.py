@@ -68,7 +68,7 @@ class DecayedRows:
     @property
     def seen(self) -> NDArray[np.int64]:
         """Values of each column, shape (n_slots,)."""
-        return self._now.seen
+        return frozen_array(self._now.seen)
 
     @functools.cached_property
     def mean(self) -> Floats:

@@ -75,7 +75,7 @@ class Normalizer(Algebra, StreamTransformer):
             yield self._block(X, first, sample_weight)
             return
         if sample_weight is not None and not isinstance(X, (pa.Table, pa.RecordBatch)):
-            X = pa.Table.from_batches(list(to_batches(X)))
+            X = pa.table(X)
         weights, start = weights_of(sample_weight, X, first=first), 0
         for batch in to_batches(X):
             self._check_names(batch, not self.__sklearn_is_fitted__())

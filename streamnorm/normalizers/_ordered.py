@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from streamnorm.columns import check_finite, is_arrow, is_numeric, matrix_of_batch, to_batches
+from streamnorm.columns import check_finite, is_arrow, is_numeric, matrix_of_batch
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
 from streamnorm.normalizers._namespaces import weights_of
 from streamnorm.normalizers._transformer import FLOATS, PlanOf, StreamTransformer
@@ -78,7 +78,11 @@ class OrderedNormalizer(StreamTransformer):
     def _learn_batch(self, X: Any, sample_weight: Any) -> None:
         first = not self.__sklearn_is_fitted__()
         x = self._read(X, reset=first)
-        self._step(x, weights_of(sample_weight, x, first=first))
+        weights = weights_of(sample_weight, x, first=first)
+        if weights is not None and not weights.all():
+            x = np.where(weights.reshape(-1, *[1] * (x.ndim - 1)) > 0, x, np.nan)  # as if they were missing
+        self._refuse_infinite(x)
+        self._step(x, weights)
 
     def _read(self, X: Any, *, reset: bool, names: bool = True) -> NDArray[Any]:
         """Check a batch and give it as an array of floats."""
@@ -97,7 +101,6 @@ class OrderedNormalizer(StreamTransformer):
         if reset:
             self.n_features_in_ = width
         self._check_width(width)
-        self._refuse_infinite(x)
         return np.asarray(x)
 
     def _refuse_infinite(self, x: NDArray[Any]) -> None:
@@ -121,6 +124,7 @@ class OrderedNormalizer(StreamTransformer):
         if is_arrow(X):
             return self._map_arrow(X, plan_of, inverse)
         x = self._read(X, reset=False, names=not inverse)
+        self._refuse_infinite(x)
         plan, out = plan_of(x), np.empty_like(x)
         (plan.invert if inverse else plan.apply)(self._source(x), self._features_last(out))
         return out
@@ -188,7 +192,7 @@ def _exact(value: Any) -> Any:
 
 def _table(X: Any) -> pa.Table:
     """Give Arrow data as a table of numbers."""
-    table = X if isinstance(X, pa.Table) else pa.Table.from_batches(list(to_batches(X)))
+    table = pa.table(X)
     for field in table.schema:
         if not (is_numeric(field.type) or field.type in (pa.bool_(), pa.null())):
             raise DataError(

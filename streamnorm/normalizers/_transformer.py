@@ -170,7 +170,7 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
             schema = self._map_arrow(next(to_batches(X.schema.empty_table())), plan_of, inverse).schema
             return pa.RecordBatchReader.from_batches(schema, (self._map_arrow(b, plan_of, inverse) for b in X))
         if not isinstance(X, (pa.Table, pa.RecordBatch)):
-            X = pa.Table.from_batches(list(to_batches(X)))
+            X = pa.table(X)
         plan = plan_of(X)
         batches = [self._map_batch(batch, plan, inverse) for batch in to_batches(X)]
         if not plain:

@@ -114,9 +114,9 @@ class AdaptiveStandardScaler(OrderedNormalizer):
             known = dataclasses.replace(known, halflife=float(self.halflife))
         rows, given = x.astype(np.float64), np.ones(len(x)) if weights is None else _checked(weights)
         missing = np.isnan(rows)
-        if missing.any() or not given.all():
+        if missing.any():
             rows[missing] = np.nan  # one NaN, so that equal states are equal bytes
-            there = ~missing.all(axis=1) & (given > 0)
+            there = ~missing.all(axis=1)
             rows, given = rows[there], given[there]
         self._rows = known.then(rows, given)
 

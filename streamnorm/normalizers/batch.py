@@ -328,7 +328,9 @@ class BatchNormalizer(LayerConversions, OrderedNormalizer):
         return self._plan(self.moving_mean_, self.moving_variance_)
 
     def _plan_of_batch(self, X: Any) -> Affine:
-        batch = self._moments(self._read(X, reset=False) if is_arrow(X) else X)
+        x = self._read(X, reset=False) if is_arrow(X) else X
+        self._refuse_infinite(x)
+        batch = self._moments(x)
         none = batch.counts.values == 0  # nothing to normalise there, and nothing to warn of
         return self._plan(np.where(none, 0.0, batch.mean()), np.where(none, 1.0, batch.var()))
 

@@ -93,8 +93,13 @@ class BoundRule:
         return self.rule.name, repr(sorted(self.params.items())) + (" and a profile" if self.profile else "")
 
     def attribute(self, name: str, summary: Any) -> Any:
-        """Compute a fitted attribute, once a summary."""
-        return summary.cached((self.key, name), lambda: self.rule.attributes[name](needed(summary), self.params))
+        """Compute a fitted attribute, once a summary; arrays are views of what cannot be written to."""
+        value = summary.cached((self.key, name), lambda: self.rule.attributes[name](needed(summary), self.params))
+        if not isinstance(value, np.ndarray):
+            return value
+        view = value.view()
+        view.flags.writeable = False
+        return view
 
     def plan(self, summary: Any) -> Plan:
         """Make the plan, once a summary."""
