@@ -130,18 +130,20 @@ def test_csv_and_choices_are_as_in_local_jobs(tmp_path):
 
 
 def test_an_infinity_is_told_with_its_file_or_partition_and_row(scheduler, tmp_path):
-    write_folder(tmp_path, [rows(300, 0), with_infinity(rows(400, 1), 310)])
+    folder, output = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    write_folder(folder, [rows(300, 0), with_infinity(rows(400, 1), 310)])
     with pytest.raises(DataError, match=r"part1\.parquet: there is an infinity in column 'far', row 311:"):
-        sn.dask.fit(tmp_path)
-    frame = frame_of(tmp_path)
+        sn.dask.fit(folder)
+    frame = frame_of(folder)
     with pytest.raises(DataError, match="partition 1: there is an infinity in column 'far', row 311:"):
         sn.dask.fit(frame)
     strict = sn.TableNormalizer().fit(rows(400, 0).select(list(frame.columns)))
     with pytest.raises(DataError, match=r"partition 1: .* column 'far', row 310 of the batch"):
         sn.dask.transform(strict, frame).compute()
     with pytest.raises(DataError, match=r"part1\.parquet: there is an infinity in column 'far', row 311:"):
-        sn.dask.transform(strict, tmp_path, tmp_path.parent / "out")
-    assert not (tmp_path.parent / "out" / "part1.parquet").exists()
+        sn.dask.transform(strict, folder, output)
+    assert not (output / "part1.parquet").exists()
 
 
 def test_partitions_without_rows_and_frames_without_rows(folder):
