@@ -1,0 +1,190 @@
+"""The same bits on Dask: threads, processes and a cluster of one machine."""
+
+from __future__ import annotations
+
+import warnings
+
+import pandas as pd
+import pyarrow.csv as pv
+import pyarrow.parquet as pq
+import pytest
+from clusters import SCALERS, in_order, rows, with_infinity, write_folder
+
+import streamnorm as sn
+from streamnorm.errors import DataError, OutputError
+
+dask = pytest.importorskip("dask", reason="needs the extra 'dask'")
+dd = pytest.importorskip("dask.dataframe", reason="needs the extra 'dask'")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("many"), [rows(700, 0), rows(0, 1), rows(500, 2), rows(1, 3)])
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed", reason="needs the extra 'dask'")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the cluster's own doings
+        with (
+            distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
+
+
+@pytest.fixture(
+    params=[
+        "threads",
+        pytest.param("processes", marks=pytest.mark.slow),
+        pytest.param("cluster", marks=pytest.mark.slow),
+    ]
+)
+def scheduler(request):
+    """Set Dask to a scheduler; the test that follows runs on it."""
+    chosen = request.getfixturevalue("cluster") if request.param == "cluster" else request.param
+    with dask.config.set(scheduler=chosen, num_workers=2):
+        yield request.param
+
+
+def frame_of(folder):
+    """Give a frame with a partition for each file, where `read_parquet` would put small ones together."""
+    return dd.from_map(
+        pd.read_parquet, sorted(folder.glob("*.parquet")), columns=["id", "price", "far", "count", "single"]
+    )
+
+
+@pytest.mark.parametrize("scaler", SCALERS)
+def test_the_state_and_the_files_are_those_of_one_machine(scheduler, folder, tmp_path, scaler):
+    normalizer = sn.TableNormalizer(scaler)
+    local, fitted = sn.fit(folder, normalizer), sn.dask.fit(folder, normalizer)
+    assert fitted == local
+    assert fitted.digest() == local.digest()
+    written = sn.dask.transform(fitted, folder, tmp_path / "dask")
+    sn.transform(local, folder, tmp_path / "local")
+    assert [path.name for path in written] == [f"part{i}.parquet" for i in range(4)]
+    for path in written:
+        result, expected = pq.read_table(path), pq.read_table(tmp_path / "local" / path.name)
+        assert result.schema.equals(expected.schema, check_metadata=True)
+        assert in_order(result) == in_order(expected)
+
+
+@pytest.mark.parametrize("scaler", SCALERS)
+def test_a_data_frame_is_as_one_of_pandas(folder, scaler):
+    check_frame(frame_of(folder), scaler)
+
+
+@pytest.mark.slow
+def test_a_data_frame_on_other_schedulers(scheduler, folder):
+    check_frame(frame_of(folder).repartition(npartitions=3), "standard")
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # Dask's, of pandas 3.1
+def test_a_data_frame_of_files_is_as_the_files(folder):
+    frame = dd.read_parquet(folder, dtype_backend="pyarrow")
+    assert sn.dask.fit(frame[["price", "far", "count"]]) == sn.TableNormalizer().fit(
+        pq.read_table(folder, columns=["price", "far", "count"])
+    )
+
+
+def check_frame(frame, scaler):
+    whole = frame.compute()
+    fitted = sn.dask.fit(frame, sn.TableNormalizer(scaler))
+    assert fitted.digest() == sn.TableNormalizer(scaler).fit(whole).digest()
+    there = sn.dask.transform(fitted, frame)
+    assert there.dtypes.equals(there.compute().dtypes)
+    assert there.compute().equals(fitted.transform(whole))
+    back = sn.dask.transform(fitted, there, inverse=True)
+    assert back.compute().equals(fitted.inverse_transform(fitted.transform(whole)))
+
+
+def test_no_cut_and_no_tree_changes_a_bit(monkeypatch, folder):
+    expected = sn.fit(folder).digest()
+    for task_bytes, fan_in in ((1, 2), (20_000, 3), (1 << 30, 16)):
+        monkeypatch.setattr("streamnorm.dask._TASK_BYTES", task_bytes)
+        monkeypatch.setattr("streamnorm.dask._FAN_IN", fan_in)
+        assert sn.dask.fit(folder).digest() == expected
+
+
+def test_large_files_are_cut_by_row_groups(monkeypatch, folder):
+    from streamnorm.dask import _units
+    from streamnorm.sources import expand
+
+    (source,) = expand(folder / "part0.parquet")  # of four row groups
+    monkeypatch.setattr("streamnorm.dask._TASK_BYTES", source.size // 2 + 1)
+    assert [units for _, units in _units([source])] == [range(2), range(2, 4)]
+
+
+def test_csv_and_choices_are_as_in_local_jobs(tmp_path):
+    for number in range(3):
+        pv.write_csv(rows(50, number).select(["id", "price", "small"]), tmp_path / f"{number}.csv")
+    normalizer = sn.TableNormalizer(None, {"price": "robust", "small": sn.MinMaxScaler((-1, 1))})
+    fitted = sn.dask.fit(tmp_path, normalizer)
+    assert fitted.digest() == sn.fit(tmp_path, normalizer).digest()
+    sn.dask.transform(fitted, tmp_path, tmp_path.parent / "out")
+    sn.transform(fitted, tmp_path, tmp_path.parent / "local")
+    for number in range(3):
+        name = f"{number}.csv"
+        assert (tmp_path.parent / "out" / name).read_bytes() == (tmp_path.parent / "local" / name).read_bytes()
+
+
+def test_an_infinity_is_told_with_its_file_or_partition_and_row(scheduler, tmp_path):
+    folder, output = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    write_folder(folder, [rows(300, 0), with_infinity(rows(400, 1), 310)])
+    with pytest.raises(DataError, match=r"part1\.parquet: there is an infinity in column 'far', row 311:"):
+        sn.dask.fit(folder)
+    frame = frame_of(folder)
+    with pytest.raises(DataError, match="partition 1: there is an infinity in column 'far', row 311:"):
+        sn.dask.fit(frame)
+    strict = sn.TableNormalizer().fit(rows(400, 0).select(list(frame.columns)))
+    with pytest.raises(DataError, match=r"partition 1: .* column 'far', row 310 of the batch"):
+        sn.dask.transform(strict, frame).compute()
+    with pytest.raises(DataError, match=r"part1\.parquet: there is an infinity in column 'far', row 311:"):
+        sn.dask.transform(strict, folder, output)
+    assert not (output / "part1.parquet").exists()
+
+
+def test_partitions_without_rows_and_frames_without_rows(folder):
+    frame = frame_of(folder)
+    few = frame[frame["id"] == "0-00003"]
+    assert sn.dask.fit(few) == sn.TableNormalizer().fit(few.compute())
+    none = frame[frame["id"] == "no such"]
+    fitted = sn.dask.fit(none)
+    assert fitted == sn.TableNormalizer().fit(none.compute())
+    with pytest.warns(UserWarning, match="no value of column 'price'"):
+        assert len(sn.dask.transform(fitted, none)) == 0
+
+
+@pytest.mark.slow
+def test_a_task_whose_worker_dies_counts_once(cluster, folder, tmp_path):
+    mark = tmp_path / "was here"
+
+    def die_once(part):
+        import os
+
+        if len(part) == 500 and not mark.exists():
+            mark.touch()
+            os._exit(1)
+        return part
+
+    frame = frame_of(folder).map_partitions(die_once)
+    with dask.config.set(scheduler=cluster):
+        fitted = sn.dask.fit(frame)
+    assert mark.exists()
+    assert fitted.digest() == sn.TableNormalizer().fit(frame_of(folder).compute()).digest()
+
+
+def test_what_does_not_fit_is_told_before_anything_runs(folder, tmp_path):
+    with pytest.raises(DataError, match="did you mean 'price'"):
+        sn.dask.fit(folder, sn.TableNormalizer(columns={"prise": "robust"}))
+    fitted = sn.fit(folder)
+    with pytest.raises(DataError, match="column 'small' is missing here"):
+        sn.dask.transform(fitted, frame_of(folder))
+    with pytest.raises(DataError, match="say where"):
+        sn.dask.transform(fitted, folder)
+    with pytest.raises(DataError, match="a data frame has no output"):
+        sn.dask.transform(fitted, frame_of(folder), tmp_path / "out")
+    with pytest.raises(OutputError, match="is an input"):
+        sn.dask.transform(fitted, folder, folder)
