@@ -6,7 +6,7 @@ A sink writes to a path that is nobody's yet; giving the file its name is the ca
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,12 +19,18 @@ from streamnorm.sources import ArrowSource, CsvSource, ParquetSource, Source, ki
 
 __all__ = ["Sink", "open_sink", "writing"]
 
+#: Of a row group before it is written: it waits in memory, one in each file that is being written.
+GROUP_BYTES = 128 << 20
+
 
 class Sink(Protocol):
     """Where batches go."""
 
-    def write(self, batches: Iterable[pa.RecordBatch]) -> None:
-        """Write the batches of one unit."""
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Write a batch."""
+
+    def end_unit(self) -> None:
+        """End what was one part of the input."""
 
     def close(self) -> None:
         """Finish the file."""
@@ -51,12 +57,21 @@ class _ParquetSink:
             encoded = [c.path_in_schema for c in chunks if "RLE_DICTIONARY" in c.encodings]
             dictionary = [leaf for leaf in encoded if leaf not in changed]
         self._schema = schema
+        self._waiting: list[pa.RecordBatch] = []
+        self._bytes = 0
         self._writer = pq.ParquetWriter(
             path, schema, compression=compression, use_dictionary=dictionary, write_page_checksum=True
         )
 
-    def write(self, batches: Iterable[pa.RecordBatch]) -> None:
-        table = pa.Table.from_batches(list(batches), self._schema)
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._waiting.append(batch)
+        self._bytes += batch.nbytes
+        if self._bytes >= GROUP_BYTES:
+            self.end_unit()
+
+    def end_unit(self) -> None:
+        table = pa.Table.from_batches(self._waiting, self._schema)
+        self._waiting, self._bytes = [], 0
         if table.num_rows:
             self._writer.write_table(table, row_group_size=table.num_rows)
 
@@ -79,9 +94,11 @@ class _CsvSink:
     def _put(self, lines: bytes) -> None:
         self._file.write(lines if self._plain else self._encoder.encode(lines.decode()))
 
-    def write(self, batches: Iterable[pa.RecordBatch]) -> None:
-        for batch in batches:
-            self._put(lines_of(text_of(batch), self._delimiter))
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._put(lines_of(text_of(batch), self._delimiter))
+
+    def end_unit(self) -> None:
+        pass
 
     def close(self) -> None:
         self._file.close()
@@ -92,9 +109,11 @@ class _ArrowSink:
         self._file = pa.OSFile(str(path), "wb")
         self._writer = pa.ipc.new_file(self._file, schema)
 
-    def write(self, batches: Iterable[pa.RecordBatch]) -> None:
-        for batch in batches:
-            self._writer.write_batch(batch)
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._writer.write_batch(batch)
+
+    def end_unit(self) -> None:
+        pass
 
     def close(self) -> None:
         self._writer.close()
