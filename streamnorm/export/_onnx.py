@@ -14,7 +14,7 @@ from streamnorm.export._maps import ColumnMap, Pieces, maps_of, warn_of_float32
 from streamnorm.export._needs import need
 from streamnorm.plans import Affine, Monotone
 
-__all__ = ["to_onnx"]
+__all__ = ["dump_onnx", "to_onnx"]
 
 #: What has all operators in both precisions; runtimes since 2021 read it.
 _OPSET, _IR = 15, 8
@@ -135,9 +135,14 @@ class _Graph:
         x = given if self._dtype == np.float64 else self.add("Cast", given, to=self._onnx.TensorProto.DOUBLE)
         pieces = [Pieces.of(column, "ONNX") for column in columns]
         half = 1 << ((max(len(p.u) for p in pieces) - 1).bit_length() - 1)
-        flat = {f: _padded([getattr(p, f) for p in pieces], 2 * half + 1) for f in ("u", "at", "slope", "left", "right")}
+        flat = {
+            f: _padded([getattr(p, f) for p in pieces], 2 * half + 1) for f in ("u", "at", "slope", "left", "right")
+        }
         i = self._last_knot(x, flat["u"], np.arange(len(pieces)) * (2 * half + 1), half)
-        knot, following = self.add("Gather", flat["u"], i), self.add("Gather", flat["u"], self.add("Add", i, np.array(1)))
+        knot, following = (
+            self.add("Gather", flat["u"], i),
+            self.add("Gather", flat["u"], self.add("Add", i, np.array(1))),
+        )
         slope = self.add("Gather", flat["slope"], i)
         rise = self.add("Mul", slope, self.add("Sub", x, knot))
         fall = self.add("Mul", slope, self.add("Sub", following, x))
@@ -170,3 +175,8 @@ def _likeness(column: ColumnMap) -> Any:
 def _padded(rows: Sequence[Constant], length: int) -> Constant:
     """Put rows behind each other, each filled up with infinities, which lie beyond every value."""
     return np.concatenate([np.concatenate([row, np.full(length - len(row), np.inf)]) for row in rows])
+
+
+def dump_onnx(model: Any) -> bytes:
+    """Give what `to_onnx` gave as the content of a file."""
+    return bytes(model.SerializeToString())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from typing import Any
 
 from streamnorm.errors import DataError
+from streamnorm.export._needs import need
 from streamnorm.normalizers.table import Group, Table
 
-__all__ = ["to_sklearn"]
+__all__ = ["dump_joblib", "dump_skops", "to_sklearn"]
 
 
 def to_sklearn(normalizer: Any) -> Any:
@@ -70,3 +72,18 @@ def _beside(runs: list[list[str]], scalers: list[Any]) -> Any:
     beside.set_params(verbose_feature_names_out=False).fit(frame)  # learns where the columns are
     beside.transformers = beside.transformers_ = parts
     return beside
+
+
+def dump_skops(estimator: Any) -> bytes:
+    """Give what `to_sklearn` gave as the content of a file, without pickle."""
+    skops = need("skops.io", "pip install 'streamnorm[export]', or name a file that ends in .joblib")
+    return bytes(skops.dumps(estimator))
+
+
+def dump_joblib(estimator: Any) -> bytes:
+    """Give what `to_sklearn` gave as a pickle, to be loaded by those alone who trust the file."""
+    import joblib
+
+    file = io.BytesIO()
+    joblib.dump(estimator, file)
+    return file.getvalue()

@@ -12,7 +12,7 @@ from streamnorm.export._maps import ColumnMap, Pieces, maps_of
 from streamnorm.export._needs import need
 from streamnorm.plans import Affine, Monotone
 
-__all__ = ["DIALECTS", "to_sql"]
+__all__ = ["DIALECTS", "dump_sql", "to_sql"]
 
 #: What queries are written for, and whether ``SELECT * REPLACE`` is known there.
 DIALECTS = {"duckdb": True, "spark": False, "bigquery": True, "snowflake": True, "postgres": False}
@@ -58,9 +58,7 @@ def to_sql(normalizer: Any, *, dialect: str = "duckdb", table: str | Sequence[st
       * REPLACE (CAST(`x0` AS FLOAT64) / CAST('1.0' AS FLOAT64) AS `x0`)
     FROM `sales`.`orders`
     """
-    need("sqlglot", "pip install 'streamnorm[export]'")
-    from sqlglot import exp
-
+    exp = _expressions()
     if dialect not in DIALECTS:
         raise DataError(f"there is no dialect {dialect!r}; there are {', '.join(DIALECTS)}.")
     columns = maps_of(normalizer)
@@ -75,7 +73,12 @@ def to_sql(normalizer: Any, *, dialect: str = "duckdb", table: str | Sequence[st
         selected = [exp.Star(replace=mapped)] if DIALECTS[dialect] else mapped
     parts = [table] if isinstance(table, str) else list(table)
     name = exp.table_(*reversed(parts), quoted=True)
-    return exp.select(*selected, copy=False).from_(name, copy=False).sql(dialect, pretty=True, max_text_width=100)
+    query = exp.select(*selected, copy=False).from_(name, copy=False)
+    return str(query.sql(dialect, pretty=True, max_text_width=100))
+
+
+def _expressions() -> Any:
+    return need("sqlglot.expressions", "pip install 'streamnorm[export]'")
 
 
 def _expression(column: ColumnMap) -> Any:
@@ -91,16 +94,14 @@ def _expression(column: ColumnMap) -> Any:
 
 
 def _column(column: ColumnMap, work: str) -> Any:
-    from sqlglot import exp
-
+    exp = _expressions()
     value = exp.column(column.name, quoted=True)
     return _cast(_cast(value, "int") if column.kind == "bool" else value, work)
 
 
 def _affine(column: ColumnMap, plan: Affine, work: str) -> Any:
-    from sqlglot import exp
-
-    operators = {np.subtract: exp.Sub, np.add: exp.Add, np.multiply: exp.Mul, np.divide: exp.Div}
+    exp = _expressions()
+    operators: dict[Any, Any] = {np.subtract: exp.Sub, np.add: exp.Add, np.multiply: exp.Mul, np.divide: exp.Div}
     value = _column(column, work)
     for step in plan.steps:
         inner = exp.paren(value, copy=False) if isinstance(value, exp.Binary) else value
@@ -114,8 +115,7 @@ def _affine(column: ColumnMap, plan: Affine, work: str) -> Any:
 
 def _pieces(column: ColumnMap) -> Any:
     """Write a map through quantiles as halvings, so that a row takes few comparisons."""
-    from sqlglot import exp
-
+    exp = _expressions()
     p, x = Pieces.of(column, "SQL"), _column(column, "double")
     ends = [
         (exp.LTE(this=x, expression=_number(p.u[0])), _number(0.0)),
@@ -125,8 +125,7 @@ def _pieces(column: ColumnMap) -> Any:
 
 
 def _between(p: Pieces, x: Any, start: int, stop: int) -> Any:
-    from sqlglot import exp
-
+    exp = _expressions()
     if stop - start > 1:
         middle = (start + stop) // 2
         below = exp.LT(this=x.copy(), expression=_number(p.u[middle]))
@@ -145,8 +144,7 @@ def _between(p: Pieces, x: Any, start: int, stop: int) -> Any:
 
 
 def _product(factor: float, value: Any) -> Any:
-    from sqlglot import exp
-
+    exp = _expressions()
     return exp.Mul(this=_number(factor), expression=exp.paren(value, copy=False))
 
 
@@ -156,8 +154,7 @@ def _unless_nan(tested: Any, whens: Sequence[tuple[Any, Any]], otherwise: Any, w
     Where NaN is greater than every number, as in DuckDB, Spark, Snowflake and Postgres, it equals itself;
     where it does not, as in BigQuery, no comparison holds.
     """
-    from sqlglot import exp
-
+    exp = _expressions()
     case = exp.Case().when(exp.EQ(this=tested.copy(), expression=_number(np.nan, work)), tested.copy(), copy=False)
     for condition, value in whens:
         case = case.when(condition.copy(), value, copy=False)
@@ -165,14 +162,17 @@ def _unless_nan(tested: Any, whens: Sequence[tuple[Any, Any]], otherwise: Any, w
 
 
 def _cast(value: Any, kind: str) -> Any:
-    from sqlglot import exp
-
+    exp = _expressions()
     return exp.Cast(this=value, to=exp.DataType(this=exp.DataType.Type[kind.upper()]))
 
 
 def _number(value: Any, kind: str = "double") -> Any:
     """Write a number as text that is cast: a bare 0.1 is a decimal in most databases."""
-    from sqlglot import exp
-
+    exp = _expressions()
     rounded = float(np.float32(value)) if kind == "float" else float(value)
     return _cast(exp.Literal.string("NaN" if np.isnan(rounded) else repr(rounded)), kind)
+
+
+def dump_sql(query: str) -> bytes:
+    """Give what `to_sql` gave as the content of a file."""
+    return f"{query};\n".encode()
