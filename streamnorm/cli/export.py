@@ -19,7 +19,7 @@ __all__ = ["export"]
 @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
 @click.option(
     "--dtype", type=click.Choice(["float64", "float32"]),
-    help="onnx, keras, torch: what is computed in; float64 by default.",
+    help="onnx, torch: what is computed in; float64 by default.",
 )  # fmt: skip
 @click.option("--dialect", metavar="NAME", help="sql: duckdb (by default), spark, bigquery, snowflake or postgres.")
 @click.option("--table", metavar="NAME", help="sql: the table to read, as schema.name too; source by default.")

@@ -5,10 +5,10 @@ express every normalizer; what one cannot is refused, with the column and a targ
 
 | target | what | the same bits | scalers |
 |---|---|---|---|
-| sklearn | fitted estimators | yes | all |
+| sklearn | fitted estimators | yes, but for the ends of a normal variable | all |
 | onnx | a model | yes, in float64 and float32 | all but quantiles to a normal variable |
 | sql | a query, in five dialects | yes, in DuckDB | all but quantiles to a normal variable |
-| keras | a model of one BatchNormalization layer | to rounding | affine ones: no quantiles, no clip |
+| keras | a model of one BatchNormalization layer | to float32 | affine ones: no quantiles, no clip |
 | torch | the state of a BatchNorm1d module | to rounding | the same |
 """
 
@@ -56,7 +56,7 @@ _ROWS = [
     Exporter("sklearn", to_sklearn, {".skops": dump_skops, ".joblib": dump_joblib}),
     Exporter("onnx", to_onnx, {".onnx": dump_onnx}, ("dtype",)),
     Exporter("sql", to_sql, {".sql": dump_sql}, ("dialect", "table", "keep")),
-    Exporter("keras", to_keras, {".keras": dump_keras}, ("dtype",)),
+    Exporter("keras", to_keras, {".keras": dump_keras}),
     Exporter("torch", to_torch, {".pt": dump_torch}, ("dtype",)),
 ]
 

@@ -14,8 +14,11 @@ __all__ = ["dump_keras", "to_keras"]
 _HOW = "pip install 'streamnorm[peers]', and set KERAS_BACKEND=torch where TensorFlow is not installed"
 
 
-def to_keras(normalizer: Any, *, dtype: str = "float64") -> Any:
-    """Give a Keras model whose inference maps as `transform` does, up to rounding.
+def to_keras(normalizer: Any) -> Any:
+    """Give a Keras model whose inference maps as `transform` does, to the precision of float32.
+
+    Keras computes this layer in float32 even where its dtype is float64. A warning names the columns of which
+    float32 loses more than 1e-4 of a standard deviation.
 
     The model takes and gives a matrix of shape (n_rows, n_columns), the columns in the order of
     ``feature_names_in_``. Its layer holds the centre and the squared divisor as moving mean and variance; what
@@ -26,9 +29,6 @@ def to_keras(normalizer: Any, *, dtype: str = "float64") -> Any:
     ----------
     normalizer : BatchNormalizer, TableNormalizer, StandardScaler, ...
         Fitted. The weights, epsilon and momentum of a `BatchNormalizer` are the layer's.
-    dtype : {"float64", "float32"}, default="float64"
-        Of weights and arithmetic. A warning names the columns of which float32 loses more than 1e-4 of a
-        standard deviation.
 
     Returns
     -------
@@ -37,15 +37,15 @@ def to_keras(normalizer: Any, *, dtype: str = "float64") -> Any:
     Raises
     ------
     DataError
-        If a column is clipped or mapped through quantiles, or needs numbers beyond `dtype`.
+        If a column is clipped or mapped through quantiles, or needs numbers beyond float32.
     OutputError
         If Keras is not installed.
     """
-    layer = layer_of(normalizer, "Keras", dtype=dtype)
+    layer = layer_of(normalizer, "Keras", dtype="float32")
     keras = need("keras", _HOW)
     momentum = getattr(normalizer, "momentum", 0.99)
-    batch_normalization = keras.layers.BatchNormalization(momentum=momentum, epsilon=layer.epsilon, dtype=dtype)
-    model = keras.Sequential([keras.Input((len(layer.names),), dtype=dtype), batch_normalization])
+    batch_normalization = keras.layers.BatchNormalization(momentum=momentum, epsilon=layer.epsilon)
+    model = keras.Sequential([keras.Input((len(layer.names),)), batch_normalization])
     batch_normalization.set_weights([layer.gamma, layer.beta, layer.mean, layer.variance])
     return model
 

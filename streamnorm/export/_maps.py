@@ -63,7 +63,8 @@ class ColumnMap:
             width = float(q[-1] - q[0])
             return float(q[0]), 1.0 / width if width > 0 else 1.0
         zero, factor = np.zeros(1), 1.0
-        self.plan.invert(zero, zero, 0)
+        with np.errstate(all="ignore"):  # there may be no way back
+            self.plan.invert(zero, zero, 0)
         for step in self.plan.steps:
             if step.operation is np.multiply:
                 factor *= float(step.operand[0])
@@ -74,8 +75,6 @@ class ColumnMap:
 
 def maps_of(normalizer: Any) -> list[ColumnMap]:
     """Take a fitted normalizer apart.
-
-    A `BatchNormalizer` or `AdaptiveStandardScaler` counts as the scaler that its `to_sklearn` gives.
 
     Raises
     ------
@@ -91,18 +90,13 @@ def maps_of(normalizer: Any) -> list[ColumnMap]:
         ]  # fmt: skip
     if hasattr(normalizer, "summary_by_name"):
         group = normalizer.summary_by_name()
-        plan = group.rule.plan(group.summary)
-        return [ColumnMap(name, name, "double", None, _of_column(plan, i)) for i, name in enumerate(group.names)]
-    if hasattr(normalizer, "to_sklearn"):
-        return _of_scaler(normalizer.to_sklearn())
-    raise DataError(f"expected a fitted normalizer of streamnorm, found {type(normalizer).__name__}: fit one first.")
-
-
-def _of_scaler(scaler: Any) -> list[ColumnMap]:
-    steps = [Step(np.subtract, scaler.mean_)] if scaler.with_mean else []
-    steps += [Step(np.divide, scaler.scale_)] if scaler.with_std else []
-    plan = Affine(tuple(steps))
-    names = getattr(scaler, "feature_names_in_", [f"x{i}" for i in range(scaler.n_features_in_)])
+        names, plan = group.names, group.rule.plan(group.summary)
+    elif hasattr(normalizer, "plan"):
+        plan, names = normalizer.plan(), normalizer.get_feature_names_out()
+    else:
+        raise DataError(
+            f"expected a fitted normalizer of streamnorm, found {type(normalizer).__name__}: fit one first."
+        )
     return [ColumnMap(name, name, "double", None, _of_column(plan, i)) for i, name in enumerate(names)]
 
 
