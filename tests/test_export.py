@@ -447,3 +447,13 @@ def test_a_state_is_not_written_over(tmp_path):
     sn.save(sn.TableNormalizer().fit(hard_table()), state)
     with pytest.raises(OutputError, match="is the state"):
         sn.export.write(state, "onnx", state, overwrite=True)
+
+
+@pytest.mark.parametrize("scaler", ["standard", "minmax", "quantile"])
+def test_a_profile_is_not_exported(flights, scaler):
+    table = flights.select(["temp", "air_time"]).slice(0, 1000)
+    plain, profiled = (sn.TableNormalizer(scaler, profile=given).fit(table) for given in (False, True))
+    assert to_sql(profiled) == to_sql(plain)
+    assert to_onnx(profiled) == to_onnx(plain)
+    wanted = to_sklearn(plain).transform(table.to_pandas())
+    assert (to_sklearn(profiled).transform(table.to_pandas()) == wanted).sum() == np.isfinite(wanted).sum()
