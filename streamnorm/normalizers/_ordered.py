@@ -22,13 +22,13 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from streamnorm.columns import (
     check_finite,
     is_arrow,
-    is_numeric,
     is_stream,
     map_array,
     matrix_of_batch,
     to_batches,
 )
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
+from streamnorm.numbers import is_numeric
 from streamnorm.plans import Plan
 
 __all__ = ["OrderedNormalizer", "PlanOf", "frozen_array"]

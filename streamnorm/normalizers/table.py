@@ -20,13 +20,13 @@ import pyarrow as pa
 from streamnorm.columns import (
     block_of_arrays,
     infinity_message,
-    is_numeric,
     is_stream,
     map_array,
     to_batches,
 )
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, nearest
 from streamnorm.normalizers.family import BoundRule, rule_of
+from streamnorm.numbers import is_choosable, is_chosen
 from streamnorm.summaries import Summary
 
 __all__ = ["Group", "Learnt", "Table", "batches_of"]
@@ -196,10 +196,10 @@ class Table:
         rules = {}
         for item in schema:
             if item.name in named:
-                if not (is_numeric(item.type) or pa.types.is_boolean(item.type)):
+                if not is_choosable(item.type):
                     raise DataError(f"column {item.name!r} holds {item.type}, not numbers: name another one.")
                 rules[item.name] = rule_of(named[item.name])
-            elif default is not None and item.name not in self.exclude and is_numeric(item.type):
+            elif default is not None and item.name not in self.exclude and is_chosen(item.type):
                 rules[item.name] = default
         for name in rules:
             if schema.names.count(name) > 1:
