@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamnorm import kernel
-from streamnorm.errors import DataError, InfiniteValueError
+from streamnorm.errors import InfiniteValueError
 from streamnorm.numbers import readable
 from streamnorm.plans import Plan
 from streamnorm.summaries import Block, Moments
@@ -229,14 +229,14 @@ def map_array(
         If it holds an infinity that is not to be skipped.
     """
     out_type = float_type(array.type, dtype)
-    readable = readable(array, name)
-    values = _values_of(readable)
-    if not skip_infinite and (row := _infinite_row(readable, values)) >= 0:
+    numbers = readable(array, name)
+    values = _values_of(numbers)
+    if not skip_infinite and (row := _infinite_row(numbers, values)) >= 0:
         raise InfiniteValueError(column, row, infinity_message(name, row))
     out = np.empty(len(values), out_type)
     with np.errstate(all="ignore"):  # what lies under a null may overflow
         (plan.invert if inverse else plan.apply)(values, out, column)
-    validity = readable.is_valid().buffers()[1] if readable.null_count else None
+    validity = numbers.is_valid().buffers()[1] if numbers.null_count else None
     return pa.Array.from_buffers(pa.from_numpy_dtype(out_type), len(out), [validity, pa.py_buffer(out)])
 
 

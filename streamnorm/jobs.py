@@ -94,7 +94,7 @@ def fit(
             asked=normalizer is not None, update=update, rebuild=rebuild, keep_parts=keep_parts,
             threads=threads, progress=progress,
         )  # fmt: skip
-    columns = {name: group.rule for name, (group, _) in result.table.learnt.where().items()}
+    columns = {name: group.rule for name, (group, _) in result.table.learnt.columns().items()}
     if not isinstance(result.table, TableNormalizer):
         table = TableNormalizer(None, columns, **result.table.settings())
     fitted = table.with_learnt(result.table.learnt)

@@ -97,7 +97,7 @@ def _nearest(array: pa.Array) -> pa.Array:
         words = np.frombuffer(whole.buffers()[1] or b"", np.int64)[2 * whole.offset : 2 * (whole.offset + len(whole))]
         low, high = words[::2], words[1::2]
         valid = np.ones(len(low), bool) if not array.null_count else np.asarray(array.is_valid())
-        small = (high == low >> 63) & ((low >= -_EXACT) & (low <= _EXACT)
+        small = (high == low >> 63) & (low >= -_EXACT) & (low <= _EXACT)
         if (small | ~valid).all():
             values = np.true_divide(low, 10.0**kind.scale)  # of two exact numbers: rounded once
             validity = whole.is_valid().buffers()[1] if whole.null_count else None

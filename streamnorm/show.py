@@ -34,7 +34,7 @@ def describe(state: State) -> list[dict[str, Any]]:
         columns.append(
             {
                 "name": name,
-                "type": state.table.learnt.types[name],
+                "type": state.table.learnt.types[group.column(slot)],
                 "scaler": group.rule.rule.name,
                 "parameters": dict(group.rule.params),
                 "rows": rows,

@@ -10,6 +10,9 @@ Layout of version 1::
                   "digest": ..., "modified": ...}],
      "checksum": "sha256 of all the rest"}
 
+Version 2 has columns of vectors: ``"vector": {"width": 768, "whole": false}``, and as their summary a list
+with one for each element.
+
 Numbers that must be exact are text. Nothing in a state is executed, and no path is taken from one.
 """
 
@@ -27,10 +30,13 @@ from streamnorm.errors import MergeError, StateError
 from streamnorm.files import replacing
 from streamnorm.normalizers.family import FAMILY, BoundRule
 from streamnorm.normalizers.table import Group, Learnt, Table
+from streamnorm.normalizers.vectors import Vector
 
 __all__ = ["Counted", "State", "load", "save"]
 
-FORMAT, VERSION = "streamnorm-state", 1
+FORMAT = "streamnorm-state"
+#: A state is written in the oldest version that can say it.
+_PLAIN, _VECTORS = _VERSIONS = (1, 2)
 #: A million columns or keys fit; what is larger was not written by this package.
 _LARGEST = 1 << 33
 
@@ -107,6 +113,13 @@ def _rule_from_json(data: Mapping[str, Any]) -> BoundRule:
     return BoundRule(rule, MappingProxyType(params))
 
 
+def _vector_from_json(data: Mapping[str, Any]) -> Vector:
+    width, whole = data["width"], data["whole"]
+    if not (width is None or (type(width) is int and width >= 0)) or type(whole) is not bool or len(data) > 2:
+        raise ValueError(f"no vector is like that: {data!r}"[:200])
+    return Vector(width, whole)
+
+
 def _checksum(document: Mapping[str, Any]) -> str:
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -118,17 +131,17 @@ def to_json(state: State) -> str:
     rules = [group.rule for group in learnt.groups]
     slots = {id(group): group.summary.to_json() for group in learnt.groups}
     columns = [
-        {
-            "name": name,
-            "type": learnt.types[name],
-            "rule": learnt.groups.index(group),
-            "summary": slots[id(group)][i],
-        }
-        for name, (group, i) in learnt.where().items()
+        {"name": name, "type": learnt.types[name], "rule": learnt.groups.index(group)}
+        | (
+            {"summary": slots[id(group)][i]}
+            if group.vector is None
+            else {"vector": asdict(group.vector), "summary": slots[id(group)]}
+        )
+        for name, (group, i) in learnt.columns().items()
     ]
     document = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": _PLAIN if all(group.vector is None for group in learnt.groups) else _VECTORS,
         "class": state.kind,
         "parameters": {**state.table.settings(), **state.parameters},
         "rules": [_rule_to_json(rule) for rule in rules],
@@ -153,9 +166,9 @@ def from_json(text: str, name: str = "state") -> State:
         raise StateError(f"{name} is no state file: it is not JSON ({error}); fit again.") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise StateError(f"{name} is no state file: expected the format {FORMAT!r}; name a file written by fit.")
-    if document.get("version") != VERSION:
+    if document.get("version") not in _VERSIONS:
         raise StateError(
-            f"{name} has version {document.get('version')!r}, this streamnorm reads version {VERSION}: "
+            f"{name} has version {document.get('version')!r}, this streamnorm reads versions {_PLAIN} to {_VECTORS}: "
             "use the streamnorm that wrote it, or fit again."
         )
     if document.pop("checksum", None) != _checksum(document):
@@ -206,8 +219,14 @@ def _counted(**given: Any) -> Counted:
 
 def _group(index: int, rule: BoundRule, columns: Sequence[Mapping[str, Any]]) -> Group:
     own = sorted((c for c in columns if c["rule"] == index), key=lambda c: str(c["name"]))
-    summary = rule.summary.from_json([column["summary"] for column in own])
-    return Group(rule, tuple(column["name"] for column in own), summary)
+    names = tuple(column["name"] for column in own)
+    if not any("vector" in column for column in own):
+        return Group(rule, names, rule.summary.from_json([column["summary"] for column in own]))
+    (column,) = own
+    vector, summary = _vector_from_json(column["vector"]), rule.summary.from_json(column["summary"])
+    if len(summary) != vector.slots:
+        raise ValueError(f"column {names[0]!r} has {len(summary)} statistics for {vector.slots} elements")
+    return Group(rule, names, summary, vector)
 
 
 def read(path: str | Path) -> State:
@@ -271,7 +290,7 @@ def state_of(normalizer: Any) -> State:
 def _normalizer_of(state: State, kind: Any) -> Any:
     learnt = state.table.learnt
     if issubclass(kind, Table):
-        columns = {name: group.rule for name, (group, _) in learnt.where().items()}
+        columns = {name: group.rule for name, (group, _) in learnt.columns().items()}
         normalizer = kind(None, columns, **state.table.settings()).with_learnt(learnt)
     else:
         (group,) = learnt.groups

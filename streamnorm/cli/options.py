@@ -75,6 +75,12 @@ CHOICES = together(
     click.option("--exclude", default="", metavar="A,B,...", help="Leave these columns alone."),
     click.option("--scale", multiple=True, metavar="COLUMN=SCALER", help="The scaler of one column; repeatable."),
     click.option("--infinite", type=click.Choice(["error", "skip"]), default="error", help="What to do with +-inf."),
+    click.option(
+        "--vectors",
+        type=click.Choice(["element", "whole"]),
+        default="element",
+        help="Vectors in a column: by their elements, or with one mean and scale.",
+    ),
     click.option("--ddof", type=float, default=0, metavar="N", help="Degrees of freedom lost in the variance."),
     click.option("--dtype", type=click.Choice(["float32", "float64"]), help="Type of the normalised columns."),
     click.option("--suffix", default="", metavar="TEXT", help="Keep the columns; add normalised ones named so."),
@@ -87,7 +93,7 @@ OUTPUT = together(
 
 
 #: The options that choose columns, scalers and settings.
-CHOICE_NAMES = ("scaler", "columns", "exclude", "scale", "infinite", "ddof", "dtype", "suffix")
+CHOICE_NAMES = ("scaler", "columns", "exclude", "scale", "infinite", "vectors", "ddof", "dtype", "suffix")
 
 
 def asked(names: Iterable[str]) -> bool:
@@ -122,7 +128,7 @@ def table_of(words: dict[str, Any]) -> Table:
         columns[name] = rule(scaler)
     return Table(
         None if words["columns"] else rule(words["scaler"]), columns, exclude=_list(words["exclude"]),
-        dtype=words["dtype"], suffix=words["suffix"], infinite=words["infinite"],
+        dtype=words["dtype"], suffix=words["suffix"], infinite=words["infinite"], vectors=words["vectors"],
     )  # fmt: skip
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -26,65 +25,12 @@ from streamnorm.columns import (
 )
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, nearest
 from streamnorm.normalizers.family import BoundRule, rule_of
+from streamnorm.normalizers.learnt import Group, Learnt
+from streamnorm.normalizers.vectors import Vector
 from streamnorm.numbers import is_choosable, is_chosen
 from streamnorm.summaries import Summary
 
 __all__ = ["Group", "Learnt", "Table", "batches_of"]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Columns under one rule, and the summary with a slot for each, in the order of their names."""
-
-    rule: BoundRule
-    names: tuple[str, ...]
-    summary: Summary
-
-    def attribute(self, attribute: str) -> Any:
-        """Compute a fitted attribute of all its columns."""
-        return self.rule.attribute(attribute, self.summary)
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """What a table normalizer knows: groups of columns, in the order of their rules.
-
-    Parameters
-    ----------
-    groups : tuple of Group
-    types : mapping of str to str
-        Arrow types of the columns as they were first seen, in the table's order. They are shown, and not
-        compared: the same numbers may come as int32 and as int64.
-    """
-
-    groups: tuple[Group, ...]
-    types: Mapping[str, str] = field(compare=False)
-
-    def _combine(self, other: Learnt, verb: str) -> Iterator[tuple[Group, Group]]:
-        mine, theirs = ([(g.rule.key, g.names) for g in x.groups] for x in (self, other))
-        if mine != theirs:
-            raise MergeError(f"cannot {verb} tables with other columns or scalers: {mine} and {theirs}.")
-        return zip(self.groups, other.groups, strict=True)
-
-    def __add__(self, other: Learnt) -> Learnt:
-        pairs = self._combine(other, "add")
-        groups = tuple(dataclasses.replace(a, summary=a.summary + b.summary) for a, b in pairs)
-        return Learnt(groups, self.types)
-
-    def __sub__(self, other: Learnt) -> Learnt:
-        pairs = self._combine(other, "take from each other")
-        groups = tuple(dataclasses.replace(a, summary=a.summary - b.summary) for a, b in pairs)
-        return Learnt(groups, self.types)
-
-    def where(self) -> dict[str, tuple[Group, int]]:
-        """Find each column's group and slot, in the table's order."""
-        found = {name: (group, i) for group in self.groups for i, name in enumerate(group.names)}
-        return {name: found[name] for name in self.types}
-
-    def digest(self) -> str:
-        """Give a short hash of rules, names and statistics, equal exactly when they are."""
-        text = repr([(g.rule.key, g.names, g.summary.digest()) for g in self.groups])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Table:
@@ -102,6 +48,7 @@ class Table:
         dtype: Any = None,
         suffix: str = "",
         infinite: str = "error",
+        vectors: str = "element",
     ) -> None:
         self.default = default
         self.columns = columns
@@ -109,6 +56,7 @@ class Table:
         self.dtype = dtype
         self.suffix = suffix
         self.infinite = infinite
+        self.vectors = vectors
 
     # ---- learning ----
 
@@ -161,24 +109,37 @@ class Table:
         missing = [name for name in rules if name not in batch.schema.names]
         if missing:
             raise DataError(f"column {missing[0]!r} is missing here: {nearest(missing[0], batch.schema.names)}")
-        by_key: dict[tuple[str, str], list[str]] = {}
+        layouts = self._layouts(batch.schema, rules, like)
+        by_key: dict[tuple[Any, ...], list[str]] = {}
         for name in sorted(rules):
-            by_key.setdefault(rules[name].key, []).append(name)
+            alone = () if layouts[name] is None else (name,)
+            by_key.setdefault((rules[name].key, alone), []).append(name)
         groups = tuple(
-            Group(rules[names[0]], tuple(names), self._summary(rules[names[0]], batch, names))
-            for _, names in sorted(by_key.items())
+            self._group(rules[names[0]], batch, names, layouts[names[0]]) for _, names in sorted(by_key.items())
         )
         kinds = {name: str(batch.schema.field(name).type) for name in rules}
         return Learnt(groups, MappingProxyType(kinds if like is None else dict(like.types)))
 
-    def _summary(self, rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str]) -> Summary:
-        block = block_of_arrays([batch.column(name) for name in names], names)
+    def _layouts(self, schema: pa.Schema, names: Iterable[str], like: Learnt | None) -> dict[str, Vector | None]:
+        if like is not None:
+            return {name: group.vector for name, (group, _) in like.columns().items()}
+        return {name: Vector.of(schema.field(name).type, self.vectors == "whole") for name in names}
+
+    def _group(self, rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str], vector: Vector | None) -> Group:
+        arrays = [batch.column(name) for name in names]
+        if vector is None:
+            block = block_of_arrays(arrays, names)
+        else:
+            vector = vector.seen(arrays[0], names[0])
+            block = vector.block(arrays[0], names[0])
+        group = Group(rule, tuple(names), rule.summary.empty(0), vector)
         try:
             summary: Summary = rule.summary.of(block, skip_infinite=self.infinite == "skip")
         except InfiniteValueError as error:
-            message = infinity_message(names[error.slot], error.row)
-            raise InfiniteValueError(error.slot, error.row, message) from None
-        return summary
+            row = error.row if vector is None else vector.row(error.row)
+            message = infinity_message(group.slot_names[error.slot], row)
+            raise InfiniteValueError(error.slot, row, message) from None
+        return dataclasses.replace(group, summary=summary)
 
     def choose(self, schema: pa.Schema) -> dict[str, BoundRule]:
         """Choose the columns to normalise, and how, for tables of a schema.
@@ -201,6 +162,8 @@ class Table:
                 rules[item.name] = rule_of(named[item.name])
             elif default is not None and item.name not in self.exclude and is_chosen(item.type):
                 rules[item.name] = default
+        if self.vectors not in ("element", "whole"):
+            raise DataError(f"vectors must be 'element' or 'whole', got {self.vectors!r}.")
         for name in rules:
             if schema.names.count(name) > 1:
                 raise DataError(f"there are {schema.names.count(name)} columns {name!r}: rename all but one.")
@@ -270,7 +233,7 @@ class Table:
 
     def map_batch(self, batch: pa.RecordBatch, *, inverse: bool = False) -> pa.RecordBatch:
         """Map one batch; with a suffix the result stands in new columns at the end, and back."""
-        inputs, where = self.inputs(inverse), self.learnt.where()
+        inputs, where = self.inputs(inverse), self.learnt.columns()
         for name in inputs:
             if name not in batch.schema.names:
                 raise DataError(f"column {name!r} is missing here: {nearest(name, batch.schema.names)}")
@@ -283,10 +246,12 @@ class Table:
         for source, target in inputs.items():
             group, slot = where[target if inverse else source]
             item, array = fields[source]
-            mapped = map_array(
-                array, source, group.rule.plan(group.summary), slot,
-                dtype=self.dtype, inverse=inverse, skip_infinite=self.infinite == "skip",
-            )  # fmt: skip
+            plan, options = group.rule.plan(group.summary), {"dtype": self.dtype, "inverse": inverse}
+            options["skip_infinite"] = self.infinite == "skip"
+            if group.vector is None:
+                mapped = map_array(array, source, plan, slot, **options)
+            else:
+                mapped = group.vector.map(array, source, plan, **options)
             new = (item.with_type(mapped.type).with_name(target), mapped)
             if target in at:
                 columns[at[target]] = new
@@ -345,7 +310,7 @@ class Table:
         """Give a table normalizer with these parameters that has learnt something else."""
         result = type(self)(
             self.default, self.columns, exclude=self.exclude,
-            dtype=self.dtype, suffix=self.suffix, infinite=self.infinite,
+            dtype=self.dtype, suffix=self.suffix, infinite=self.infinite, vectors=self.vectors,
         )  # fmt: skip
         return result._set(learnt)
 
@@ -375,7 +340,7 @@ class Table:
 
 
 def _rules_of(learnt: Learnt) -> dict[str, BoundRule]:
-    return {name: group.rule for name, (group, _) in learnt.where().items()}
+    return {name: group.rule for name, (group, _) in learnt.columns().items()}
 
 
 def batches_of(X: Any) -> Iterable[pa.RecordBatch]:

@@ -26,7 +26,8 @@ class Vector:
     Parameters
     ----------
     width : int or None
-        Elements of each vector; None until one was seen, where the type does not tell.
+        Elements of each vector; None until one was seen, where the type does not tell. Then all rows are
+        nulls so far, and one slot counts them for every element there may be.
     whole : bool
         One slot for all elements, rather than one for each.
     """
@@ -45,11 +46,13 @@ class Vector:
     @property
     def slots(self) -> int:
         """How many slots a summary has for it."""
-        return 1 if self.whole else self.width or 0
+        return 1 if self.whole or self.width is None else self.width
 
     def slot_names(self, column: str) -> tuple[str, ...]:
         """Name the slots: ``column[0]``, ``column[1]``, ...; the column's name where there is one for all."""
-        return (column,) if self.whole else tuple(f"{column}[{i}]" for i in range(self.slots))
+        if self.whole or self.width is None:
+            return (column,)
+        return tuple(f"{column}[{i}]" for i in range(self.slots))
 
     def seen(self, array: pa.Array, name: str) -> Vector:
         """Learn the width from the first vector there is, if it is not known."""
@@ -71,6 +74,8 @@ class Vector:
         """
         lists = self._lists(array, name)
         values = readable(_values(lists), name)
+        if self.width is None:
+            return Block(1, len(lists), [run_of(0, pa.nulls(len(lists)), name)])
         if self.whole:
             return Block(1, len(values), [run_of(0, _hidden(values, lists), name)])
         width = self.slots
@@ -84,7 +89,7 @@ class Vector:
             slots=width, stride=width * flat.stride, slot_stride=flat.stride, length=len(lists),
             validity=validity, validity_offset=lists.offset,
         )  # fmt: skip
-        return Block(width, len(lists), [run] if width else [])
+        return Block(width, len(lists), [run])
 
     def row(self, at: int) -> int:
         """Give the row of what the kernel found at a row of `block`."""
@@ -104,7 +109,7 @@ class Vector:
         try:
             mapped = map_array(values, name, own, 0, **options)
         except InfiniteValueError as error:
-            slot, row = error.row % max(1, self.slots), error.row // (self.width or 1)
+            slot, row = error.row % self.slots, error.row // (self.width or 1)
             raise InfiniteValueError(slot, row, infinity_message(name, row)) from None
         kind = pa.list_(lists.type.value_field.with_type(mapped.type), lists.type.list_size)
         validity = lists.is_valid().buffers()[1] if lists.null_count else None
@@ -143,10 +148,13 @@ class _Rows:
     width: int
 
     def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
-        self.plan.apply(x.reshape(-1, self.width), out.reshape(-1, self.width), None)
+        self.plan.apply(self._matrix(x), self._matrix(out), None)
 
     def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
-        self.plan.invert(x.reshape(-1, self.width), out.reshape(-1, self.width), None)
+        self.plan.invert(self._matrix(x), self._matrix(out), None)
+
+    def _matrix(self, values: NDArray[Any]) -> NDArray[Any]:
+        return values.reshape(-1, self.width)
 
 
 def _storage(kind: pa.DataType) -> pa.DataType:
