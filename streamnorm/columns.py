@@ -195,7 +195,8 @@ def float_type(kind: pa.DataType, dtype: Any) -> np.dtype[Any]:
     if dtype is not None:
         given: np.dtype[Any] = np.dtype(dtype)
         return given
-    name = {pa.float32(): "f4", pa.float16(): "f2"}.get(kind, "f8")
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    name = {pa.float32(): "f4", pa.float16(): "f2"}.get(values, "f8")
     return np.dtype(name)
 
 

@@ -1,20 +1,6 @@
 """What each Arrow type is to a normalizer: which columns hold numbers, and as which numbers they are read.
 
-====================================== ============== ===================== ==========================
-Arrow type                             by default     when named            statistics and result
-====================================== ============== ===================== ==========================
-integers, 8 to 64 bits                 normalised     normalised            exact integers; float64
-float64, float32                       normalised     normalised            exact; their own type
-float16                                normalised     normalised            exact; float16
-decimals                               normalised     normalised            nearest float64; float64
-fixed-size lists, tensors of these     normalised     normalised            as their values, each
-lists of these, of one length          left alone     normalised            as their values, each
-bool                                   left alone     normalised            0 and 1; float64
-duration                               left alone     normalised            seconds, float64
-dictionary of these                    left alone     normalised            as its values
-null                                   left alone     error                 none
-date, time, timestamp, text, others    left alone     error                 none
-====================================== ============== ===================== ==========================
+The README has the whole table, under "What becomes of each type".
 """
 
 from __future__ import annotations

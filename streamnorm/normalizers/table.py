@@ -158,7 +158,8 @@ class Table:
         for item in schema:
             if item.name in named:
                 if not is_choosable(item.type):
-                    raise DataError(f"column {item.name!r} holds {item.type}, not numbers: name another one.")
+                    remedy = "subtract a start first" if pa.types.is_temporal(item.type) else "name another one"
+                    raise DataError(f"column {item.name!r} holds {item.type}, not numbers: {remedy}.")
                 rules[item.name] = rule_of(named[item.name])
             elif default is not None and item.name not in self.exclude and is_chosen(item.type):
                 rules[item.name] = default
