@@ -33,6 +33,7 @@ __all__ = [
     "matrix_of_batch",
     "run_of",
     "to_batches",
+    "values_of",
 ]
 
 Weights: TypeAlias = NDArray[np.float64] | None
@@ -170,7 +171,7 @@ def run_of(slot: int, array: pa.Array, name: str, weights: Weights = None) -> ke
     )  # fmt: skip
 
 
-def _values_of(array: pa.Array) -> NDArray[Any]:
+def values_of(array: pa.Array) -> NDArray[Any]:
     """View the values of a primitive array; those under a null are whatever lies there."""
     dtype = np.dtype(array.type.to_pandas_dtype())
     buffer = array.buffers()[1]
@@ -231,7 +232,7 @@ def map_array(
     """
     out_type = float_type(array.type, dtype)
     numbers = readable(array, name)
-    values = _values_of(numbers)
+    values = values_of(numbers)
     if not skip_infinite and (row := _infinite_row(numbers, values)) >= 0:
         raise InfiniteValueError(column, row, infinity_message(name, row))
     out = np.empty(len(values), out_type)

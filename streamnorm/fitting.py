@@ -154,8 +154,7 @@ def _add_unit(reading: Reading, table: Table, unit: Unit) -> tuple[Reading, int]
 
 def check_choices(known: State, table: Table, source: Source) -> None:
     """Find out whether columns, scalers and settings asked for are those of the state to be added to."""
-    mine, theirs = ([g.key for g in x.groups] for x in (_nothing(table, source), known.table.learnt))
-    if mine != theirs or table.settings() != known.table.settings():
+    if _nothing(table, source).key != known.table.learnt.key or table.settings() != known.table.settings():
         raise DataError(
             "the state was fitted with other columns, scalers or settings than those asked for now: ask for none "
             "to go on with its own, or fit all sources again into a new state."

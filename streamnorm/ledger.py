@@ -50,7 +50,7 @@ def stamp(path: Path) -> Stamp:
 def emptied(learnt: Learnt) -> Learnt:
     """Give the same columns and scalers with nothing learnt."""
     groups = (dataclasses.replace(g, summary=g.rule.summary.empty(len(g.slot_names))) for g in learnt.groups)
-    return Learnt(tuple(groups), learnt.types)
+    return dataclasses.replace(learnt, groups=tuple(groups))
 
 
 def check_unchanged(source: Source, before: Stamp) -> None:

@@ -10,8 +10,9 @@ Layout of version 1::
                   "digest": ..., "modified": ...}],
      "checksum": "sha256 of all the rest"}
 
-Version 2 has columns of vectors: ``"vector": {"width": 768, "whole": false}``, and as their summary a list
-with one for each element.
+Version 2 has also columns of vectors: ``"vector": {"width": 768, "whole": false}``, and as their summary a
+list with one for each element; in rules, what a recipe does beside scaling: ``"steps": {"log1p": true}``; and
+the names of columns that are ``"dropped"``.
 
 Numbers that must be exact are text. Nothing in a state is executed, and no path is taken from one.
 """
@@ -29,6 +30,7 @@ from typing import Any
 from streamnorm.errors import MergeError, StateError
 from streamnorm.files import replacing
 from streamnorm.normalizers.family import FAMILY, BoundRule
+from streamnorm.normalizers.steps import PLAIN, Steps
 from streamnorm.normalizers.table import Group, Learnt, Table
 from streamnorm.normalizers.vectors import Vector
 
@@ -36,7 +38,7 @@ __all__ = ["Counted", "State", "load", "save"]
 
 FORMAT = "streamnorm-state"
 #: A state is written in the oldest version that can say it.
-_PLAIN, _VECTORS = _VERSIONS = (1, 2)
+_FIRST, _RECIPES = _VERSIONS = (1, 2)
 #: A million columns or keys fit; what is larger was not written by this package.
 _LARGEST = 1 << 33
 
@@ -100,7 +102,8 @@ class State:
 
 
 def _rule_to_json(rule: BoundRule) -> dict[str, Any]:
-    return {"scaler": rule.rule.name, "parameters": dict(rule.params)}
+    steps = {"steps": rule.steps.to_json()} if rule.steps != PLAIN else {}
+    return {"scaler": rule.rule.name, "parameters": dict(rule.params), **steps}
 
 
 def _rule_from_json(data: Mapping[str, Any]) -> BoundRule:
@@ -110,7 +113,7 @@ def _rule_from_json(data: Mapping[str, Any]) -> BoundRule:
         name: tuple(given[name]) if isinstance(default, tuple) else given[name]
         for name, default in rule.defaults.items()
     }
-    return BoundRule(rule, MappingProxyType(params))
+    return BoundRule(rule, MappingProxyType(params), Steps.from_json(data.get("steps", {})))
 
 
 def _vector_from_json(data: Mapping[str, Any]) -> Vector:
@@ -118,6 +121,11 @@ def _vector_from_json(data: Mapping[str, Any]) -> Vector:
     if not (width is None or (type(width) is int and width >= 0)) or type(whole) is not bool or len(data) > 2:
         raise ValueError(f"no vector is like that: {data!r}"[:200])
     return Vector(width, whole)
+
+
+def _is_plain(learnt: Learnt) -> bool:
+    """Tell whether version 1 can say all of it."""
+    return not learnt.dropped and all(g.vector is None and g.rule.steps == PLAIN for g in learnt.groups)
 
 
 def _checksum(document: Mapping[str, Any]) -> str:
@@ -141,11 +149,12 @@ def to_json(state: State) -> str:
     ]
     document = {
         "format": FORMAT,
-        "version": _PLAIN if all(group.vector is None for group in learnt.groups) else _VECTORS,
+        "version": _FIRST if _is_plain(learnt) else _RECIPES,
         "class": state.kind,
         "parameters": {**state.table.settings(), **state.parameters},
         "rules": [_rule_to_json(rule) for rule in rules],
         "columns": columns,
+        **({"dropped": list(learnt.dropped)} if learnt.dropped else {}),
         "sources": [asdict(source) for source in state.sources],
     }
     document["checksum"] = _checksum(document)
@@ -168,7 +177,7 @@ def from_json(text: str, name: str = "state") -> State:
         raise StateError(f"{name} is no state file: expected the format {FORMAT!r}; name a file written by fit.")
     if document.get("version") not in _VERSIONS:
         raise StateError(
-            f"{name} has version {document.get('version')!r}, this streamnorm reads versions {_PLAIN} to {_VECTORS}: "
+            f"{name} has version {document.get('version')!r}, this streamnorm reads versions {_FIRST} to {_RECIPES}: "
             "use the streamnorm that wrote it, or fit again."
         )
     if document.pop("checksum", None) != _checksum(document):
@@ -189,6 +198,9 @@ def _state_of(document: Mapping[str, Any]) -> State:
         raise ValueError("a column has a rule that is not there")
     types = {column["name"]: str(column["type"]) for column in columns}
     groups = tuple(_group(i, rule, columns) for i, rule in enumerate(rules))
+    dropped = tuple(document.get("dropped", ()))
+    if not all(isinstance(name, str) for name in dropped) or set(dropped) & set(names):
+        raise ValueError("what is dropped is no text, or a column too")
     parameters = dict(document["parameters"])
     settings = {name: parameters.pop(name) for name in Table().settings()}
     if document["class"] == "TableNormalizer" and parameters:
@@ -196,7 +208,9 @@ def _state_of(document: Mapping[str, Any]) -> State:
     _check_settings(**settings)
     for group in groups:
         group.rule.plan(group.summary)  # cannot be made of sums that no rows have
-    table = Table(None, dict.fromkeys(types, None), **settings).with_learnt(Learnt(groups, MappingProxyType(types)))
+    table = Table(None, dict.fromkeys(types, None), **settings).with_learnt(
+        Learnt(groups, MappingProxyType(types), dropped)
+    )
     sources = tuple(_counted(**source) for source in document["sources"])
     return State(table, sources, str(document["class"]), parameters)
 

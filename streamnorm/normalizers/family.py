@@ -7,7 +7,7 @@ scikit-learn, so that jobs over files start without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.errors import DataError, SparseError
+from streamnorm.normalizers.steps import PLAIN, Steps
 from streamnorm.plans import Affine, Monotone, Plan, Step
-from streamnorm.summaries import Extremes, Histogram, HistogramOf, Moments, SummaryType
+from streamnorm.summaries import Beside, Extremes, Histogram, HistogramOf, Moments, SummaryType
 from streamnorm.summaries.histogram import MAX_BINS
 from streamnorm.summaries.moments import CONSTANT
 
@@ -61,10 +62,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class BoundRule:
-    """A rule with its parameters."""
+    """A rule with its parameters, and what is done to its columns beside."""
 
     rule: Rule
     params: Params
+    steps: Steps = PLAIN
 
     def __post_init__(self) -> None:
         unknown = set(self.params) - set(self.rule.defaults)
@@ -74,28 +76,58 @@ class BoundRule:
             )
         self.rule.check(self.params)
 
+    def __repr__(self) -> str:
+        own = {name: value for name, value in self.params.items() if value != self.rule.defaults[name]}
+        words = [repr(self.rule.name), *(f"{name}={value!r}" for name, value in (own | self.steps.to_json()).items())]
+        return f"rule_of({', '.join(words)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _bound, (self.rule.name, dict(self.params), self.steps)
+
     @property
     def summary(self) -> SummaryType:
         """What makes this rule's summaries."""
-        return self.rule.summary(self.params)
+        return self.steps.summary(self.rule.summary(self.params))
 
     @property
-    def key(self) -> tuple[str, str]:
-        """Equal exactly for equal rules with equal parameters."""
-        return self.rule.name, repr(sorted(self.params.items()))
+    def key(self) -> tuple[str, ...]:
+        """Equal exactly for equal rules with equal parameters and steps."""
+        steps = [] if self.steps == PLAIN else [repr(self.steps.to_json())]
+        return self.rule.name, repr(sorted(self.params.items())), *steps
 
     def attribute(self, name: str, summary: Any) -> Any:
         """Compute a fitted attribute, once a summary."""
-        return summary.cached((self.key, name), lambda: self.rule.attributes[name](summary, self.params))
+        own = _of_scaler(summary)
+        return summary.cached((self.key, name), lambda: self.rule.attributes[name](own, self.params))
 
     def plan(self, summary: Any) -> Plan:
         """Make the plan, once a summary."""
-        plan: Plan = summary.cached((self.key, "plan"), lambda: self.rule.plan(summary, self.params))
+        own = _of_scaler(summary)
+        plan: Plan = summary.cached((self.key, "plan"), lambda: self.steps.finish(self.rule.plan(own, self.params)))
         return plan
+
+    def filling(self, summary: Any) -> NDArray[np.float64] | None:
+        """Give what missing values of each column become before they are scaled, once a summary."""
+        values: NDArray[np.float64] | None = summary.cached((self.key, "filling"), lambda: self.steps.filling(summary))
+        return values
+
+
+def _of_scaler(summary: Any) -> Any:
+    return summary.first if isinstance(summary, Beside) else summary
+
+
+def _bound(name: str, params: Params, steps: Steps) -> BoundRule:
+    return BoundRule(FAMILY[name], MappingProxyType(dict(params)), steps)
 
 
 def rule_of(spec: Any, **params: Any) -> BoundRule:
     """Find the rule for a name on the command line or an estimator of this package.
+
+    Parameters
+    ----------
+    spec : str, estimator or BoundRule
+    **params
+        Of the scaler and of `Steps`, where `spec` is a name.
 
     Raises
     ------
@@ -118,7 +150,9 @@ def rule_of(spec: Any, **params: Any) -> BoundRule:
     if not isinstance(spec, str) or spec not in FAMILY:
         raise DataError(f"there is no scaler {spec!r}; there are {', '.join(sorted(FAMILY))}.")
     rule = FAMILY[spec]
-    return BoundRule(rule, MappingProxyType({**rule.defaults, **params}))
+    flags = {name for name, value in params.items() if name in rule.defaults and isinstance(value, bool)}
+    steps = {f.name: params.pop(f.name) for f in fields(Steps) if f.name in params and f.name not in flags}
+    return BoundRule(rule, MappingProxyType({**rule.defaults, **params}), Steps(**steps))
 
 
 def _no_centre(parameter: str) -> DataError:

@@ -90,22 +90,31 @@ class Learnt:
     types : mapping of str to str
         Arrow types of the columns as they were first seen, in the table's order. They are shown, and not
         compared: the same numbers may come as int32 and as int64.
+    dropped : tuple of str
+        Columns that are left out of the result.
     """
 
     groups: tuple[Group, ...]
     types: Mapping[str, str] = field(compare=False)
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal exactly for those that can be added."""
+        groups = tuple(group.key for group in self.groups)
+        return (groups, self.dropped) if self.dropped else (groups,)
 
     def _combine(self, other: Learnt, verb: str) -> Iterator[tuple[Group, Group]]:
-        mine, theirs = ([group.key for group in x.groups] for x in (self, other))
-        if mine != theirs:
-            raise MergeError(f"cannot {verb} tables with other columns or scalers: {mine} and {theirs}.")
+        if self.key != other.key:
+            raise MergeError(f"cannot {verb} tables with other columns or scalers: {self.key} and {other.key}.")
         return zip(self.groups, other.groups, strict=True)
 
     def __add__(self, other: Learnt) -> Learnt:
-        return Learnt(tuple(a + b for a, b in self._combine(other, "add")), self.types)
+        return Learnt(tuple(a + b for a, b in self._combine(other, "add")), self.types, self.dropped)
 
     def __sub__(self, other: Learnt) -> Learnt:
-        return Learnt(tuple(a - b for a, b in self._combine(other, "take from each other")), self.types)
+        groups = tuple(a - b for a, b in self._combine(other, "take from each other"))
+        return Learnt(groups, self.types, self.dropped)
 
     def columns(self) -> dict[str, tuple[Group, int]]:
         """Find each column's group and first slot, in the table's order."""
@@ -130,5 +139,5 @@ class Learnt:
 
     def digest(self) -> str:
         """Give a short hash of rules, names and statistics, equal exactly when they are."""
-        text = repr([(*g.key, g.summary.digest()) for g in self.groups])
+        text = repr([*((*g.key, g.summary.digest()) for g in self.groups), *([self.dropped] if self.dropped else [])])
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -18,16 +18,18 @@ import pyarrow as pa
 
 from streamnorm.columns import (
     block_of_arrays,
+    float_type,
     infinity_message,
     is_stream,
     map_array,
     to_batches,
 )
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, nearest
-from streamnorm.normalizers.family import BoundRule, rule_of
+from streamnorm.normalizers.choosing import choose
+from streamnorm.normalizers.family import BoundRule
 from streamnorm.normalizers.learnt import Group, Learnt
+from streamnorm.normalizers.steps import LAYOUTS, PLAIN
 from streamnorm.normalizers.vectors import Vector
-from streamnorm.numbers import is_choosable, is_chosen
 from streamnorm.summaries import Summary
 
 __all__ = ["Group", "Learnt", "Table", "batches_of"]
@@ -105,7 +107,7 @@ class Table:
         like : Learnt, optional
             Take its columns and scalers, rather than choosing them by the batch's schema.
         """
-        rules = self.choose(batch.schema) if like is None else _rules_of(like)
+        rules, dropped = self.choose(batch.schema) if like is None else (_rules_of(like), like.dropped)
         missing = [name for name in rules if name not in batch.schema.names]
         if missing:
             raise DataError(f"column {missing[0]!r} is missing here: {nearest(missing[0], batch.schema.names)}")
@@ -118,20 +120,24 @@ class Table:
             self._group(rules[names[0]], batch, names, layouts[names[0]]) for _, names in sorted(by_key.items())
         )
         kinds = {name: str(batch.schema.field(name).type) for name in rules}
-        return Learnt(groups, MappingProxyType(kinds if like is None else dict(like.types)))
+        return Learnt(groups, MappingProxyType(kinds if like is None else dict(like.types)), dropped)
 
-    def _layouts(self, schema: pa.Schema, names: Iterable[str], like: Learnt | None) -> dict[str, Vector | None]:
+    def _layouts(
+        self, schema: pa.Schema, rules: Mapping[str, BoundRule], like: Learnt | None
+    ) -> dict[str, Vector | None]:
         if like is not None:
             return {name: group.vector for name, (group, _) in like.columns().items()}
-        return {name: Vector.of(schema.field(name).type, self.vectors == "whole") for name in names}
+        whole = {name: (rule.steps.vectors or self.vectors) == "whole" for name, rule in rules.items()}
+        return {name: Vector.of(schema.field(name).type, whole[name]) for name in rules}
 
     def _group(self, rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str], vector: Vector | None) -> Group:
         arrays = [batch.column(name) for name in names]
         if vector is None:
-            block = block_of_arrays(arrays, names)
+            read = [rule.steps.read(array, name) for array, name in zip(arrays, names, strict=True)]
+            block = block_of_arrays(read, names)
         else:
             vector = vector.seen(arrays[0], names[0])
-            block = vector.block(arrays[0], names[0])
+            block = vector.block(arrays[0], names[0], rule.steps)
         group = Group(rule, tuple(names), rule.summary.empty(0), vector)
         try:
             summary: Summary = rule.summary.of(block, skip_infinite=self.infinite == "skip")
@@ -141,36 +147,17 @@ class Table:
             raise InfiniteValueError(error.slot, row, message) from None
         return dataclasses.replace(group, summary=summary)
 
-    def choose(self, schema: pa.Schema) -> dict[str, BoundRule]:
-        """Choose the columns to normalise, and how, for tables of a schema.
+    def choose(self, schema: pa.Schema) -> tuple[dict[str, BoundRule], tuple[str, ...]]:
+        """Choose the columns to normalise, how, and those to drop, for tables of a schema.
 
         Raises
         ------
         DataError
             If a column that was named does not exist, is there twice or holds no numbers.
         """
-        named = dict(self.columns or {})
-        for name in [*named, *self.exclude]:
-            if name not in schema.names:
-                raise DataError(f"there is no column {name!r}: {nearest(name, schema.names)}")
-        default = None if self.default is None else rule_of(self.default)
-        rules = {}
-        for item in schema:
-            if item.name in named:
-                if not is_choosable(item.type):
-                    remedy = "subtract a start first" if pa.types.is_temporal(item.type) else "name another one"
-                    raise DataError(f"column {item.name!r} holds {item.type}, not numbers: {remedy}.")
-                rules[item.name] = rule_of(named[item.name])
-            elif default is not None and item.name not in self.exclude and is_chosen(item.type):
-                rules[item.name] = default
-        if self.vectors not in ("element", "whole"):
+        if self.vectors not in LAYOUTS:
             raise DataError(f"vectors must be 'element' or 'whole', got {self.vectors!r}.")
-        for name in rules:
-            if schema.names.count(name) > 1:
-                raise DataError(f"there are {schema.names.count(name)} columns {name!r}: rename all but one.")
-        if not rules:
-            raise DataError("there is no column to normalise: name some that hold numbers.")
-        return rules
+        return choose(schema, self.default, self.columns or {}, self.exclude)
 
     # ---- applying ----
 
@@ -223,13 +210,14 @@ class Table:
         result = frame.copy(deep=False)
         for name in mapped.column_names:
             result[name] = mapped.column(name).to_numpy()
-        if inverse and self.suffix:
-            result = result.drop(columns=[name for name in names if name not in mapped.column_names])
+        gone = {old for old, new in self.inputs(inverse).items() if new != old} if inverse else self.learnt.dropped
+        result = result.drop(columns=[name for name in gone if name in result.columns])
         return result
 
     def inputs(self, inverse: bool) -> dict[str, str]:
         """Give the columns that are read when mapping, and what the result of each is called."""
-        after = {name: name + self.suffix for name in self.learnt.types}
+        suffixes = {name: group.rule.steps.suffix for name, (group, _) in self.learnt.columns().items()}
+        after = {name: name + (self.suffix if own is None else own) for name, own in suffixes.items()}
         return {new: old for old, new in after.items()} if inverse else after
 
     def map_batch(self, batch: pa.RecordBatch, *, inverse: bool = False) -> pa.RecordBatch:
@@ -245,23 +233,33 @@ class Table:
         at = {item.name: i for i, (item, _) in enumerate(columns)}
         added = []
         for source, target in inputs.items():
-            group, slot = where[target if inverse else source]
             item, array = fields[source]
-            plan, options = group.rule.plan(group.summary), {"dtype": self.dtype, "inverse": inverse}
-            options["skip_infinite"] = self.infinite == "skip"
-            if group.vector is None:
-                mapped = map_array(array, source, plan, slot, **options)
-            else:
-                mapped = group.vector.map(array, source, plan, **options)
+            mapped = self._map_column(array, source, *where[target if inverse else source], inverse)
             new = (item.with_type(mapped.type).with_name(target), mapped)
             if target in at:
                 columns[at[target]] = new
             else:
                 added.append(new)
-        dropped = set(inputs) if inverse and self.suffix else set()
-        columns = [pair for pair in columns if pair[0].name not in dropped] + added
+        gone = {old for old, new in inputs.items() if new != old} if inverse else set(self.learnt.dropped)
+        columns = [pair for pair in columns if pair[0].name not in gone] + added
         schema = pa.schema([item for item, _ in columns], batch.schema.metadata)
         return pa.RecordBatch.from_arrays([array for _, array in columns], schema=schema)
+
+    def _map_column(self, array: pa.Array, name: str, group: Group, slot: int, inverse: bool) -> pa.Array:
+        steps, plan = group.rule.steps, group.rule.plan(group.summary)
+        options: dict[str, Any] = {
+            "dtype": steps.type or self.dtype,
+            "inverse": inverse,
+            "skip_infinite": self.infinite == "skip",
+        }
+        if group.vector is not None:
+            return group.vector.map(array, name, plan, steps, **options)
+        if not inverse and steps != PLAIN:
+            options["dtype"] = float_type(array.type, options["dtype"])
+            array = steps.read(array, name)
+            filling = group.rule.filling(group.summary)
+            array = array if filling is None else steps.fill_missing(array, float(filling[slot]))
+        return map_array(array, name, plan, slot, **options)
 
     def warn_of_empty(self) -> None:
         """Warn, once, of columns that no value was seen of."""

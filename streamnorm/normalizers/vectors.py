@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from streamnorm.columns import infinity_message, map_array, run_of
+from streamnorm.columns import float_type, infinity_message, map_array, run_of
 from streamnorm.errors import DataError, InfiniteValueError
-from streamnorm.numbers import readable, vector_values
+from streamnorm.normalizers.steps import PLAIN, Steps
+from streamnorm.numbers import vector_values
 from streamnorm.plans import Column, Plan
 from streamnorm.summaries import Block
 
@@ -64,8 +65,8 @@ class Vector:
             raise DataError(f"column {name!r}, row {first} of the batch: the vector is empty; make it a null.")
         return Vector(lengths[first].as_py(), self.whole)
 
-    def block(self, array: pa.Array, name: str) -> Block:
-        """Describe the column's values to the kernel.
+    def block(self, array: pa.Array, name: str, steps: Steps = PLAIN) -> Block:
+        """Describe the column's values to the kernel, after the steps that come before learning.
 
         Raises
         ------
@@ -73,9 +74,10 @@ class Vector:
             If it holds no vectors of numbers, or one of another length.
         """
         lists = self._lists(array, name)
-        values = readable(_values(lists), name)
+        _refuse_filling(steps, name)
         if self.width is None:
             return Block(1, len(lists), [run_of(0, pa.nulls(len(lists)), name)])
+        values = steps.read(_values(lists) if steps == PLAIN else _hidden(_values(lists), lists), name)
         if self.whole:
             return Block(1, len(values), [run_of(0, _hidden(values, lists), name)])
         width = self.slots
@@ -95,7 +97,10 @@ class Vector:
         """Give the row of what the kernel found at a row of `block`."""
         return at // (self.width or 1) if self.whole else at
 
-    def map(self, array: pa.Array, name: str, plan: Plan, **options: Any) -> pa.Array:
+    def map(
+        self, array: pa.Array, name: str, plan: Plan, steps: Steps = PLAIN, *, inverse: bool = False,
+        dtype: Any = None, skip_infinite: bool = False,
+    ) -> pa.Array:  # fmt: skip
         """Apply a plan, as `columns.map_array` does; the result is of the array's type, with its shape.
 
         Raises
@@ -106,8 +111,11 @@ class Vector:
         lists = self._lists(array, name)
         values = _hidden(_values(lists), lists)
         own = plan if self.whole else _Rows(plan, self.slots)
+        dtype = float_type(values.type, dtype)
+        if not inverse:
+            values = steps.read(values, name)
         try:
-            mapped = map_array(values, name, own, 0, **options)
+            mapped = map_array(values, name, own, 0, dtype=dtype, inverse=inverse, skip_infinite=skip_infinite)
         except InfiniteValueError as error:
             slot, row = error.row % self.slots, error.row // (self.width or 1)
             raise InfiniteValueError(slot, row, infinity_message(name, row)) from None
@@ -155,6 +163,11 @@ class _Rows:
 
     def _matrix(self, values: NDArray[Any]) -> NDArray[Any]:
         return values.reshape(-1, self.width)
+
+
+def _refuse_filling(steps: Steps, name: str) -> None:
+    if steps.fill != "keep":
+        raise DataError(f"column {name!r} holds vectors, whose missing values stay: leave fill = {steps.fill!r} out.")
 
 
 def _storage(kind: pa.DataType) -> pa.DataType:

@@ -5,8 +5,20 @@ For every summary, ``of(A ++ B) == of(A) + of(B)`` for any split and order of ro
 """
 
 from streamnorm.summaries._base import Block, Counts, Summary, SummaryType
+from streamnorm.summaries.beside import Beside, BesideOf
 from streamnorm.summaries.extremes import Extremes
 from streamnorm.summaries.histogram import Histogram, HistogramOf
 from streamnorm.summaries.moments import Moments
 
-__all__ = ["Block", "Counts", "Extremes", "Histogram", "HistogramOf", "Moments", "Summary", "SummaryType"]
+__all__ = [
+    "Beside",
+    "BesideOf",
+    "Block",
+    "Counts",
+    "Extremes",
+    "Histogram",
+    "HistogramOf",
+    "Moments",
+    "Summary",
+    "SummaryType",
+]
