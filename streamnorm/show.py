@@ -37,6 +37,7 @@ def describe(state: State) -> list[dict[str, Any]]:
                 "type": state.table.learnt.types[group.column(slot)],
                 "scaler": group.rule.rule.name,
                 "parameters": dict(group.rule.params),
+                "steps": group.rule.steps.to_json(),
                 "rows": rows,
                 **counts,
                 "constant": _is_constant(attributes),
@@ -71,6 +72,7 @@ def to_json(state: State) -> str:
         "digest": state.table.digest(),
         "settings": state.table.settings(),
         "columns": describe(state),
+        "dropped": list(state.table.learnt.dropped),
         "sources": [vars(source) for source in state.sources],
     }
     return json.dumps(document, indent=2)
@@ -114,7 +116,7 @@ def _short(value: float | None) -> str:
 
 
 def _notes(column: dict[str, Any]) -> str:
-    notes = []
+    notes = [name if value is True else f"{name} {value}" for name, value in column["steps"].items()]
     if column["values"] == 0:
         notes.append("no value")
     elif column["constant"]:

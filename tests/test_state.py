@@ -18,6 +18,10 @@ from streamnorm.errors import DataError, StateError, StreamnormError
 OLD = Path(__file__).parent / "states"
 
 TABLE = pa.table({"a": [0.1, -2.5, None, 1e300, 5e-324], "b": pa.array([1, 2, 3, 2**62, -7], pa.int64())})
+RECIPE = {
+    "default": {"scaler": "minmax", "fill": "median", "clip": [-3, 3], "log1p": False, "clip_result": [0, 0.5]},
+    "columns": {"b": {"clip": [0, 1e3], "log1p": True, "type": "float32", "suffix": "_log"}, "c": "drop"},
+}
 VECTORS = pa.table({"v": pa.array([[1, 2], None], pa.list_(pa.int32(), 2)), "w": [[0.5], [None]], "x": [1.5, -1e-9]})
 MAKERS = {
     "v1_table.json": lambda: sn.TableNormalizer(
@@ -27,6 +31,7 @@ MAKERS = {
     "v1_minmax.json": lambda: sn.MinMaxScaler((-1, 1), clip=True).fit(TABLE),
     "v1_maxabs.json": lambda: sn.MaxAbsScaler().fit(TABLE),
     "v2_vectors.json": lambda: sn.TableNormalizer(columns={"w": "minmax"}).fit(VECTORS),
+    "v2_recipe.json": lambda: sn.TableNormalizer.from_recipe(RECIPE).fit(TABLE.append_column("c", TABLE["b"])),
     "v1_quantile.json": lambda: sn.QuantileTransformer(n_quantiles=3, output_distribution="normal").fit(TABLE),
 }
 
@@ -122,6 +127,10 @@ WRONG = {
     "the same column twice": lambda d: d["columns"].append(dict(d["columns"][0])),
     "a name that is no text": lambda d: d["columns"][0].update(name=3),
     "a source without a size": lambda d: d.update(sources=[{"location": "x"}]),
+    "a step that is not there": lambda d: d["rules"][0].update(steps={"eval": "1"}),
+    "a step that cannot be": lambda d: d["rules"][0].update(steps={"clip": [3, 1]}),
+    "a dropped number": lambda d: d.update(dropped=[3]),
+    "a dropped column": lambda d: d.update(dropped=["a"]),
     "a list": None,
 }
 

@@ -65,6 +65,7 @@ CSV = together(
     click.option("--encoding", default="utf8", metavar="NAME", help="CSV: the encoding."),
 )
 CHOICES = together(
+    click.option("--recipe", metavar="FILE", help="A TOML file that says it for every column, instead of these."),
     click.option(
         "--scaler",
         default="standard",
@@ -73,7 +74,12 @@ CHOICES = together(
     ),
     click.option("--columns", metavar="A,B,...", help="Only these columns; every numeric one by default."),
     click.option("--exclude", default="", metavar="A,B,...", help="Leave these columns alone."),
-    click.option("--scale", multiple=True, metavar="COLUMN=SCALER", help="The scaler of one column; repeatable."),
+    click.option(
+        "--scale",
+        multiple=True,
+        metavar="COLUMN=SCALER",
+        help="The scaler of one column or pattern (price_*), or none, or drop; repeatable.",
+    ),
     click.option("--infinite", type=click.Choice(["error", "skip"]), default="error", help="What to do with +-inf."),
     click.option(
         "--vectors",
@@ -93,7 +99,7 @@ OUTPUT = together(
 
 
 #: The options that choose columns, scalers and settings.
-CHOICE_NAMES = ("scaler", "columns", "exclude", "scale", "infinite", "vectors", "ddof", "dtype", "suffix")
+CHOICE_NAMES = ("recipe", "scaler", "columns", "exclude", "scale", "infinite", "vectors", "ddof", "dtype", "suffix")
 
 
 def asked(names: Iterable[str]) -> bool:
@@ -111,6 +117,10 @@ def table_of(words: dict[str, Any]) -> Table:
     from streamnorm.normalizers.family import FAMILY, rule_of
     from streamnorm.normalizers.table import Table
 
+    if words["recipe"] is not None:
+        if asked(CHOICE_NAMES[1:]):
+            raise click.UsageError("--recipe says what becomes of every column: write it there, not as an option.")
+        return Table.from_recipe(words["recipe"])
     ddof = words["ddof"]
     if not math.isfinite(ddof):
         raise DataError(f"ddof must be a number of values, got {ddof}: use 0 or 1.")
@@ -125,7 +135,7 @@ def table_of(words: dict[str, Any]) -> Table:
         name, equals, scaler = pair.partition("=")
         if not equals:
             raise click.UsageError(f"--scale takes COLUMN=SCALER, got {pair!r}.")
-        columns[name] = rule(scaler)
+        columns[name] = scaler if scaler in ("none", "drop") else rule(scaler)
     return Table(
         None if words["columns"] else rule(words["scaler"]), columns, exclude=_list(words["exclude"]),
         dtype=words["dtype"], suffix=words["suffix"], infinite=words["infinite"], vectors=words["vectors"],

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -28,6 +29,7 @@ from streamnorm.errors import DataError, InfiniteValueError, MergeError, nearest
 from streamnorm.normalizers.choosing import choose
 from streamnorm.normalizers.family import BoundRule
 from streamnorm.normalizers.learnt import Group, Learnt
+from streamnorm.normalizers.recipes import arguments_of
 from streamnorm.normalizers.steps import LAYOUTS, PLAIN
 from streamnorm.normalizers.vectors import Vector
 from streamnorm.summaries import Summary
@@ -59,6 +61,33 @@ class Table:
         self.suffix = suffix
         self.infinite = infinite
         self.vectors = vectors
+
+    @classmethod
+    def from_recipe(cls, recipe: str | Path | Mapping[str, Any]) -> Self:
+        """Make one that does what a recipe says.
+
+        Parameters
+        ----------
+        recipe : str, Path or mapping
+            A TOML file, or what one holds: parameters of this class, and a table for each column or pattern.
+
+        Raises
+        ------
+        SourceError
+            If the file cannot be read.
+        DataError
+            If it is no TOML, or says what there is not; the message names the nearest word there is.
+
+        Examples
+        --------
+        >>> import pyarrow as pa
+        >>> from streamnorm import TableNormalizer
+        >>> recipe = {"columns": {"price": {"log1p": True, "fill": "mean"}, "id": "none", "note": {"drop": True}}}
+        >>> table = pa.table({"id": [1, 2, 3], "price": [0.0, None, 2.0], "note": ["a", "b", "c"]})
+        >>> TableNormalizer.from_recipe(recipe).fit(table).transform(table).to_pydict()
+        {'id': [1, 2, 3], 'price': [-1.0, 0.0, 1.0]}
+        """
+        return cls(**arguments_of(recipe, cls))
 
     # ---- learning ----
 

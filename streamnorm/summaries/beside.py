@@ -18,6 +18,11 @@ class Beside(Summary):
     first: Summary
     second: Summary
 
+    @property
+    def can_forget(self) -> bool:  # type: ignore[override]
+        """Whether ``-`` undoes ``+``, for both."""
+        return self.first.can_forget and self.second.can_forget
+
     @classmethod
     def field_types(cls) -> dict[str, Any]:
         """Give the type of every field by its name; those of the two are known to `BesideOf` alone."""
