@@ -53,6 +53,7 @@ MAY = {
         "parts",
         "fitting",
     },
+    "suggest": {"errors", "fitting", "normalizers", "numbers", "sources", "summaries"},
     "jobs": {
         "errors",
         "files",

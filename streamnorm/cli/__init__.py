@@ -11,7 +11,7 @@ import warnings
 import click
 
 import streamnorm
-from streamnorm.cli import counted, files, states
+from streamnorm.cli import counted, files, recipes, states
 from streamnorm.cli.options import say
 from streamnorm.errors import StreamnormError
 
@@ -27,7 +27,9 @@ def cli() -> None:
     """
 
 
-for _command in (files.fit, files.transform, files.run, states.show, states.merge, counted.forget, counted.verify):
+for _command in (
+    recipes.init, files.fit, files.transform, files.run, states.show, states.merge, counted.forget, counted.verify,
+):  # fmt: skip
     cli.add_command(_command)
 
 
