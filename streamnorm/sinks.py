@@ -49,7 +49,7 @@ class _ParquetSink:
             for item in schema:
                 compression.setdefault(item.name, "snappy")
             encoded = [c.path_in_schema for c in chunks if "RLE_DICTIONARY" in c.encodings]
-            dictionary = [leaf for leaf in encoded if leaf not in changed]
+            dictionary = [leaf for leaf in encoded if leaf not in changed and leaf.partition(".")[0] not in changed]
         self._schema = schema
         self._writer = pq.ParquetWriter(
             path, schema, compression=compression, use_dictionary=dictionary, write_page_checksum=True

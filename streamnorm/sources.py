@@ -24,6 +24,7 @@ from streamnorm.errors import DataError, OutputError, SourceError
 __all__ = ["ArrowSource", "CsvSource", "ParquetSource", "Source", "Unit", "expand", "is_data", "kind_of", "naming"]
 
 BATCH_ROWS = 65536
+_BATCH_BYTES = 1 << 25  # of rows that hold vectors
 _CHUNK = 1 << 20
 
 
@@ -147,9 +148,11 @@ class ParquetSource(Source):
 
     def read(self, unit: Unit, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the batches of one row group; what it delivers is checked against the footer's count."""
-        expected, rows = self._metadata.row_group(unit.number).num_rows, 0
+        group, rows = self._metadata.row_group(unit.number), 0
+        expected = group.num_rows
+        most = max(1, min(BATCH_ROWS, _BATCH_BYTES * expected // max(1, group.total_byte_size)))
         with naming(self.path), self._open(self._metadata) as file:
-            batches = file.iter_batches(BATCH_ROWS, row_groups=[unit.number], columns=columns, use_threads=False)
+            batches = file.iter_batches(most, row_groups=[unit.number], columns=columns, use_threads=False)
             for batch in batches:
                 rows += batch.num_rows
                 yield batch
