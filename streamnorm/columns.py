@@ -15,7 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamnorm import kernel
-from streamnorm.errors import DataError, InfiniteValueError
+from streamnorm.errors import InfiniteValueError
+from streamnorm.numbers import readable
 from streamnorm.plans import Plan
 from streamnorm.summaries import Block, Moments
 
@@ -27,12 +28,13 @@ __all__ = [
     "block_of_sparse",
     "check_finite",
     "is_arrow",
-    "is_numeric",
     "is_stream",
     "map_array",
     "matrix_of_batch",
     "parts_of",
+    "run_of",
     "to_batches",
+    "values_of",
 ]
 
 Weights: TypeAlias = NDArray[np.float64] | None
@@ -45,13 +47,6 @@ _ARROW_CODES = {
         (pa.uint32(), "I"), (pa.int64(), "q"), (pa.uint64(), "Q"), (pa.float32(), "f"), (pa.float64(), "d"),
     ]
 }  # fmt: skip
-#: Types that are read as another one that holds all their values, or the nearest float64 (decimals).
-_READ_AS = {pa.bool_(): pa.uint8(), pa.float16(): pa.float32(), pa.null(): pa.float64()}
-
-
-def is_numeric(kind: pa.DataType) -> bool:
-    """Tell whether a column of this Arrow type is normalised unless it is excluded."""
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def is_arrow(X: Any) -> bool:
@@ -153,7 +148,7 @@ def block_of_arrays(arrays: Sequence[pa.Array], names: Sequence[str], weights: W
         If a column does not hold numbers.
     """
     rows = len(arrays[0]) if arrays else 0
-    runs = [_run_of(i, array, name, weights) for i, (array, name) in enumerate(zip(arrays, names, strict=True))]
+    runs = [run_of(i, array, name, weights) for i, (array, name) in enumerate(zip(arrays, names, strict=True))]
     return Block(len(arrays), rows, runs)
 
 
@@ -171,18 +166,9 @@ def block_of_batch(batch: pa.RecordBatch, weights: Weights = None) -> Block:
     return block_of_arrays(batch.columns, batch.schema.names, weights)
 
 
-def _readable(array: pa.Array, name: str) -> pa.Array:
-    """Give an array of one of the kernel's types."""
-    kind = array.type
-    if kind.id in _ARROW_CODES:
-        return array
-    if kind in _READ_AS or pa.types.is_decimal(kind):
-        return array.cast(_READ_AS.get(kind, pa.float64()))
-    raise DataError(f"column {name!r} holds {kind}, not numbers: leave it out, or cast it to a number before.")
-
-
-def _run_of(slot: int, array: pa.Array, name: str, weights: Weights) -> kernel.Run:
-    array = _readable(array, name)
+def run_of(slot: int, array: pa.Array, name: str, weights: Weights = None) -> kernel.Run:
+    """Describe an Arrow array of numbers to the kernel as one slot."""
+    array = readable(array, name)
     validity, values = array.buffers()
     code, width = _ARROW_CODES[array.type.id]
     return kernel.Run(
@@ -192,7 +178,7 @@ def _run_of(slot: int, array: pa.Array, name: str, weights: Weights) -> kernel.R
     )  # fmt: skip
 
 
-def _values_of(array: pa.Array) -> NDArray[Any]:
+def values_of(array: pa.Array) -> NDArray[Any]:
     """View the values of a primitive array; those under a null are whatever lies there."""
     dtype = np.dtype(array.type.to_pandas_dtype())
     buffer = array.buffers()[1]
@@ -217,7 +203,8 @@ def float_type(kind: pa.DataType, dtype: Any) -> np.dtype[Any]:
     if dtype is not None:
         given: np.dtype[Any] = np.dtype(dtype)
         return given
-    name = {pa.float32(): "f4", pa.float16(): "f2"}.get(kind, "f8")
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    name = {pa.float32(): "f4", pa.float16(): "f2"}.get(values, "f8")
     return np.dtype(name)
 
 
@@ -251,14 +238,14 @@ def map_array(
         If it holds an infinity that is not to be skipped.
     """
     out_type = float_type(array.type, dtype)
-    readable = _readable(array, name)
-    values = _values_of(readable)
-    if not skip_infinite and (row := _infinite_row(readable, values)) >= 0:
+    numbers = readable(array, name)
+    values = values_of(numbers)
+    if not skip_infinite and (row := _infinite_row(numbers, values)) >= 0:
         raise InfiniteValueError(column, row, infinity_message(name, row))
     buffer = pa.allocate_buffer(len(values) * out_type.itemsize)  # Arrow's memory is used again, NumPy's paged in anew
     with np.errstate(all="ignore"):  # what lies under a null may overflow
         (plan.invert if inverse else plan.apply)(values, np.frombuffer(buffer, out_type), column)
-    validity = readable.is_valid().buffers()[1] if readable.null_count else None
+    validity = numbers.is_valid().buffers()[1] if numbers.null_count else None
     return pa.Array.from_buffers(pa.from_numpy_dtype(out_type), len(values), [validity, buffer])
 
 

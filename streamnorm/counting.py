@@ -309,4 +309,4 @@ def _differing_sources(known: State, again: State, found: Iterable[Source]) -> l
 def _differing_columns(mine: Learnt, theirs: Learnt) -> list[str]:
     columns = mine.where(), theirs.where()
     slots = [{name: group.summary.take([slot]) for name, (group, slot) in where.items()} for where in columns]
-    return [name for name in slots[0] if slots[0][name] != slots[1][name]]
+    return [name for name in slots[0] if slots[0][name] != slots[1].get(name)]

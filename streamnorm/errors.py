@@ -76,7 +76,7 @@ class OutputError(StreamnormError, OSError):
     """An output that cannot be written."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], kind: str = "columns") -> str:
     """Name what might have been meant, for the end of a message.
 
     Examples
@@ -91,4 +91,4 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {' or '.join(map(repr, close))}?"
     shown = ", ".join(map(repr, names[:10]))
-    return f"the columns are {shown}{', ...' if len(names) > 10 else ''}."
+    return f"the {kind} are {shown}{', ...' if len(names) > 10 else ''}."

@@ -130,8 +130,7 @@ def _add_unit(reading: Reading, table: Table, unit: Unit) -> tuple[Reading, int]
 
 def check_choices(known: State, table: Table, source: Source) -> None:
     """Find out whether columns, scalers and settings asked for are those of the state to be added to."""
-    mine, theirs = ([(g.rule.key, g.names) for g in x.groups] for x in (_nothing(table, source), known.table.learnt))
-    if mine != theirs or table.settings() != known.table.settings():
+    if _nothing(table, source).key != known.table.learnt.key or table.settings() != known.table.settings():
         raise DataError(
             "the state was fitted with other columns, scalers or settings than those asked for now: ask for none "
             "to go on with its own, or fit all sources again into a new state."
@@ -150,7 +149,9 @@ def _check_columns(source: Source, like: Learnt, first: Source) -> None:
         schema = source.schema
         numeric = Table(None, dict.fromkeys(like.types, "standard"))
         try:
-            numeric.choose(_as_numbers(schema, like) if isinstance(source, CsvSource) else schema)
+            numbers = _as_numbers(schema, like) if isinstance(source, CsvSource) else schema
+            numeric.choose(numbers)
+            like.check_shapes(numbers)
         except DataError as error:
             beside = "" if source is first else f" (the columns are those of {first.path})"
             raise DataError(f"{error}{beside}") from None

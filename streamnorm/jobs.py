@@ -98,7 +98,7 @@ def fit(
             asked=normalizer is not None, update=update, rebuild=rebuild, keep_parts=keep_parts,
             threads=threads, progress=progress,
         )  # fmt: skip
-    columns = {name: group.rule for name, (group, _) in result.table.learnt.where().items()}
+    columns = {name: group.rule for name, (group, _) in result.table.learnt.columns().items()}
     if not isinstance(result.table, TableNormalizer):
         table = TableNormalizer(None, columns, **result.table.settings(), profile=result.table.profile)
     fitted = table.with_learnt(result.table.learnt)
@@ -184,7 +184,8 @@ def _map_file(
 
 def _mapped_schema(table: Table, source: Source, inverse: bool) -> pa.Schema:
     schema = source.schema
-    taken = set(schema.names) & set(table.inputs(inverse).values()) if table.suffix and not inverse else None
+    added = {new for old, new in table.inputs(inverse).items() if new != old}
+    taken = set(schema.names) & added if not inverse else None
     if taken:
         raise DataError(f"there is a column {min(taken)!r} already: choose another suffix.")
     if isinstance(source, CsvSource):

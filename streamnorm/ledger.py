@@ -49,8 +49,8 @@ def stamp(path: Path) -> Stamp:
 
 def emptied(learnt: Learnt) -> Learnt:
     """Give the same columns and scalers with nothing learnt."""
-    groups = (dataclasses.replace(g, summary=g.rule.summary.empty(len(g.names))) for g in learnt.groups)
-    return Learnt(tuple(groups), learnt.types)
+    groups = (dataclasses.replace(g, summary=g.rule.summary.empty(len(g.slot_names))) for g in learnt.groups)
+    return dataclasses.replace(learnt, groups=tuple(groups))
 
 
 def check_unchanged(source: Source, before: Stamp) -> None:

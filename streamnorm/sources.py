@@ -158,9 +158,10 @@ class ParquetSource(Source):
 
     def read(self, unit: Unit, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the batches of one row group; what it delivers is checked against the footer's count."""
-        expected, rows = self._metadata.row_group(unit.number).num_rows, 0
+        group, rows = self._metadata.row_group(unit.number), 0
+        expected = group.num_rows
         with naming(self.path), self._open(self._metadata) as file:
-            size = self._rows_a_batch(self._metadata.row_group(unit.number), file.schema_arrow, columns)
+            size = self._rows_a_batch(group, file.schema_arrow, columns)
             batches = file.iter_batches(size, row_groups=[unit.number], columns=columns, use_threads=False)
             for batch in batches:
                 rows += batch.num_rows

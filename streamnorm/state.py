@@ -13,6 +13,10 @@ Layout of version 1::
 A rule whose columns have a profile says ``"profile": true``, and their summaries hold it under
 ``"profile"``: moments and histogram, without what the scaler needs anyway.
 
+Version 2 has also columns of vectors: ``"vector": {"width": 768, "whole": false}``, and as their summary a
+list with one for each element; in rules, what a recipe does beside scaling: ``"steps": {"log1p": true}``, and
+what filling needs in the summaries' ``"profile"``; and the names of columns that are ``"dropped"``.
+
 Numbers that must be exact are text. What is between version and checksum for normalizers that depend on the
 order of the rows is described in `ordered_states`. Nothing in a state is executed, and no path is taken from one.
 """
@@ -30,12 +34,16 @@ from typing import Any
 from streamnorm.errors import MergeError, StateError
 from streamnorm.files import replacing
 from streamnorm.normalizers.family import FAMILY, BoundRule
+from streamnorm.normalizers.steps import PLAIN, Steps
 from streamnorm.normalizers.table import Group, Learnt, Table
+from streamnorm.normalizers.vectors import Vector
 from streamnorm.ordered_states import HOMES, document_of, normalizer_of
 
 __all__ = ["Counted", "State", "load", "save"]
 
-FORMAT, VERSION = "streamnorm-state", 1
+FORMAT = "streamnorm-state"
+#: A state is written in the oldest version that can say it.
+_FIRST, _RECIPES = _VERSIONS = (1, 2)
 #: A million columns or keys fit; what is larger was not written by this package.
 _LARGEST = 1 << 33
 #: What reading raises where a document is signed and yet not what this package writes.
@@ -101,8 +109,9 @@ class State:
 
 
 def _rule_to_json(rule: BoundRule) -> dict[str, Any]:
+    steps = {"steps": rule.steps.to_json()} if rule.steps != PLAIN else {}
     profile = {"profile": True} if rule.profile else {}
-    return {"scaler": rule.rule.name, "parameters": dict(rule.params), **profile}
+    return {"scaler": rule.rule.name, "parameters": dict(rule.params), **steps, **profile}
 
 
 def _rule_from_json(data: Mapping[str, Any]) -> BoundRule:
@@ -115,7 +124,19 @@ def _rule_from_json(data: Mapping[str, Any]) -> BoundRule:
     profile = data.get("profile", False)
     if type(profile) is not bool:
         raise ValueError(f"a rule has a profile or not, found {profile!r}")
-    return BoundRule(rule, MappingProxyType(params), profile)
+    return BoundRule(rule, MappingProxyType(params), Steps.from_json(data.get("steps", {})), profile)
+
+
+def _vector_from_json(data: Mapping[str, Any]) -> Vector:
+    width, whole = data["width"], data["whole"]
+    if not (width is None or (type(width) is int and width >= 0)) or type(whole) is not bool or len(data) > 2:
+        raise ValueError(f"no vector is like that: {data!r}"[:200])
+    return Vector(width, whole)
+
+
+def _is_plain(learnt: Learnt) -> bool:
+    """Tell whether version 1 can say all of it."""
+    return not learnt.dropped and all(g.vector is None and g.rule.steps == PLAIN for g in learnt.groups)
 
 
 def _checksum(document: Mapping[str, Any]) -> str:
@@ -123,9 +144,9 @@ def _checksum(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _signed(content: Mapping[str, Any]) -> str:
+def _signed(content: Mapping[str, Any], version: int = _FIRST) -> str:
     """Write a document as text, with the format in front and the checksum at the end."""
-    document = {"format": FORMAT, "version": VERSION, **content}
+    document: dict[str, Any] = {"format": FORMAT, "version": version, **content}
     document["checksum"] = _checksum(document)
     return json.dumps(document, indent=1) + "\n"
 
@@ -136,22 +157,23 @@ def to_json(state: State) -> str:
     rules = [group.rule for group in learnt.groups]
     slots = {id(group): group.summary.to_json() for group in learnt.groups}
     columns = [
-        {
-            "name": name,
-            "type": learnt.types[name],
-            "rule": learnt.groups.index(group),
-            "summary": slots[id(group)][i],
-        }
-        for name, (group, i) in learnt.where().items()
+        {"name": name, "type": learnt.types[name], "rule": learnt.groups.index(group)}
+        | (
+            {"summary": slots[id(group)][i]}
+            if group.vector is None
+            else {"vector": asdict(group.vector), "summary": slots[id(group)]}
+        )
+        for name, (group, i) in learnt.columns().items()
     ]
-    content = {
+    content: dict[str, Any] = {
         "class": state.kind,
         "parameters": {**state.table.settings(), **state.parameters},
         "rules": [_rule_to_json(rule) for rule in rules],
         "columns": columns,
+        **({"dropped": list(learnt.dropped)} if learnt.dropped else {}),
         "sources": [asdict(source) for source in state.sources],
     }
-    return _signed(content)
+    return _signed(content, _FIRST if _is_plain(learnt) else _RECIPES)
 
 
 def _verified(text: str, name: str) -> dict[str, Any]:
@@ -168,9 +190,9 @@ def _verified(text: str, name: str) -> dict[str, Any]:
         raise StateError(f"{name} is no state file: it is not JSON ({error}); fit again.") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise StateError(f"{name} is no state file: expected the format {FORMAT!r}; name a file written by fit.")
-    if document.get("version") != VERSION:
+    if document.get("version") not in _VERSIONS:
         raise StateError(
-            f"{name} has version {document.get('version')!r}, this streamnorm reads version {VERSION}: "
+            f"{name} has version {document.get('version')!r}, this streamnorm reads versions {_FIRST} to {_RECIPES}: "
             "use the streamnorm that wrote it, or fit again."
         )
     if document.pop("checksum", None) != _checksum(document):
@@ -208,6 +230,9 @@ def _state_of(document: Mapping[str, Any]) -> State:
         raise ValueError("a column has a rule that is not there")
     types = {column["name"]: str(column["type"]) for column in columns}
     groups = tuple(_group(i, rule, columns) for i, rule in enumerate(rules))
+    dropped = tuple(document.get("dropped", ()))
+    if not all(isinstance(name, str) for name in dropped) or set(dropped) & set(names):
+        raise ValueError("what is dropped is no text, or a column too")
     parameters = dict(document["parameters"])
     settings = {name: parameters.pop(name) for name in Table().settings()}
     if document["class"] == "TableNormalizer" and parameters:
@@ -217,7 +242,7 @@ def _state_of(document: Mapping[str, Any]) -> State:
         group.rule.plan(group.summary)  # cannot be made of sums that no rows have
     profile = any(rule.profile for rule in rules)
     table = Table(None, dict.fromkeys(types, None), **settings, profile=profile)
-    table = table.with_learnt(Learnt(groups, MappingProxyType(types)))
+    table = table.with_learnt(Learnt(groups, MappingProxyType(types), dropped))
     sources = tuple(_counted(**source) for source in document["sources"])
     return State(table, sources, str(document["class"]), parameters)
 
@@ -240,8 +265,14 @@ def _counted(**given: Any) -> Counted:
 
 def _group(index: int, rule: BoundRule, columns: Sequence[Mapping[str, Any]]) -> Group:
     own = sorted((c for c in columns if c["rule"] == index), key=lambda c: str(c["name"]))
-    summary = rule.summary.from_json([column["summary"] for column in own])
-    return Group(rule, tuple(column["name"] for column in own), summary)
+    names = tuple(column["name"] for column in own)
+    if not any("vector" in column for column in own):
+        return Group(rule, names, rule.summary.from_json([column["summary"] for column in own]))
+    (column,) = own
+    vector, summary = _vector_from_json(column["vector"]), rule.summary.from_json(column["summary"])
+    if len(summary) != vector.slots:
+        raise ValueError(f"column {names[0]!r} has {len(summary)} statistics for {vector.slots} elements")
+    return Group(rule, names, summary, vector)
 
 
 def _unaddable(found: str) -> StateError:
@@ -323,7 +354,7 @@ def state_of(normalizer: Any) -> State:
 def _normalizer_of(state: State, kind: Any) -> Any:
     learnt = state.table.learnt
     if issubclass(kind, Table):
-        columns = {name: group.rule for name, (group, _) in learnt.where().items()}
+        columns = {name: group.rule for name, (group, _) in learnt.columns().items()}
         normalizer = kind(None, columns, **state.table.settings(), profile=state.table.profile).with_learnt(learnt)
     else:
         (group,) = learnt.groups

@@ -168,7 +168,7 @@ def from_bytes(data: bytes, like: Learnt) -> Learnt:
         groups = [dataclasses.replace(group, **own) for group, own in zip(like.groups, numbers, strict=True)]
     except (zlib.error, pickle.UnpicklingError, EOFError, TypeError, ValueError, AttributeError) as error:
         raise StateError(f"a worker's summary cannot be read: {error}; run one streamnorm everywhere.") from error
-    return Learnt(tuple(groups), like.types)
+    return dataclasses.replace(like, groups=tuple(groups))
 
 
 class _NumbersOnly(pickle.Unpickler):

@@ -26,6 +26,16 @@ SUMMARIES = {
     "profiled moments": ProfiledOf(Moments),
     "profiled extremes": ProfiledOf(Extremes),
     "profiled histogram": ProfiledOf(HistogramOf()),
+    "histogram with moments": ProfiledOf(Histogram, ("moments",)),
+}
+RECIPE = {
+    "columns": {
+        "x0": {"clip": [-1, 1.5], "fill": "mean", "scaler": "robust"},
+        "x2": {"fill": "median", "clip_result": [-1, 1], "type": "float32", "suffix": "_z"},
+        "x3": {"log1p": True, "fill": "zero"},
+        "x4": {"drop": True},
+        "x[15]": {"scaler": "quantile", "n_quantiles": 5},
+    }
 }
 NORMALIZERS = {
     "standard": sn.StandardScaler,
@@ -35,6 +45,7 @@ NORMALIZERS = {
     "robust": sn.RobustScaler,
     "quantile": lambda: sn.QuantileTransformer(n_quantiles=5),
     "table": sn.TableNormalizer,
+    "recipe table": lambda: sn.TableNormalizer.from_recipe(RECIPE),
     "mixed table": lambda: sn.TableNormalizer(columns={"x0": "minmax"}),
     "profiled table": lambda: sn.TableNormalizer(profile=True, columns={"x0": "robust"}),
 }

@@ -21,6 +21,11 @@ OLD = Path(__file__).parent / "states"
 
 TABLE = pa.table({"a": [0.1, -2.5, None, 1e300, 5e-324], "b": pa.array([1, 2, 3, 2**62, -7], pa.int64())})
 ROWS = np.array([[0.1, -2.5]] * 512 + [[np.nan, 1e300], [3.5, -0.0]])
+RECIPE = {
+    "default": {"scaler": "minmax", "fill": "median", "clip": [-3, 3], "log1p": False, "clip_result": [0, 0.5]},
+    "columns": {"b": {"clip": [0, 1e3], "log1p": True, "type": "float32", "suffix": "_log"}, "c": "drop"},
+}
+VECTORS = pa.table({"v": pa.array([[1, 2], None], pa.list_(pa.int32(), 2)), "w": [[0.5], [None]], "x": [1.5, -1e-9]})
 MAKERS = {
     "v1_table.json": lambda: sn.TableNormalizer(
         columns={"b": sn.RobustScaler(quantile_range=(10.0, 90.0))}, suffix="_z"
@@ -29,6 +34,8 @@ MAKERS = {
     "v1_standard.json": lambda: sn.StandardScaler(ddof=1, with_mean=False).fit(np.array([[1.0, 2.0], [3.5, 1e-9]])),
     "v1_minmax.json": lambda: sn.MinMaxScaler((-1, 1), clip=True).fit(TABLE),
     "v1_maxabs.json": lambda: sn.MaxAbsScaler().fit(TABLE),
+    "v2_vectors.json": lambda: sn.TableNormalizer(columns={"w": "minmax"}).fit(VECTORS),
+    "v2_recipe.json": lambda: sn.TableNormalizer.from_recipe(RECIPE).fit(TABLE.append_column("c", TABLE["b"])),
     "v1_quantile.json": lambda: sn.QuantileTransformer(n_quantiles=3, output_distribution="normal").fit(TABLE),
     "v1_adaptive.json": lambda: sn.AdaptiveStandardScaler(1).fit(ROWS, sample_weight=np.linspace(1, 2, len(ROWS))),
     "v1_batch.json": lambda: sn.BatchNormalizer(axis=1, momentum=0.5, gamma=np.array([2.0, 0.1])).fit(
@@ -68,6 +75,26 @@ def test_cut_off_anywhere(state):
             sn.load(state)
 
 
+WRONG_VECTORS = {
+    "a width that is not so": {"width": 3, "whole": False},
+    "a width below nothing": {"width": -1, "whole": False},
+    "a width that is true": {"width": True, "whole": True},
+    "something else": {"width": 2, "whole": False, "path": "/"},
+    "neither nor": {"width": 2, "whole": "no"},
+}
+
+
+@pytest.mark.parametrize("name", WRONG_VECTORS)
+def test_vectors_that_cannot_be(name, state):
+    document = json.loads((OLD / "v2_vectors.json").read_text())
+    state.write_text(signed(document))
+    assert sn.load(state) == MAKERS["v2_vectors.json"]()
+    document["columns"][0]["vector"] = WRONG_VECTORS[name]
+    state.write_text(signed(document))
+    with pytest.raises(StateError, match=r"state\.json"):
+        sn.load(state)
+
+
 def test_any_flipped_bit(state):
     good, text = sn.load(state), state.read_bytes()
     rng = np.random.default_rng(0)
@@ -92,7 +119,7 @@ def signed(document) -> str:
 WRONG = {
     "no format": lambda d: d.pop("format"),
     "other format": lambda d: d.update(format="zip"),
-    "other version": lambda d: d.update(version=2),
+    "other version": lambda d: d.update(version=99),
     "no columns": lambda d: d.pop("columns"),
     "columns a number": lambda d: d.update(columns=3),
     "unknown scaler": lambda d: d["rules"][0].update(scaler="os.system"),
@@ -111,6 +138,10 @@ WRONG = {
     "the same column twice": lambda d: d["columns"].append(dict(d["columns"][0])),
     "a name that is no text": lambda d: d["columns"][0].update(name=3),
     "a source without a size": lambda d: d.update(sources=[{"location": "x"}]),
+    "a step that is not there": lambda d: d["rules"][0].update(steps={"eval": "1"}),
+    "a step that cannot be": lambda d: d["rules"][0].update(steps={"clip": [3, 1]}),
+    "a dropped number": lambda d: d.update(dropped=[3]),
+    "a dropped column": lambda d: d.update(dropped=["a"]),
     "a list": None,
 }
 

@@ -66,6 +66,7 @@ CSV = together(
     click.option("--encoding", default="utf8", metavar="NAME", help="CSV: the encoding."),
 )
 CHOICES = together(
+    click.option("--recipe", metavar="FILE", help="A TOML file that says it for every column, instead of these."),
     click.option(
         "--scaler",
         default="standard",
@@ -74,8 +75,19 @@ CHOICES = together(
     ),
     click.option("--columns", metavar="A,B,...", help="Only these columns; every numeric one by default."),
     click.option("--exclude", default="", metavar="A,B,...", help="Leave these columns alone."),
-    click.option("--scale", multiple=True, metavar="COLUMN=SCALER", help="The scaler of one column; repeatable."),
+    click.option(
+        "--scale",
+        multiple=True,
+        metavar="COLUMN=SCALER",
+        help="The scaler of one column or pattern (price_*), or none, or drop; repeatable.",
+    ),
     click.option("--infinite", type=click.Choice(["error", "skip"]), default="error", help="What to do with +-inf."),
+    click.option(
+        "--vectors",
+        type=click.Choice(["element", "whole"]),
+        default="element",
+        help="Vectors in a column: by their elements, or with one mean and scale.",
+    ),
     click.option("--ddof", type=float, default=0, metavar="N", help="Degrees of freedom lost in the variance."),
     click.option("--dtype", type=click.Choice(["float32", "float64"]), help="Type of the normalised columns."),
     click.option("--suffix", default="", metavar="TEXT", help="Keep the columns; add normalised ones named so."),
@@ -89,7 +101,9 @@ OUTPUT = together(
 
 
 #: The options that choose columns, scalers and settings.
-CHOICE_NAMES = ("scaler", "columns", "exclude", "scale", "infinite", "ddof", "dtype", "suffix", "profile")
+CHOICE_NAMES = (
+    "recipe", "scaler", "columns", "exclude", "scale", "infinite", "vectors", "ddof", "dtype", "suffix", "profile",
+)  # fmt: skip
 
 
 def asked(names: Iterable[str]) -> bool:
@@ -108,6 +122,10 @@ def table_of(words: dict[str, Any]) -> Table:
     from streamnorm.normalizers.family import FAMILY, rule_of
     from streamnorm.normalizers.table import Table
 
+    if words["recipe"] is not None:
+        if asked(CHOICE_NAMES[1:]):
+            raise click.UsageError("--recipe says what becomes of every column: write it there, not as an option.")
+        return Table.from_recipe(words["recipe"])
     ddof = words["ddof"]
     if not math.isfinite(ddof):
         raise DataError(f"ddof must be a number of values, got {ddof}: use 0 or 1.")
@@ -122,10 +140,11 @@ def table_of(words: dict[str, Any]) -> Table:
         name, equals, scaler = pair.partition("=")
         if not equals:
             raise click.UsageError(f"--scale takes COLUMN=SCALER, got {pair!r}.")
-        columns[name] = rule(scaler)
+        columns[name] = scaler if scaler in ("none", "drop") else rule(scaler)
     return Table(
         None if words["columns"] else rule(words["scaler"]), columns, exclude=listed(words["exclude"]),
-        dtype=words["dtype"], suffix=words["suffix"], infinite=words["infinite"], profile=words["profile"],
+        dtype=words["dtype"], suffix=words["suffix"], infinite=words["infinite"], vectors=words["vectors"],
+        profile=words["profile"],
     )  # fmt: skip
 
 

@@ -16,10 +16,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from streamnorm.columns import check_finite, is_arrow, is_numeric, matrix_of_batch
+from streamnorm.columns import check_finite, is_arrow, matrix_of_batch
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
 from streamnorm.normalizers._namespaces import weights_of
 from streamnorm.normalizers._transformer import FLOATS, PlanOf, StreamTransformer
+from streamnorm.numbers import is_numeric
 
 __all__ = ["OrderedNormalizer", "Record", "floats_of_text", "frozen_array"]
 

@@ -347,9 +347,10 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
         (``"standard"``, ``"minmax"``) or an estimator of this package with its parameters. None: only
         the columns named.
     columns : mapping of str to (str or estimator), optional
-        The scaler of single columns, by their names.
+        The scaler of single columns, by their names or by patterns (``"price_*"``; a name counts before a
+        pattern): ``"none"`` leaves a column alone, ``"drop"`` leaves it out of the result.
     exclude : sequence of str, default=()
-        Columns to leave alone.
+        Columns to leave alone, by names or patterns.
     dtype : numpy dtype, optional
         Of the normalised columns; by default float32 for float32 and float64 for the rest.
     suffix : str, default=""
@@ -357,6 +358,8 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
         names.
     infinite : {"error", "skip"}, default="error"
         Whether an infinity is refused, or counted and left out of the statistics.
+    vectors : {"element", "whole"}, default="element"
+        Whether a column of vectors has statistics for each element, or one mean and scale for all.
     profile : bool, default=False
         Whether to keep exact moments and a histogram of at most 4096 bins of every column beside what its
         scaler needs, for `streamnorm.report`. A profile is merged, forgotten and compared like all else:
@@ -396,7 +399,8 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """Give the names of the normalised columns, shape (n_features,)."""
-        return np.asarray([name + self.suffix for name in self._types()], dtype=object)
+        self._types()
+        return np.asarray(list(self.inputs(False).values()), dtype=object)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -7,7 +7,7 @@ scikit-learn, so that jobs over files start without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.errors import DataError, SparseError
+from streamnorm.normalizers.steps import PLAIN, Steps
 from streamnorm.plans import Affine, Monotone, Plan, Step
 from streamnorm.summaries import Extremes, Histogram, HistogramOf, Moments, ProfiledOf, SummaryType, needed
 from streamnorm.summaries.histogram import MAX_BINS
@@ -61,13 +62,14 @@ class Rule:
 
 @dataclass(frozen=True)
 class BoundRule:
-    """A rule with its parameters.
+    """A rule with its parameters, and what is done to its columns beside.
 
     With `profile`, its summaries keep histogram and moments of the columns beside what the rule needs.
     """
 
     rule: Rule
     params: Params
+    steps: Steps = PLAIN
     profile: bool = False
 
     def __post_init__(self) -> None:
@@ -78,19 +80,26 @@ class BoundRule:
             )
         self.rule.check(self.params)
 
+    def __repr__(self) -> str:
+        own = {name: value for name, value in self.params.items() if value != self.rule.defaults[name]}
+        words = [repr(self.rule.name), *(f"{name}={value!r}" for name, value in (own | self.steps.to_json()).items())]
+        return f"rule_of({', '.join(words)})"
+
     def __reduce__(self) -> Any:  # functions of the table and read-only mappings cannot be pickled
-        return _bound, (self.rule.name, dict(self.params), self.profile)
+        return _bound, (self.rule.name, dict(self.params), self.steps, self.profile)
 
     @property
     def summary(self) -> SummaryType:
         """What makes this rule's summaries."""
         kind = self.rule.summary(self.params)
-        return ProfiledOf(kind) if self.profile else kind
+        return ProfiledOf(kind) if self.profile else self.steps.summary(kind)
 
     @property
-    def key(self) -> tuple[str, str]:
-        """Equal exactly for equal rules with equal parameters."""
-        return self.rule.name, repr(sorted(self.params.items())) + (" and a profile" if self.profile else "")
+    def key(self) -> tuple[str, ...]:
+        """Equal exactly for equal rules with equal parameters and steps."""
+        steps = [] if self.steps == PLAIN else [repr(self.steps.to_json())]
+        profile = " and a profile" if self.profile else ""
+        return self.rule.name, repr(sorted(self.params.items())) + profile, *steps
 
     def attribute(self, name: str, summary: Any) -> Any:
         """Compute a fitted attribute, once a summary; arrays are views of what cannot be written to."""
@@ -103,12 +112,27 @@ class BoundRule:
 
     def plan(self, summary: Any) -> Plan:
         """Make the plan, once a summary."""
-        plan: Plan = summary.cached((self.key, "plan"), lambda: self.rule.plan(needed(summary), self.params))
+
+        def make() -> Plan:
+            return self.steps.finish(self.rule.plan(needed(summary), self.params))
+
+        plan: Plan = summary.cached((self.key, "plan"), make)
         return plan
+
+    def filling(self, summary: Any) -> NDArray[np.float64] | None:
+        """Give what missing values of each column become before they are scaled, once a summary."""
+        values: NDArray[np.float64] | None = summary.cached((self.key, "filling"), lambda: self.steps.filling(summary))
+        return values
 
 
 def rule_of(spec: Any, **params: Any) -> BoundRule:
     """Find the rule for a name on the command line or an estimator of this package.
+
+    Parameters
+    ----------
+    spec : str, estimator or BoundRule
+    **params
+        Of the scaler and of `Steps`, where `spec` is a name.
 
     Raises
     ------
@@ -130,11 +154,14 @@ def rule_of(spec: Any, **params: Any) -> BoundRule:
         return bound
     if not isinstance(spec, str) or spec not in FAMILY:
         raise DataError(f"there is no scaler {spec!r}; there are {', '.join(sorted(FAMILY))}.")
-    return _bound(spec, {**FAMILY[spec].defaults, **params})
+    rule = FAMILY[spec]
+    flags = {name for name, value in params.items() if name in rule.defaults and isinstance(value, bool)}
+    steps = {f.name: params.pop(f.name) for f in fields(Steps) if f.name in params and f.name not in flags}
+    return _bound(spec, {**rule.defaults, **params}, Steps(**steps))
 
 
-def _bound(name: str, params: Params, profile: bool = False) -> BoundRule:
-    return BoundRule(FAMILY[name], MappingProxyType(dict(params)), profile)
+def _bound(name: str, params: Params, steps: Steps, profile: bool = False) -> BoundRule:
+    return BoundRule(FAMILY[name], MappingProxyType(dict(params)), steps, profile)
 
 
 def _no_centre(parameter: str) -> DataError:

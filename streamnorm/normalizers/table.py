@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -19,80 +19,23 @@ import pyarrow as pa
 
 from streamnorm.columns import (
     block_of_arrays,
+    float_type,
     infinity_message,
-    is_numeric,
     is_stream,
     map_array,
     parts_of,
     to_batches,
 )
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, nearest
-from streamnorm.normalizers.family import BoundRule, rule_of
+from streamnorm.normalizers.choosing import choose
+from streamnorm.normalizers.family import BoundRule
+from streamnorm.normalizers.learnt import Group, Learnt
+from streamnorm.normalizers.recipes import arguments_of
+from streamnorm.normalizers.steps import LAYOUTS, PLAIN
+from streamnorm.normalizers.vectors import Vector
 from streamnorm.summaries import Summary
 
 __all__ = ["Group", "Learnt", "Table", "batches_of"]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Columns under one rule, and the summary with a slot for each, in the order of their names."""
-
-    rule: BoundRule
-    names: tuple[str, ...]
-    summary: Summary
-
-    def attribute(self, attribute: str) -> Any:
-        """Compute a fitted attribute of all its columns."""
-        return self.rule.attribute(attribute, self.summary)
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """What a table normalizer knows: groups of columns, in the order of their rules.
-
-    Parameters
-    ----------
-    groups : tuple of Group
-    types : mapping of str to str
-        Arrow types of the columns as they were first seen, in the table's order. They are shown, and not
-        compared: the same numbers may come as int32 and as int64.
-    """
-
-    groups: tuple[Group, ...]
-    types: Mapping[str, str] = field(compare=False)
-
-    def __reduce__(self) -> Any:  # a read-only mapping cannot be pickled
-        return _learnt, (self.groups, dict(self.types))
-
-    def _combine(self, other: Learnt, verb: str) -> Iterator[tuple[Group, Group]]:
-        mine, theirs = ([(g.rule.key, g.names) for g in x.groups] for x in (self, other))
-        if mine != theirs:
-            raise MergeError(f"cannot {verb} tables with other columns or scalers: {mine} and {theirs}.")
-        return zip(self.groups, other.groups, strict=True)
-
-    def __add__(self, other: Learnt) -> Learnt:
-        pairs = self._combine(other, "add")
-        groups = tuple(dataclasses.replace(a, summary=a.summary + b.summary) for a, b in pairs)
-        return Learnt(groups, self.types)
-
-    def __sub__(self, other: Learnt) -> Learnt:
-        pairs = self._combine(other, "take from each other")
-        groups = tuple(dataclasses.replace(a, summary=a.summary - b.summary) for a, b in pairs)
-        return Learnt(groups, self.types)
-
-    def where(self) -> dict[str, tuple[Group, int]]:
-        """Find each column's group and slot, in the table's order."""
-        found = {name: (group, i) for group in self.groups for i, name in enumerate(group.names)}
-        return {name: found[name] for name in self.types}
-
-    def digest(self) -> str:
-        """Give a short hash of rules, names and statistics, equal exactly when they are."""
-        text = repr([(g.rule.key, g.names, g.summary.digest()) for g in self.groups])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _learnt(groups: tuple[Group, ...], types: dict[str, str]) -> Learnt:
-    return Learnt(groups, MappingProxyType(types))
 
 
 class Table:
@@ -110,6 +53,7 @@ class Table:
         dtype: Any = None,
         suffix: str = "",
         infinite: str = "error",
+        vectors: str = "element",
         profile: bool = False,
     ) -> None:
         self.default = default
@@ -118,7 +62,35 @@ class Table:
         self.dtype = dtype
         self.suffix = suffix
         self.infinite = infinite
+        self.vectors = vectors
         self.profile = profile
+
+    @classmethod
+    def from_recipe(cls, recipe: str | Path | Mapping[str, Any]) -> Self:
+        """Make one that does what a recipe says.
+
+        Parameters
+        ----------
+        recipe : str, Path or mapping
+            A TOML file, or what one holds: parameters of this class, and a table for each column or pattern.
+
+        Raises
+        ------
+        SourceError
+            If the file cannot be read.
+        DataError
+            If it is no TOML, or says what there is not; the message names the nearest word there is.
+
+        Examples
+        --------
+        >>> import pyarrow as pa
+        >>> from streamnorm import TableNormalizer
+        >>> recipe = {"columns": {"price": {"log1p": True, "fill": "mean"}, "id": "none", "note": {"drop": True}}}
+        >>> table = pa.table({"id": [1, 2, 3], "price": [0.0, None, 2.0], "note": ["a", "b", "c"]})
+        >>> TableNormalizer.from_recipe(recipe).fit(table).transform(table).to_pydict()
+        {'id': [1, 2, 3], 'price': [-1.0, 0.0, 1.0]}
+        """
+        return cls(**arguments_of(recipe, cls))
 
     # ---- learning ----
 
@@ -167,58 +139,60 @@ class Table:
         like : Learnt, optional
             Take its columns and scalers, rather than choosing them by the batch's schema.
         """
-        rules = self.choose(batch.schema) if like is None else _rules_of(like)
+        rules, dropped = self.choose(batch.schema) if like is None else (_rules_of(like), like.dropped)
         missing = [name for name in rules if name not in batch.schema.names]
         if missing:
             raise DataError(f"column {missing[0]!r} is missing here: {nearest(missing[0], batch.schema.names)}")
-        by_key: dict[tuple[str, str], list[str]] = {}
+        layouts = self._layouts(batch.schema, rules, like)
+        by_key: dict[tuple[Any, ...], list[str]] = {}
         for name in sorted(rules):
-            by_key.setdefault(rules[name].key, []).append(name)
+            alone = () if layouts[name] is None else (name,)
+            by_key.setdefault((rules[name].key, alone), []).append(name)
         groups = tuple(
-            Group(rules[names[0]], tuple(names), self._summary(rules[names[0]], batch, names))
-            for _, names in sorted(by_key.items())
+            self._group(rules[names[0]], batch, names, layouts[names[0]]) for _, names in sorted(by_key.items())
         )
         kinds = {name: str(batch.schema.field(name).type) for name in rules}
-        return Learnt(groups, MappingProxyType(kinds if like is None else dict(like.types)))
+        return Learnt(groups, MappingProxyType(kinds if like is None else dict(like.types)), dropped)
 
-    def _summary(self, rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str]) -> Summary:
-        block = block_of_arrays([batch.column(name) for name in names], names)
+    def _layouts(
+        self, schema: pa.Schema, rules: Mapping[str, BoundRule], like: Learnt | None
+    ) -> dict[str, Vector | None]:
+        if like is not None:
+            return {name: group.vector for name, (group, _) in like.columns().items()}
+        whole = {name: (rule.steps.vectors or self.vectors) == "whole" for name, rule in rules.items()}
+        return {name: Vector.of(schema.field(name).type, whole[name]) for name in rules}
+
+    def _group(self, rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str], vector: Vector | None) -> Group:
+        arrays = [batch.column(name) for name in names]
+        if vector is None:
+            read = [rule.steps.read(array, name) for array, name in zip(arrays, names, strict=True)]
+            block = block_of_arrays(read, names)
+        else:
+            vector = vector.seen(arrays[0], names[0])
+            block = vector.block(arrays[0], names[0], rule.steps)
+        group = Group(rule, tuple(names), rule.summary.empty(0), vector)
         try:
             summary: Summary = rule.summary.of(block, skip_infinite=self.infinite == "skip")
         except InfiniteValueError as error:
-            message = infinity_message(names[error.slot], error.row)
-            raise InfiniteValueError(error.slot, error.row, message) from None
-        return summary
+            row = error.row if vector is None else vector.row(error.row)
+            message = infinity_message(group.slot_names[error.slot], row)
+            raise InfiniteValueError(error.slot, row, message) from None
+        return dataclasses.replace(group, summary=summary)
 
-    def choose(self, schema: pa.Schema) -> dict[str, BoundRule]:
-        """Choose the columns to normalise, and how, for tables of a schema.
+    def choose(self, schema: pa.Schema) -> tuple[dict[str, BoundRule], tuple[str, ...]]:
+        """Choose the columns to normalise, how, and those to drop, for tables of a schema.
 
         Raises
         ------
         DataError
             If a column that was named does not exist, is there twice or holds no numbers.
         """
-        named = dict(self.columns or {})
-        for name in [*named, *self.exclude]:
-            if name not in schema.names:
-                raise DataError(f"there is no column {name!r}: {nearest(name, schema.names)}")
-        default = None if self.default is None else rule_of(self.default)
-        rules = {}
-        for item in schema:
-            if item.name in named:
-                if not (is_numeric(item.type) or pa.types.is_boolean(item.type)):
-                    raise DataError(f"column {item.name!r} holds {item.type}, not numbers: name another one.")
-                rules[item.name] = rule_of(named[item.name])
-            elif default is not None and item.name not in self.exclude and is_numeric(item.type):
-                rules[item.name] = default
-        for name in rules:
-            if schema.names.count(name) > 1:
-                raise DataError(f"there are {schema.names.count(name)} columns {name!r}: rename all but one.")
-        if not rules:
-            raise DataError("there is no column to normalise: name some that hold numbers.")
+        if self.vectors not in LAYOUTS:
+            raise DataError(f"vectors must be 'element' or 'whole', got {self.vectors!r}.")
+        rules, dropped = choose(schema, self.default, self.columns or {}, self.exclude)
         if self.profile:
-            return {name: dataclasses.replace(rule, profile=True) for name, rule in rules.items()}
-        return rules
+            rules = {name: dataclasses.replace(rule, profile=True) for name, rule in rules.items()}
+        return rules, dropped
 
     # ---- applying ----
 
@@ -271,18 +245,19 @@ class Table:
         result = frame.copy(deep=False)
         for name in mapped.column_names:
             result[name] = mapped.column(name).to_numpy()
-        if inverse and self.suffix:
-            result = result.drop(columns=[name for name in names if name not in mapped.column_names])
+        gone = {old for old, new in self.inputs(inverse).items() if new != old} if inverse else self.learnt.dropped
+        result = result.drop(columns=[name for name in gone if name in result.columns])
         return result
 
     def inputs(self, inverse: bool) -> dict[str, str]:
         """Give the columns that are read when mapping, and what the result of each is called."""
-        after = {name: name + self.suffix for name in self.learnt.types}
+        suffixes = {name: group.rule.steps.suffix for name, (group, _) in self.learnt.columns().items()}
+        after = {name: name + (self.suffix if own is None else own) for name, own in suffixes.items()}
         return {new: old for old, new in after.items()} if inverse else after
 
     def map_batch(self, batch: pa.RecordBatch, *, inverse: bool = False) -> pa.RecordBatch:
         """Map one batch; with a suffix the result stands in new columns at the end, and back."""
-        inputs, where = self.inputs(inverse), self.learnt.where()
+        inputs, where = self.inputs(inverse), self.learnt.columns()
         for name in inputs:
             if name not in batch.schema.names:
                 raise DataError(f"column {name!r} is missing here: {nearest(name, batch.schema.names)}")
@@ -293,21 +268,33 @@ class Table:
         at = {item.name: i for i, (item, _) in enumerate(columns)}
         added = []
         for source, target in inputs.items():
-            group, slot = where[target if inverse else source]
             item, array = fields[source]
-            mapped = map_array(
-                array, source, group.rule.plan(group.summary), slot,
-                dtype=self.dtype, inverse=inverse, skip_infinite=self.infinite == "skip",
-            )  # fmt: skip
+            mapped = self._map_column(array, source, *where[target if inverse else source], inverse)
             new = (item.with_type(mapped.type).with_name(target), mapped)
             if target in at:
                 columns[at[target]] = new
             else:
                 added.append(new)
-        dropped = set(inputs) if inverse and self.suffix else set()
-        columns = [pair for pair in columns if pair[0].name not in dropped] + added
+        gone = {old for old, new in inputs.items() if new != old} if inverse else set(self.learnt.dropped)
+        columns = [pair for pair in columns if pair[0].name not in gone] + added
         schema = pa.schema([item for item, _ in columns], batch.schema.metadata)
         return pa.RecordBatch.from_arrays([array for _, array in columns], schema=schema)
+
+    def _map_column(self, array: pa.Array, name: str, group: Group, slot: int, inverse: bool) -> pa.Array:
+        steps, plan = group.rule.steps, group.rule.plan(group.summary)
+        options: dict[str, Any] = {
+            "dtype": steps.type or self.dtype,
+            "inverse": inverse,
+            "skip_infinite": self.infinite == "skip",
+        }
+        if group.vector is not None:
+            return group.vector.map(array, name, plan, steps, **options)
+        if not inverse and steps != PLAIN:
+            options["dtype"] = float_type(array.type, options["dtype"])
+            array = steps.read(array, name)
+            filling = group.rule.filling(group.summary)
+            array = array if filling is None else steps.fill_missing(array, float(filling[slot]))
+        return map_array(array, name, plan, slot, **options)
 
     def warn_of_empty(self) -> None:
         """Warn, once, of columns that no value was seen of."""
@@ -357,7 +344,7 @@ class Table:
         """Give a table normalizer with these parameters that has learnt something else."""
         result = type(self)(
             self.default, self.columns, exclude=self.exclude,
-            dtype=self.dtype, suffix=self.suffix, infinite=self.infinite, profile=self.profile,
+            dtype=self.dtype, suffix=self.suffix, infinite=self.infinite, vectors=self.vectors, profile=self.profile,
         )  # fmt: skip
         return result._set(learnt)
 
@@ -387,7 +374,7 @@ class Table:
 
 
 def _rules_of(learnt: Learnt) -> dict[str, BoundRule]:
-    return {name: group.rule for name, (group, _) in learnt.where().items()}
+    return {name: group.rule for name, (group, _) in learnt.columns().items()}
 
 
 def batches_of(X: Any) -> Iterable[pa.RecordBatch]:

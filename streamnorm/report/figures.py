@@ -124,7 +124,8 @@ class Figures:
     @property
     def flags(self) -> list[str]:
         """What a person should notice."""
-        found = []
+        steps = self.group.rule.steps.to_json()
+        found = [name if value is True else f"{name} {value}" for name, value in steps.items()]
         if self.counts["values"] == 0:
             found.append("all missing" if self.rows else "no rows")
         elif self.constant:
@@ -165,6 +166,7 @@ class Figures:
             "type": self.type,
             "scaler": self.scaler,
             "parameters": dict(self.group.rule.params),
+            "steps": self.group.rule.steps.to_json(),
             "profile": self.group.rule.profile,
             "rows": self.rows,
             **self.counts,
@@ -207,7 +209,10 @@ def _plain(value: Any) -> Any:
 def figures_of(state: State) -> list[Figures]:
     """Give the figures of every column, in the table's order."""
     learnt = state.table.learnt
-    return [Figures.of(name, learnt.types[name], *place) for name, place in learnt.where().items()]
+    return [
+        Figures.of(name, learnt.types[group.column(slot)], group, slot)
+        for name, (group, slot) in learnt.where().items()
+    ]
 
 
 def to_json(state: State) -> str:
@@ -217,6 +222,7 @@ def to_json(state: State) -> str:
         "digest": state.table.digest(),
         "settings": state.table.settings(),
         "columns": [column.to_json() for column in figures_of(state)],
+        "dropped": list(state.table.learnt.dropped),
         "sources": [vars(source) for source in state.sources],
     }
     return json.dumps(document, indent=2, allow_nan=False)

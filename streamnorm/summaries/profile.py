@@ -35,7 +35,7 @@ class Profiled(Summary):
     needed : Summary
         What the scaler needs.
     beside : mapping of str to Summary
-        The rest of the profile: ``"moments"`` and ``"histogram"``, whichever `needed` is not.
+        The rest of the profile: ``"moments"`` and ``"histogram"``, whichever `needed` is not; or one of them.
     """
 
     needed: Summary
@@ -75,7 +75,7 @@ def _without_counts(slot: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ProfiledOf:
-    """What makes summaries with a profile of those without.
+    """What makes summaries with a profile, or some of its parts, of those without.
 
     Examples
     --------
@@ -84,10 +84,11 @@ class ProfiledOf:
     """
 
     needed: SummaryType
+    parts: tuple[str, ...] = tuple(_PARTS)
 
     def _beside(self) -> dict[str, SummaryType]:
         own = type(self.needed.empty(0))
-        return {name: maker for name, (kind, maker) in _PARTS.items() if kind is not own}
+        return {name: maker for name, (kind, maker) in _PARTS.items() if name in self.parts and kind is not own}
 
     def empty(self, slots: int) -> Profiled:
         """Summarise no rows."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import peers
+import vectors
 from peers import Statistics
 from timing import NOT_SLOWER, Goal, Measured, Pair, at_most, faster, fastest, paired
 
@@ -288,6 +289,10 @@ ROWS = [
         NOT_SLOWER, map_batches_numpy),
     Row("transform-matrices-numpy", "transform, ndarrays of 64 Ki rows x 16", "numpy (x - m) / s", NOT_SLOWER,
         map_matrices_numpy),
+    Row("vectors-fit-plain", "partial_fit, vectors of 768 float32", "as many values in plain columns", at_most(2),
+        vectors.fit),
+    Row("vectors-transform-plain", "transform, vectors of 768 float32", "as many values in plain columns", at_most(2),
+        vectors.transform),
     *_file_rows(),
     *(
         Row(f"memory-{job}-{name}", f"peak memory of {job}, 4x the data", against, goal, partial(measure, job))

@@ -1,0 +1,79 @@
+"""Which columns of a table are normalised and how, by names and patterns."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from streamnorm.errors import DataError, nearest
+from streamnorm.normalizers.family import BoundRule, rule_of
+from streamnorm.numbers import is_choosable, is_chosen
+
+__all__ = ["choose"]
+
+
+def choose(
+    schema: pa.Schema, default: Any, columns: Mapping[str, Any], exclude: Iterable[str]
+) -> tuple[dict[str, BoundRule], tuple[str, ...]]:
+    """Choose the columns to normalise, and those to drop, for tables of a schema.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+    default : str, estimator or None
+        For columns that are normalised unless they are excluded.
+    columns : mapping of str to (str or estimator)
+        By name, or by pattern (``price_*``); ``"none"`` leaves a column alone and ``"drop"`` drops it. A
+        name counts before a pattern, and an earlier pattern before a later one.
+    exclude : iterable of str
+        Names and patterns.
+
+    Returns
+    -------
+    rules : dict of str to BoundRule
+    dropped : tuple of str
+
+    Raises
+    ------
+    DataError
+        If a column that was named does not exist, is there twice or holds no numbers.
+    """
+    asked = {name: spec for name, (spec, _) in reversed(list(_matches(schema, columns)))}
+    exact = {name for name, (_, by_name) in _matches(schema, columns) if by_name}
+    asked |= {name: columns[name] for name in exact}
+    left = {name for name, _ in _matches(schema, dict.fromkeys(exclude))}
+    usual = None if default in (None, "none") else rule_of(default)
+    rules, dropped = {}, []
+    for item in schema:
+        spec = asked.get(item.name)
+        if spec == "drop":
+            dropped.append(item.name)
+        elif spec is not None and spec != "none":
+            if is_choosable(item.type):
+                rules[item.name] = rule_of(spec)
+            elif item.name in exact:
+                remedy = "subtract a start first" if pa.types.is_temporal(item.type) else "name another one"
+                raise DataError(f"column {item.name!r} holds {item.type}, not numbers: {remedy}.")
+        elif item.name not in asked and usual is not None and item.name not in left and is_chosen(item.type):
+            rules[item.name] = usual
+    for name in (*rules, *dropped):
+        if schema.names.count(name) > 1:
+            raise DataError(f"there are {schema.names.count(name)} columns {name!r}: rename all but one.")
+    if not rules:
+        raise DataError("there is no column to normalise: name some that hold numbers.")
+    return rules, tuple(dropped)
+
+
+def _matches(schema: pa.Schema, columns: Mapping[str, Any]) -> Iterable[tuple[str, tuple[Any, bool]]]:
+    """Yield each column that is meant, with what is asked for it and whether it was named in full."""
+    for name, spec in columns.items():
+        if name in schema.names:
+            yield name, (spec, True)
+            continue
+        meant = [known for known in schema.names if fnmatch.fnmatchcase(known, name)]
+        if not meant:
+            raise DataError(f"there is no column {name!r}: {nearest(name, schema.names)}")
+        yield from ((known, (spec, False)) for known in meant)

@@ -1,0 +1,151 @@
+"""What a table normalizer knows: groups of columns under one rule each, and their statistics."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import operator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import pyarrow as pa
+
+from streamnorm.errors import DataError, MergeError
+from streamnorm.normalizers.family import BoundRule
+from streamnorm.normalizers.vectors import Vector
+from streamnorm.summaries import Summary
+
+__all__ = ["Group", "Learnt"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Columns under one rule, and the summary with a slot for each, in the order of their names.
+
+    A column of vectors is a group of its own, with a slot for each element or one for all.
+    """
+
+    rule: BoundRule
+    names: tuple[str, ...]
+    summary: Summary
+    vector: Vector | None = None
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal exactly for groups that can be added."""
+        layout = () if self.vector is None else (self.vector.whole,)
+        return self.rule.key, self.names, *layout
+
+    @property
+    def slot_names(self) -> tuple[str, ...]:
+        """Names of the slots: of the columns, or of a vector's elements."""
+        return self.names if self.vector is None else self.vector.slot_names(self.names[0])
+
+    def column(self, slot: int) -> str:
+        """Name the column that a slot belongs to."""
+        return self.names[slot if self.vector is None else 0]
+
+    def __add__(self, other: Group) -> Group:
+        mine, theirs = self._alike(other)
+        return dataclasses.replace(mine, summary=mine.summary + theirs.summary)
+
+    def __sub__(self, other: Group) -> Group:
+        mine, theirs = self._alike(other)
+        return dataclasses.replace(mine, summary=mine.summary - theirs.summary)
+
+    def _alike(self, other: Group) -> tuple[Group, Group]:
+        """Give both with the width that one of them may not know yet."""
+        if self.vector is None or other.vector is None or self.vector == other.vector:
+            return self, other
+        if self.vector.width is None:
+            return self._widened(other.vector), other
+        if other.vector.width is None:
+            return self, other._widened(self.vector)
+        raise MergeError(
+            f"column {self.names[0]!r} holds vectors of {self.vector.width} numbers in one and of "
+            f"{other.vector.width} in the other."
+        )
+
+    def _widened(self, vector: Vector) -> Group:
+        """Count the nulls for every element, in the slots that there turn out to be."""
+        summary = self.summary
+        if vector.whole:
+            summary = functools.reduce(operator.add, [summary] * (vector.width or 1))
+        return dataclasses.replace(self, vector=vector, summary=summary.take([0] * vector.slots))
+
+    def attribute(self, attribute: str) -> Any:
+        """Compute a fitted attribute of all its columns."""
+        return self.rule.attribute(attribute, self.summary)
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a table normalizer knows: groups of columns, in the order of their rules.
+
+    Parameters
+    ----------
+    groups : tuple of Group
+    types : mapping of str to str
+        Arrow types of the columns as they were first seen, in the table's order. They are shown, and not
+        compared: the same numbers may come as int32 and as int64.
+    dropped : tuple of str
+        Columns that are left out of the result.
+    """
+
+    groups: tuple[Group, ...]
+    types: Mapping[str, str] = field(compare=False)
+    dropped: tuple[str, ...] = ()
+
+    def __reduce__(self) -> Any:  # a read-only mapping cannot be pickled
+        return _learnt, (self.groups, dict(self.types), self.dropped)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal exactly for those that can be added."""
+        groups = tuple(group.key for group in self.groups)
+        return (groups, self.dropped) if self.dropped else (groups,)
+
+    def _combine(self, other: Learnt, verb: str) -> Iterator[tuple[Group, Group]]:
+        if self.key != other.key:
+            raise MergeError(f"cannot {verb} tables with other columns or scalers: {self.key} and {other.key}.")
+        return zip(self.groups, other.groups, strict=True)
+
+    def __add__(self, other: Learnt) -> Learnt:
+        return Learnt(tuple(a + b for a, b in self._combine(other, "add")), self.types, self.dropped)
+
+    def __sub__(self, other: Learnt) -> Learnt:
+        groups = tuple(a - b for a, b in self._combine(other, "take from each other"))
+        return Learnt(groups, self.types, self.dropped)
+
+    def columns(self) -> dict[str, tuple[Group, int]]:
+        """Find each column's group and first slot, in the table's order."""
+        found = {name: (group, i) for group in self.groups for i, name in enumerate(group.names)}
+        return {name: found[name] for name in self.types}
+
+    def where(self) -> dict[str, tuple[Group, int]]:
+        """Find the group and slot of each column and each element of a vector, in the table's order."""
+        found = {}
+        for name, (group, slot) in self.columns().items():
+            slots = enumerate(group.slot_names) if group.vector else [(slot, name)]
+            found.update({own: (group, i) for i, own in slots})
+        return found
+
+    def check_shapes(self, schema: pa.Schema) -> None:
+        """Raise DataError where a schema has vectors for single numbers, or the other way round."""
+        for name, (group, _) in self.columns().items():
+            kind = schema.field(name).type
+            if (Vector.of(kind, whole=False) is None) != (group.vector is None):
+                wanted = "single numbers" if group.vector is None else "vectors"
+                raise DataError(f"column {name!r} holds {kind} where {wanted} were expected: leave it out.")
+
+    def digest(self) -> str:
+        """Give a short hash of rules, names and statistics, equal exactly when they are."""
+        text = repr([*((*g.key, g.summary.digest()) for g in self.groups), *([self.dropped] if self.dropped else [])])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _learnt(groups: tuple[Group, ...], types: dict[str, str], dropped: tuple[str, ...]) -> Learnt:
+    return Learnt(groups, MappingProxyType(types), dropped)

@@ -1,0 +1,193 @@
+"""What a recipe does to a column beside scaling it: limits, log1p, filling, and the look of the result.
+
+The steps are data. They belong to a column's rule, and so to the state.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from streamnorm.columns import values_of
+from streamnorm.errors import DataError
+from streamnorm.numbers import readable
+from streamnorm.plans import Column, Plan
+from streamnorm.summaries import Histogram, HistogramOf, Moments, ProfiledOf, Summary, SummaryType, part
+
+__all__ = ["PLAIN", "Steps"]
+
+FILLS = ("keep", "zero", "mean", "median")
+TYPES = ("float16", "float32", "float64")
+LAYOUTS = ("element", "whole")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What is done before and after scaling, in this order.
+
+    Parameters
+    ----------
+    clip : (float, float), optional
+        Values are limited to this range before anything is learnt of them.
+    log1p : bool
+        ``log(1 + x)`` is what is learnt from and scaled.
+    fill : {"keep", "zero", "mean", "median"}
+        What a missing value becomes before it is scaled: 0, or the mean or median of what is scaled (of the
+        logarithms, with `log1p`). It is not learnt from.
+    clip_result : (float, float), optional
+        Scaled values are limited to this range.
+    type : {"float16", "float32", "float64"}, optional
+        Type of the result.
+    suffix : str, optional
+        The result stands in a column of its own, with this behind its name.
+    vectors : {"element", "whole"}, optional
+        How a column of vectors is scaled.
+
+    Raises
+    ------
+    DataError
+        If one of them cannot be.
+    """
+
+    clip: tuple[float, float] | None = None
+    log1p: bool = False
+    fill: str = "keep"
+    clip_result: tuple[float, float] | None = None
+    type: str | None = None
+    suffix: str | None = None
+    vectors: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("clip", "clip_result"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _range(name, getattr(self, name)))
+        if type(self.log1p) is not bool:
+            raise DataError(f"log1p must be true or false, got {self.log1p!r}.")
+        for name, known in (("fill", FILLS), ("type", (None, *TYPES)), ("vectors", (None, *LAYOUTS))):
+            if getattr(self, name) not in known:
+                words = ", ".join(filter(None, known))
+                raise DataError(f"{name} must be one of {words}, got {getattr(self, name)!r}.")
+        if not (self.suffix is None or isinstance(self.suffix, str)):
+            raise DataError(f"suffix must be text, got {self.suffix!r}.")
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` gave; raises TypeError or DataError where it is not that."""
+        return cls(**data)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what is not as it is by default."""
+        fields = dataclasses.fields(self)
+        return {f.name: getattr(self, f.name) for f in fields if getattr(self, f.name) != f.default}
+
+    def __str__(self) -> str:
+        return ", ".join(name if value is True else f"{name}={value}" for name, value in self.to_json().items())
+
+    # ---- learning ----
+
+    def summary(self, kind: SummaryType) -> SummaryType:
+        """Give what summarises for a scaler's type of summary and for filling."""
+        wanted = {"mean": "moments", "median": "histogram"}.get(self.fill)
+        enough = kind is Moments if self.fill == "mean" else isinstance(kind, HistogramOf)
+        return kind if wanted is None or enough else ProfiledOf(kind, (wanted,))
+
+    def read(self, array: pa.Array, name: str) -> pa.Array:
+        """Give the numbers that are learnt from and scaled; infinities stay what they are.
+
+        Raises
+        ------
+        DataError
+            If the column holds no numbers, or one that has no `log1p`.
+        """
+        array = readable(array, name)
+        if self.clip is None and not self.log1p:
+            return array
+        x = values_of(array)
+        out = np.array(x, np.float64) if self.clip is None else np.clip(x, *self.clip, dtype=np.float64)
+        if self.log1p:
+            self._check_log1p(array, out, name)
+            with np.errstate(all="ignore"):  # of what lies under a null
+                np.log1p(out, out=out)
+        if x.dtype.kind == "f" and not np.isfinite(x.sum()):
+            np.copyto(out, x, where=np.isinf(x))
+        validity = array.is_valid().buffers()[1] if array.null_count else None
+        return pa.Array.from_buffers(pa.float64(), len(out), [validity, pa.py_buffer(out)])
+
+    def _check_log1p(self, array: pa.Array, values: NDArray[np.float64], name: str) -> None:
+        bad = (values <= -1) & (values > -np.inf)
+        if array.null_count:
+            bad &= np.asarray(array.is_valid())
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise DataError(
+                f"column {name!r}, row {row} of the batch: log1p takes numbers above -1, found "
+                f"{float(values[row])!r}: limit the column (clip), or scale it otherwise."
+            )
+
+    # ---- applying ----
+
+    def filling(self, summary: Summary) -> NDArray[np.float64] | None:
+        """Give what missing values of each column become, as it is scaled; None where they stay."""
+        if self.fill == "keep":
+            return None
+        if self.fill == "zero":
+            zero = self.read(pa.nulls(1, pa.float64()).fill_null(0.0), "0")[0].as_py()
+            return np.full(len(summary), zero)
+        if self.fill == "mean":
+            moments = part(summary, Moments)
+            return None if moments is None else moments.mean()
+        histogram = part(summary, Histogram)
+        return None if histogram is None else histogram.quantile([0.5])[0]
+
+    def fill_missing(self, array: pa.Array, value: float) -> pa.Array:
+        """Replace nulls and NaN; those of a column without a value are kept."""
+        if np.isnan(value):
+            return array
+        if pa.types.is_integer(array.type) and array.null_count:
+            array = array.cast(pa.float64(), safe=False)
+        array = pc.fill_null(array, pa.scalar(value, array.type)) if array.null_count else array
+        if not pa.types.is_floating(array.type):
+            return array
+        return pc.if_else(pc.is_nan(array), pa.scalar(value, array.type), array)
+
+    def finish(self, plan: Plan) -> Plan:
+        """Give the plan with what comes after it."""
+        return _Finished(plan, self) if self.clip_result or self.log1p else plan
+
+
+PLAIN = Steps()
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """A plan whose result is limited; its way back ends before log1p."""
+
+    plan: Plan
+    steps: Steps
+
+    def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
+        self.plan.apply(x, out, column)
+        if self.steps.clip_result:
+            np.clip(out, *(np.asarray(bound, out.dtype) for bound in self.steps.clip_result), out=out)
+
+    def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
+        self.plan.invert(x, out, column)
+        if self.steps.log1p:
+            np.expm1(out, out=out)
+
+
+def _range(name: str, given: Any) -> tuple[float, float]:
+    try:
+        low, high = (float(bound) for bound in given)
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not low < high:
+        raise DataError(f"{name} must be two numbers, the smaller one first, got {given!r}.")
+    return low, high

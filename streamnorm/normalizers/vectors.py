@@ -1,0 +1,201 @@
+"""Columns of vectors: tensors and lists of one length, normalised element by element or as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from streamnorm.columns import float_type, infinity_message, map_array, run_of
+from streamnorm.errors import DataError, InfiniteValueError
+from streamnorm.normalizers.steps import PLAIN, Steps
+from streamnorm.numbers import vector_values
+from streamnorm.plans import Column, Plan
+from streamnorm.summaries import Block
+
+__all__ = ["Vector"]
+
+
+@dataclass(frozen=True)
+class Vector:
+    """How a column of vectors lies in the slots of a summary.
+
+    Parameters
+    ----------
+    width : int or None
+        Elements of each vector; None until one was seen, where the type does not tell. Then all rows are
+        nulls so far, and one slot counts them for every element there may be.
+    whole : bool
+        One slot for all elements, rather than one for each.
+    """
+
+    width: int | None
+    whole: bool
+
+    @classmethod
+    def of(cls, kind: pa.DataType, whole: bool) -> Self | None:
+        """Describe columns of an Arrow type; None where it holds one number a row."""
+        if vector_values(kind) is None:
+            return None
+        storage = _storage(kind)
+        return cls(storage.list_size if pa.types.is_fixed_size_list(storage) else None, whole)
+
+    @property
+    def slots(self) -> int:
+        """How many slots a summary has for it."""
+        return 1 if self.whole or self.width is None else self.width
+
+    def slot_names(self, column: str) -> tuple[str, ...]:
+        """Name the slots: ``column[0]``, ``column[1]``, ...; the column's name where there is one for all."""
+        if self.whole or self.width is None:
+            return (column,)
+        return tuple(f"{column}[{i}]" for i in range(self.slots))
+
+    def seen(self, array: pa.Array, name: str) -> Vector:
+        """Learn the width from the first vector there is, if it is not known."""
+        if self.width is not None or len(array) == array.null_count:
+            return self
+        lengths = pc.list_value_length(array)
+        first = int(pc.index(pc.is_valid(lengths), pa.scalar(True)).as_py())
+        if lengths[first].as_py() == 0:
+            raise DataError(f"column {name!r}, row {first} of the batch: the vector is empty; make it a null.")
+        return Vector(lengths[first].as_py(), self.whole)
+
+    def block(self, array: pa.Array, name: str, steps: Steps = PLAIN) -> Block:
+        """Describe the column's values to the kernel, after the steps that come before learning.
+
+        Raises
+        ------
+        DataError
+            If it holds no vectors of numbers, or one of another length.
+        """
+        lists = self._lists(array, name)
+        _refuse_filling(steps, name)
+        if self.width is None:
+            return Block(1, len(lists), [run_of(0, pa.nulls(len(lists)), name)])
+        values = steps.read(_values(lists) if steps == PLAIN else _hidden(_values(lists), lists), name)
+        if self.whole:
+            return Block(1, len(values), [run_of(0, _hidden(values, lists), name)])
+        width = self.slots
+        if values.null_count:
+            values = _hidden(values, lists)
+            elements = [values.take(pa.array(np.arange(i, len(values), width))) for i in range(width)]
+            return Block(width, len(lists), [run_of(i, element, name) for i, element in enumerate(elements)])
+        flat = run_of(0, values, name)
+        validity = lists.buffers()[0] if lists.null_count else None
+        run = flat._replace(
+            slots=width, stride=width * flat.stride, slot_stride=flat.stride, length=len(lists),
+            validity=validity, validity_offset=lists.offset,
+        )  # fmt: skip
+        return Block(width, len(lists), [run])
+
+    def row(self, at: int) -> int:
+        """Give the row of what the kernel found at a row of `block`."""
+        return at // (self.width or 1) if self.whole else at
+
+    def map(
+        self, array: pa.Array, name: str, plan: Plan, steps: Steps = PLAIN, *, inverse: bool = False,
+        dtype: Any = None, skip_infinite: bool = False,
+    ) -> pa.Array:  # fmt: skip
+        """Apply a plan, as `columns.map_array` does; the result is of the array's type, with its shape.
+
+        Raises
+        ------
+        DataError, InfiniteValueError
+            If the column holds no vectors of the known length, or an infinity.
+        """
+        lists = self._lists(array, name)
+        values = _hidden(_values(lists), lists)
+        own = plan if self.whole else _Rows(plan, self.slots)
+        dtype = float_type(values.type, dtype)
+        if not inverse:
+            values = steps.read(values, name)
+        try:
+            mapped = map_array(values, name, own, 0, dtype=dtype, inverse=inverse, skip_infinite=skip_infinite)
+        except InfiniteValueError as error:
+            slot, row = error.row % self.slots, error.row // (self.width or 1)
+            raise InfiniteValueError(slot, row, infinity_message(name, row)) from None
+        kind = pa.list_(lists.type.value_field.with_type(mapped.type), lists.type.list_size)
+        validity = lists.is_valid().buffers()[1] if lists.null_count else None
+        result = pa.FixedSizeListArray.from_buffers(kind, len(lists), [validity], children=[mapped])
+        return _as_given(result, array.type)
+
+    def _lists(self, array: pa.Array, name: str) -> pa.FixedSizeListArray:
+        """Give the column as lists of a fixed size."""
+        values = vector_values(array.type)
+        if values is None:
+            raise DataError(f"column {name!r} holds {array.type}, not vectors of numbers: leave it out.")
+        lists = array.storage if isinstance(array, pa.ExtensionArray) else array
+        if pa.types.is_fixed_size_list(lists.type):
+            if self.width not in (None, lists.type.list_size):
+                raise DataError(
+                    f"column {name!r} holds vectors of {lists.type.list_size} numbers where {self.width} were "
+                    "expected: leave it out."
+                )
+            return lists
+        width = self.width or 0
+        lengths = pc.list_value_length(lists)
+        odd = pc.index(pc.fill_null(pc.not_equal(lengths, width), False), pa.scalar(True)).as_py()
+        if odd >= 0:
+            raise DataError(
+                f"column {name!r}, row {odd} of the batch: expected a vector of {width} numbers, found "
+                f"{lengths[odd].as_py()}: make all vectors as long, or leave the column out."
+            )
+        return lists.cast(pa.list_(lists.type.value_field, width))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A plan of several columns for values that lie row after row."""
+
+    plan: Plan
+    width: int
+
+    def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
+        self.plan.apply(self._matrix(x), self._matrix(out), None)
+
+    def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
+        self.plan.invert(self._matrix(x), self._matrix(out), None)
+
+    def _matrix(self, values: NDArray[Any]) -> NDArray[Any]:
+        return values.reshape(-1, self.width)
+
+
+def _refuse_filling(steps: Steps, name: str) -> None:
+    if steps.fill != "keep":
+        raise DataError(f"column {name!r} holds vectors, whose missing values stay: leave fill = {steps.fill!r} out.")
+
+
+def _storage(kind: pa.DataType) -> pa.DataType:
+    return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+
+
+def _values(lists: pa.FixedSizeListArray) -> pa.Array:
+    """Give the values of all rows, those under a null too."""
+    width = lists.type.list_size
+    return lists.values.slice(lists.offset * width, len(lists) * width)
+
+
+def _hidden(values: pa.Array, lists: pa.FixedSizeListArray) -> pa.Array:
+    """Make the values of a null vector nulls: what lies there is nobody's."""
+    if not lists.null_count:
+        return values
+    valid = np.packbits(np.repeat(np.asarray(lists.is_valid()), lists.type.list_size), bitorder="little")
+    mask = pa.BooleanArray.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(valid)])
+    return pc.if_else(mask, values, pa.scalar(None, values.type))
+
+
+def _as_given(result: pa.FixedSizeListArray, kind: pa.DataType) -> pa.Array:
+    """Give lists the kind of list or tensor that they came as."""
+    values = result.type.value_type
+    if isinstance(kind, pa.FixedShapeTensorType):
+        own = pa.fixed_shape_tensor(values, kind.shape, kind.dim_names, kind.permutation)
+        return pa.ExtensionArray.from_storage(own, result.cast(own.storage_type))
+    if pa.types.is_fixed_size_list(kind):
+        return result
+    make = pa.large_list if pa.types.is_large_list(kind) else pa.list_
+    return result.cast(make(kind.value_field.with_type(values)))

@@ -1,0 +1,91 @@
+"""What each Arrow type is to a normalizer: which columns hold numbers, and as which numbers they are read.
+
+The README has the whole table, under "What becomes of each type".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streamnorm.errors import DataError
+
+__all__ = ["is_choosable", "is_chosen", "is_numeric", "readable", "vector_values"]
+
+_PLAIN = frozenset(
+    kind.id
+    for kind in (
+        pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.int32(), pa.uint32(), pa.int64(), pa.uint64(),
+        pa.float32(), pa.float64(),
+    )
+)  # fmt: skip
+#: Types that are read as another one that holds all their values.
+_READ_AS = {pa.bool_(): pa.uint8(), pa.float16(): pa.float32(), pa.null(): pa.float64()}
+_TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+_EXACT = 2**53  # float64 holds every integer up to here
+_EXACT_POWER = 22  # and every power of ten up to here
+
+
+def is_numeric(kind: pa.DataType) -> bool:
+    """Tell whether a column of this Arrow type holds one number a row, written as such."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def is_chosen(kind: pa.DataType) -> bool:
+    """Tell whether a column of this Arrow type is normalised unless it is excluded."""
+    if pa.types.is_fixed_size_list(kind) or isinstance(kind, pa.FixedShapeTensorType):
+        return is_numeric(kind.value_type)
+    return is_numeric(kind)
+
+
+def is_choosable(kind: pa.DataType) -> bool:
+    """Tell whether a column of this Arrow type is normalised if it is named."""
+    values = vector_values(kind)
+    if values is None and pa.types.is_dictionary(kind):
+        values = kind.value_type
+    return is_numeric(kind if values is None else values) or pa.types.is_boolean(kind) or pa.types.is_duration(kind)
+
+
+def vector_values(kind: pa.DataType) -> pa.DataType | None:
+    """Give the type of the values of a list or tensor, None for every other type."""
+    is_list = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return kind.value_type if is_list or isinstance(kind, pa.FixedShapeTensorType) else None
+
+
+def readable(array: pa.Array, name: str) -> pa.Array:
+    """Give an array of one of the types that the kernel reads; its nulls stay where they are.
+
+    Raises
+    ------
+    DataError
+        If the column holds no numbers.
+    """
+    kind = array.type
+    if kind.id in _PLAIN:
+        return array
+    if kind in _READ_AS:
+        return array.cast(_READ_AS[kind])
+    if pa.types.is_decimal(kind):
+        return _nearest(array)
+    if pa.types.is_duration(kind):
+        return pc.divide(array.cast(pa.int64()).cast(pa.float64(), safe=False), _TICKS[kind.unit])
+    if pa.types.is_dictionary(kind):
+        return readable(array.dictionary_decode(), name)
+    raise DataError(f"column {name!r} holds {kind}, not numbers: leave it out, or cast it to a number before.")
+
+
+def _nearest(array: pa.Array) -> pa.Array:
+    """Give the float64 nearest to each decimal, which Arrow's own cast misses by a bit now and then."""
+    kind = array.type
+    if kind.bit_width <= 128 and 0 <= kind.scale <= _EXACT_POWER:
+        whole = array.cast(pa.decimal128(38, kind.scale))
+        words = np.frombuffer(whole.buffers()[1] or b"", np.int64)[2 * whole.offset : 2 * (whole.offset + len(whole))]
+        low, high = words[::2], words[1::2]
+        valid = np.ones(len(low), bool) if not array.null_count else np.asarray(array.is_valid())
+        small = (high == low >> 63) & (low >= -_EXACT) & (low <= _EXACT)
+        if (small | ~valid).all():
+            values = np.true_divide(low, 10.0**kind.scale)  # of two exact numbers: rounded once
+            validity = whole.is_valid().buffers()[1] if whole.null_count else None
+            return pa.Array.from_buffers(pa.float64(), len(values), [validity, pa.py_buffer(values)])
+    return array.cast(pa.string()).cast(pa.float64())
