@@ -14,7 +14,6 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +22,7 @@ import pyarrow.csv as pv
 
 from streamnorm.csv_pieces import Piece, Pieces
 from streamnorm.errors import DataError
+from streamnorm.places import Place
 
 __all__ = ["CsvOptions", "CsvReader", "head_of", "lines_of", "text_of"]
 
@@ -90,11 +90,11 @@ class CsvReader:
 
     Parameters
     ----------
-    path : Path
+    path : Place
     options : CsvOptions
     """
 
-    def __init__(self, path: Path, options: CsvOptions) -> None:
+    def __init__(self, path: Place, options: CsvOptions) -> None:
         self._path = path
         self._options = options
         tabs = path.name.lower().endswith((".tsv", ".tsv.gz"))

@@ -11,13 +11,13 @@ import io
 import itertools
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
 from streamnorm import kernel
 from streamnorm.errors import DataError
+from streamnorm.places import Place, open_input
 
 if TYPE_CHECKING:
     from streamnorm.csv_files import CsvOptions
@@ -47,12 +47,12 @@ class Pieces:
 
     Parameters
     ----------
-    path : Path
+    path : Place
     delimiter : str
     options : CsvOptions
     """
 
-    def __init__(self, path: Path, delimiter: str, options: CsvOptions) -> None:
+    def __init__(self, path: Place, delimiter: str, options: CsvOptions) -> None:
         self._path = path
         self._delimiter = delimiter
         self._options = options
@@ -65,7 +65,7 @@ class Pieces:
         DataError
             If a quote is never closed, or a row is longer than can be.
         """
-        with pa.input_stream(str(self._path), compression=None) as raw, self._text(raw) as file:
+        with open_input(self._path) as raw, self._text(raw) as file:
             rest: bytes | bytearray = file.read(_FIRST).removeprefix(codecs.BOM_UTF8)
             for _ in range(self._options.skip_rows):
                 rest = self._without_line(file, rest)

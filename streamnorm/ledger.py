@@ -16,6 +16,7 @@ from threading import Lock
 
 from streamnorm.errors import DataError, SourceError
 from streamnorm.normalizers.table import Learnt
+from streamnorm.places import Place, location_of
 from streamnorm.sources import Source, naming
 from streamnorm.state import Counted
 
@@ -40,7 +41,7 @@ _TICKS = 2_000_000_000
 Stamp = tuple[int, int, int]
 
 
-def stamp(path: Path) -> Stamp:
+def stamp(path: Place) -> Stamp:
     """Give what changes when a file is written to or replaced."""
     with naming(path):
         found = path.stat()
@@ -103,8 +104,8 @@ class Reading:
 # ---- places ----
 
 
-def _key(location: str | Path) -> str:
-    text = str(location)
+def _key(location: str | Place) -> str:
+    text = location_of(location)
     return text if "://" in text else os.path.abspath(text)  # noqa: PTH100 (links in a state's paths stay unread)
 
 
@@ -115,7 +116,7 @@ def pair_up(
     entries = {_key(entry.location): entry for entry in record}
     pairs, taken = [], set()
     for source in sources:
-        keys = (_key(source.path), _key(os.path.realpath(source.path)))
+        keys = (_key(source.path), _key(os.path.realpath(str(source.path))))
         found = next((key for key in keys if key in entries), None)
         pairs.append((source, entries[found] if found else None))
         taken.add(found)

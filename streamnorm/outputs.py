@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import OutputError
-from streamnorm.sources import Source, is_data, kind_of
+from streamnorm.places import Place, is_elsewhere
+from streamnorm.sources import Source, is_data, is_one_file, kind_of
 
 __all__ = ["check_state_path", "outputs_of", "refuse_existing"]
 
@@ -23,7 +24,7 @@ def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwr
     """
     target = Path(output)
     items = [given] if isinstance(given, (str, Path)) else list(given)
-    one_file = len(items) == 1 and len(sources) == 1 and Path(items[0]).is_file()
+    one_file = len(items) == 1 and len(sources) == 1 and is_one_file(items[0], sources[0])
     if one_file and not target.is_dir() and not str(output).endswith(("/", os.sep)):
         pairs = [(sources[0], target)]
     else:
@@ -37,7 +38,7 @@ def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwr
             raise OutputError(f"two sources would be written to {path}: transform them one after the other.")
         if not overwrite:
             refuse_existing(path)
-        for folder in (Path(item).resolve() for item in items):
+        for folder in (Path(item).resolve() for item in items if not is_elsewhere(item)):
             if folder in path.resolve().parents and folder.is_dir() and is_data(path.resolve().relative_to(folder)):
                 raise OutputError(f"{path} lies in the input {folder}, and would be read next time: write elsewhere.")
         if kind_of(path) is None:
@@ -52,7 +53,7 @@ def refuse_existing(path: Path) -> None:
         raise OutputError(f"{path} exists: choose another output, or overwrite it (--overwrite).")
 
 
-def check_state_path(state: str | Path, taken: Iterable[Path]) -> None:
+def check_state_path(state: str | Path, taken: Iterable[Place]) -> None:
     """Find out before anything is read whether a state can be written there, over no input or output."""
     path = Path(state)
     if path.resolve() in {other.resolve() for other in taken}:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from streamnorm.csv_files import head_of, lines_of, text_of
 from streamnorm.errors import OutputError, StreamnormError
-from streamnorm.sources import ArrowSource, CsvSource, ParquetSource, Source, kind_of
+from streamnorm.sources import ArrowSource, ArrowStreamSource, CsvSource, ParquetSource, Source, kind_of
 
 __all__ = ["Sink", "open_sink", "writing"]
 
@@ -115,9 +115,11 @@ class _CsvSink:
 
 
 class _ArrowSink:
+    _new = staticmethod(pa.ipc.new_file)
+
     def __init__(self, path: Path, name: Path, schema: pa.Schema, like: Source, changed: set[str]) -> None:
         self._file = pa.OSFile(str(path), "wb")
-        self._writer = pa.ipc.new_file(self._file, schema)
+        self._writer = self._new(self._file, schema)
 
     def write(self, batch: pa.RecordBatch) -> None:
         self._writer.write_batch(batch)
@@ -130,10 +132,15 @@ class _ArrowSink:
         self._file.close()
 
 
+class _ArrowStreamSink(_ArrowSink):
+    _new = staticmethod(pa.ipc.new_stream)
+
+
 _SINKS: dict[type[Source], type[Any]] = {
     ParquetSource: _ParquetSink,
     CsvSource: _CsvSink,
     ArrowSource: _ArrowSink,
+    ArrowStreamSource: _ArrowStreamSink,
 }
 
 

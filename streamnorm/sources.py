@@ -20,8 +20,12 @@ import xxhash
 from streamnorm.csv_files import CsvOptions, CsvReader
 from streamnorm.csv_pieces import Piece
 from streamnorm.errors import DataError, OutputError, SourceError
+from streamnorm.places import STDIN, Place, files_at, is_elsewhere, location_of, open_input, spool
 
-__all__ = ["ArrowSource", "CsvSource", "ParquetSource", "Source", "Unit", "expand", "is_data", "kind_of", "naming"]
+__all__ = [
+    "ArrowSource", "ArrowStreamSource", "CsvSource", "ParquetSource", "Source", "Unit", "expand", "is_data",
+    "is_one_file", "kind_of", "naming",
+]  # fmt: skip
 
 #: Of a batch in memory: so many that what is done once for a batch does not show, so few that threads stay small.
 #: The rows are for text, which may be much longer than it is stored.
@@ -43,13 +47,13 @@ class Source:
 
     Parameters
     ----------
-    path : Path
+    path : Place
     relative : Path
         Its place below the folder or glob that it was found by; where its copy goes in an output folder.
     options : CsvOptions
     """
 
-    path: Path
+    path: Place
     relative: Path
     options: CsvOptions
 
@@ -85,14 +89,14 @@ class Source:
     def fingerprint(self) -> str:
         """Hash the content, with 128 bits against chance, not against a forger."""
         digest = xxhash.xxh3_128()
-        with naming(self.path), self.path.open("rb") as file:
+        with naming(self.path), open_input(self.path) as file:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
         return digest.hexdigest()
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: Place) -> Iterator[None]:
     """Turn what goes wrong while reading into one sentence that names the file."""
     try:
         yield
@@ -122,9 +126,11 @@ class ParquetSource(Source):
     def _open(self, metadata: Any = None) -> Any:
         import pyarrow.parquet as pq
 
+        local = isinstance(self.path, Path)
         return pq.ParquetFile(
-            self.path, metadata=metadata, memory_map=True, pre_buffer=False, page_checksum_verification=True
-        )
+            self.path if local else open_input(self.path), metadata=metadata, memory_map=local,
+            pre_buffer=not local, page_checksum_verification=True,
+        )  # fmt: skip
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -236,7 +242,8 @@ class ArrowSource(Source):
     suffixes = (".arrow", ".feather", ".ipc")
 
     def _open(self) -> Any:
-        return pa.ipc.open_file(pa.memory_map(str(self.path)))
+        local = isinstance(self.path, Path)
+        return pa.ipc.open_file(pa.memory_map(str(self.path)) if local else open_input(self.path))
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -266,10 +273,33 @@ class ArrowSource(Source):
             yield batch if columns is None else batch.select(list(columns))
 
 
-_KINDS: tuple[type[Source], ...] = (ParquetSource, CsvSource, ArrowSource)
+class ArrowStreamSource(Source):
+    """An Arrow IPC stream, from its beginning to its end."""
+
+    suffixes = (".arrows",)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        with naming(self.path), open_input(self.path) as file, pa.ipc.open_stream(file) as stream:
+            return stream.schema
+
+    def units(self) -> Iterator[Unit]:
+        """Yield the whole, since nothing tells where in it batches begin."""
+        yield Unit(0, self.size)
+
+    def read(self, unit: Unit, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the record batches."""
+        with naming(self.path), open_input(self.path) as file, pa.ipc.open_stream(file) as stream:
+            for batch in stream:
+                batch.validate(full=True)
+                yield batch if columns is None else batch.select(list(columns))
 
 
-def kind_of(path: Path) -> type[Source] | None:
+_KINDS: tuple[type[Source], ...] = (ParquetSource, CsvSource, ArrowSource, ArrowStreamSource)
+
+
+def kind_of(path: Place) -> type[Source] | None:
     """Find the kind of source by the end of a file's name."""
     name = path.name.lower()
     return next((kind for kind in _KINDS if name.endswith(kind.suffixes)), None)
@@ -281,7 +311,8 @@ def expand(sources: Any, options: CsvOptions | None = None) -> list[Source]:
     Parameters
     ----------
     sources : str, Path or sequence of these
-        A folder stands for every file of a known kind below it; hidden ones are passed over.
+        Files, folders and globs, here or in an object store (a URI such as ``s3://bucket/folder``), and "-" for
+        standard input. A folder stands for every file of a known kind below it; hidden ones are passed over.
     options : CsvOptions, optional
         How CSV files are written.
 
@@ -291,7 +322,7 @@ def expand(sources: Any, options: CsvOptions | None = None) -> list[Source]:
         If a path does not exist, a folder or glob holds no file, or a file is of no known kind.
     """
     given = [sources] if isinstance(sources, (str, Path)) else list(sources)
-    found: dict[Path, Source] = {}
+    found: dict[Place, Source] = {}
     for item in given:
         for path, relative in _files(item):
             kind = kind_of(path)
@@ -304,7 +335,15 @@ def expand(sources: Any, options: CsvOptions | None = None) -> list[Source]:
     return list(found.values())
 
 
-def _files(item: str | Path) -> Iterable[tuple[Path, Path]]:
+def _files(item: str | Path) -> Iterable[tuple[Place, Path]]:
+    if str(item) == STDIN:
+        spooled = spool()
+        return [(spooled, Path(spooled.name))]
+    if is_elsewhere(item):
+        found = [pair for pair in files_at(str(item)) if location_of(item) == str(pair[0]) or is_data(pair[1])]
+        if not found:
+            raise SourceError(f"there is no Parquet, CSV or Arrow file at {location_of(item)}: name another place.")
+        return [(remote, relative) for remote, relative in found]
     path = Path(item)
     if path.is_dir():
         files = _below(path)
@@ -325,6 +364,13 @@ def _files(item: str | Path) -> Iterable[tuple[Path, Path]]:
 
 def _below(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file() and is_data(p.relative_to(folder)))
+
+
+def is_one_file(item: str | Path, source: Source) -> bool:
+    """Tell whether a source is all that was named, and not the only one in a folder."""
+    if is_elsewhere(item):
+        return str(item) == STDIN or location_of(item) == str(source.path)
+    return Path(item).is_file()
 
 
 def is_data(relative: Path) -> bool:

@@ -99,7 +99,7 @@ def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, st
     found = sources_of(sources, words)
     journal = Journal(Path(output), outputs_of(found, sources, output, overwrite or resume))
     if state:
-        check_state_path(state, [path for pair in journal.pairs for path in (pair[0].path, pair[1])])
+        check_state_path(state, [*(pair[0].path for pair in journal.pairs), *(path for _, path in journal.pairs)])
     with holding(state) if state else nullcontext() as held:
         with progress_of(found, quiet) as progress:
             result = fit_state(found, table_of(words), threads=threads, progress=progress, record=state is not None)

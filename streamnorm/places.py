@@ -1,0 +1,193 @@
+"""Where sources lie when it is not the file system: object stores and standard input."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from glob import has_magic
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import xxhash
+
+from streamnorm.errors import SourceError
+
+__all__ = ["STDIN", "Place", "Remote", "Spooled", "files_at", "is_elsewhere", "location_of", "open_input", "spool"]
+
+#: The name that standard input goes by on a command line.
+STDIN = "-"
+_CHUNK = 1 << 20
+
+
+class Stat(NamedTuple):
+    """Of `os.stat_result`, what tells that a file has changed."""
+
+    st_ino: int
+    st_size: int
+    st_mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file in an object store, with as much of `pathlib.Path` as reading takes.
+
+    Parameters
+    ----------
+    location : str
+        Its URI, without credentials.
+    key : str
+        Its path in the file system.
+    filesystem : pyarrow.fs.FileSystem
+    """
+
+    location: str
+    key: str
+    filesystem: Any = field(compare=False)
+
+    def __str__(self) -> str:
+        return self.location
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return PurePosixPath(self.key).name
+
+    def stat(self) -> Stat:
+        """Ask for size and time of change."""
+        found = self.filesystem.get_file_info(self.key)
+        if not found.is_file:
+            raise FileNotFoundError(self.location)
+        return Stat(0, found.size, found.mtime_ns or 0)
+
+    def open(self, mode: str = "rb") -> pa.NativeFile:
+        """Open for reading at any place."""
+        return self.filesystem.open_input_file(self.key)
+
+    def resolve(self) -> Remote:
+        """Give itself: there are no links."""
+        return self
+
+
+@dataclass(frozen=True)
+class Spooled:
+    """Standard input, kept in a temporary file that goes with this object.
+
+    Parameters
+    ----------
+    location : str
+        Made of the content, so that the same is counted once.
+    name : str
+        Whose ending tells the kind.
+    file : file
+    """
+
+    location: str
+    name: str
+    file: IO[bytes] = field(compare=False)
+
+    def __str__(self) -> str:
+        return self.location
+
+    def stat(self) -> Stat:
+        """Give the size; what was read does not change any more."""
+        return Stat(0, self.file.tell(), 0)
+
+    def open(self, mode: str = "rb") -> pa.NativeFile:
+        """Open for reading at any place."""
+        return pa.OSFile(self.file.name)
+
+    def resolve(self) -> Spooled:
+        """Give itself: there are no links."""
+        return self
+
+
+Place = Path | Remote | Spooled
+
+
+def open_input(place: Place) -> pa.NativeFile:
+    """Open what is read from its beginning to its end."""
+    return pa.OSFile(str(place)) if isinstance(place, Path) else place.open()
+
+
+def location_of(item: str | Place) -> str:
+    """Give a URI without user, password and settings, and any other text as it is."""
+    text = str(item)
+    if "://" not in text:
+        return text
+    parts = urlsplit(text)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def is_elsewhere(item: str | Path) -> bool:
+    """Tell whether a name is a URI or standard input's."""
+    return str(item) == STDIN or "://" in str(item)
+
+
+def files_at(uri: str) -> Iterator[tuple[Remote, Path]]:
+    """Find the files at a URI of `pyarrow.fs` (``s3://``, ``gs://``, ...), with their places below it.
+
+    Parameters
+    ----------
+    uri : str
+        Of a file or folder, or with a pattern in its last part. Settings stand behind a question mark, such as
+        ``?region=eu-west-1``.
+
+    Raises
+    ------
+    SourceError
+        If there is nothing, or the store cannot be reached.
+    """
+    from pyarrow import fs
+
+    location = location_of(uri)
+    head, _, last = location.rpartition("/")
+    pattern = last if has_magic(last) else None
+    try:
+        filesystem, key = fs.FileSystem.from_uri(uri.replace(last, "", 1) if pattern else uri)
+        key = key.rstrip("/")
+        root = (head if pattern else location).rstrip("/")
+        info = filesystem.get_file_info(key)
+        if info.is_file:
+            yield Remote(root, key, filesystem), Path(PurePosixPath(key).name)
+        elif info.type == fs.FileType.Directory:
+            for found in sorted(filesystem.get_file_info(fs.FileSelector(key, recursive=True)), key=lambda f: f.path):
+                below = found.path[len(key) + 1 :]
+                if found.is_file and (pattern is None or fnmatchcase(below, pattern)):
+                    yield Remote(f"{root}/{below}", found.path, filesystem), Path(below)
+        else:
+            raise SourceError(f"there is no file {location}: check the path.")
+    except SourceError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise SourceError(f"{location} cannot be listed: {reason}; check the address and the credentials.") from error
+
+
+def spool() -> Spooled:
+    """Keep standard input in a temporary file, and tell its kind by its first bytes.
+
+    Raises
+    ------
+    SourceError
+        If nothing comes.
+    """
+    file = tempfile.NamedTemporaryFile(prefix="streamnorm-")  # noqa: SIM115 (goes with what is returned)
+    content = xxhash.xxh3_128()
+    first = b""
+    while chunk := sys.stdin.buffer.read(_CHUNK):
+        first = first or chunk
+        content.update(chunk)
+        file.write(chunk)
+    file.flush()
+    if not first:
+        raise SourceError("nothing came from standard input: pipe a file into this command.")
+    suffix = next((end for start, end in _BEGINNINGS.items() if first.startswith(start)), ".csv")
+    return Spooled(f"stdin://{content.hexdigest()}", f"stdin{suffix}", file)
+
+
+_BEGINNINGS = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\xff\xff\xff\xff": ".arrows", b"\x1f\x8b": ".csv.gz"}
