@@ -80,7 +80,7 @@ def fit_state(
         total = total + reading.total
         if record:
             entries.append(reading.counted())
-        if parts:
+        if parts is not None:
             parts.keep(entries[-1], reading.total, known.table)
     entries.sort(key=lambda entry: entry.location)
     warn_of_copies(entries, known.sources)

@@ -239,6 +239,15 @@ def transform(
     SourceError, DataError, OutputError
         If a file cannot be read, a column does not fit or an output may not be written. No output is
         there in part.
+
+    Examples
+    --------
+    >>> import tempfile, pyarrow as pa, pyarrow.parquet as pq, streamnorm as sn
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     pq.write_table(pa.table({"x": [1.0, 3.0]}), folder + "/a.parquet")
+    ...     (written,) = sn.transform(sn.fit(folder), folder + "/a.parquet", folder + "/b.parquet")
+    ...     pq.read_table(written).to_pydict()
+    {'x': [-1.0, 1.0]}
     """
     found = expand(sources, options)
     journal = Journal(Path(output), outputs_of(found, sources, output, overwrite or resume))

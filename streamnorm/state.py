@@ -382,6 +382,15 @@ def load(path: str | Path) -> Any:
     ------
     StateError
         If there is no such file, or it is damaged, foreign or of another version.
+
+    Examples
+    --------
+    >>> import tempfile, streamnorm as sn
+    >>> scaler = sn.RobustScaler().fit([[1.0], [2.0], [9.0]])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sn.save(scaler, folder + "/state.json")
+    ...     sn.load(folder + "/state.json") == scaler
+    True
     """
     from streamnorm.normalizers import estimators
 

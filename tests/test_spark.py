@@ -8,6 +8,7 @@ import socket
 import sys
 import warnings
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -208,3 +209,28 @@ def test_what_does_not_fit_is_told_before_anything_runs(spark, folder):
         sn.spark.transform(sn.fit(folder, sn.TableNormalizer(dtype="float16")), df)
     with pytest.raises(DataError, match="no column to normalise"):
         sn.spark.fit(df.select("id", "day"))
+
+
+def test_exported_sql_has_the_same_bits(classic, tmp_path):
+    rng = np.random.default_rng(0)
+    table = pa.table(
+        {
+            'we"i`r\\d': pa.array([None, np.nan, *rng.normal(size=998)]),
+            "small": pa.array([None, np.nan, *rng.normal(3, 1, 998)], pa.float32()),
+            "flag": rng.random(1000) < 0.3,
+            "constant": np.full(1000, 7.0),
+            "whole": rng.integers(-9, 9, 1000),
+            "other": rng.lognormal(0, 3, 1000),
+        }
+    )
+    columns = {"whole": sn.MinMaxScaler(clip=True), "flag": "standard", "other": sn.QuantileTransformer(n_quantiles=20)}
+    normalizer = sn.TableNormalizer(columns=columns).fit(table.slice(0, 500))
+    pq.write_table(table, tmp_path / "t.parquet")
+    classic.read.parquet(str(tmp_path / "t.parquet")).createOrReplaceTempView("source")
+    found, wanted = classic.sql(sn.export.to_sql(normalizer, dialect="spark")).toArrow(), normalizer.transform(table)
+    for name in table.column_names:
+        ours, theirs = (t[name].combine_chunks() for t in (wanted, found))
+        assert (theirs.type, theirs.is_valid().to_pylist()) == (ours.type, ours.is_valid().to_pylist())
+        np.testing.assert_array_equal(
+            theirs.fill_null(0.0).to_numpy(), ours.fill_null(0.0).to_numpy(), err_msg=name, strict=True
+        )

@@ -7,7 +7,7 @@ express every normalizer; what one cannot is refused, with the column and a targ
 |---|---|---|---|
 | sklearn | fitted estimators | yes, but for the ends of a normal variable | all |
 | onnx | a model | yes, in float64 and float32 | all but quantiles to a normal variable |
-| sql | a query, in five dialects | yes, in DuckDB | all but quantiles to a normal variable |
+| sql | a query, in five dialects | yes, in DuckDB and Spark | all but quantiles to a normal variable |
 | keras | a model of one BatchNormalization layer | to float32 | affine ones: no quantiles, no clip |
 | torch | the state of a BatchNorm1d module | to rounding | the same |
 """

@@ -22,7 +22,7 @@ def to_sql(normalizer: Any, *, dialect: str = "duckdb", table: str | Sequence[st
            keep: Sequence[str] = ()) -> str:  # fmt: skip
     """Give a query that normalises a table.
 
-    In DuckDB its numbers are those of `transform`, bit for bit. Nulls stay null and NaN stays NaN. All other
+    In DuckDB and Spark its numbers are those of `transform`, bit for bit. Nulls stay null and NaN stays NaN. All other
     columns are kept where the dialect can say so (``SELECT *`` with a suffix, ``SELECT * REPLACE`` without);
     in Spark and Postgres those in `keep` are. Names are quoted, and so are matched by case.
 
@@ -106,6 +106,8 @@ def _affine(column: ColumnMap, plan: Affine, work: str) -> Any:
     for step in plan.steps:
         inner = exp.paren(value, copy=False) if isinstance(value, exp.Binary) else value
         value = operators[step.operation](this=inner, expression=_number(step.operand[0], work))
+        if work == "float" and step.operation is np.divide:
+            value = _cast(value, work)  # Spark divides as doubles; the quotient, rounded again, has the same bits
     if plan.clip is None:
         return value
     low, high = (_number(bound, work) for bound in plan.clip)

@@ -91,6 +91,14 @@ def diff(before: Any, after: Any) -> list[Drift]:
     -------
     list of Drift
         With `psi`, `verdict`, `shift` and `ratio`; `streamnorm.report.drift` defines them.
+
+    Examples
+    --------
+    >>> import pyarrow as pa, streamnorm as sn
+    >>> before, after = (pa.table({"x": range(start, start + 1000)}) for start in (0, 500))
+    >>> (drift,) = sn.report.diff(*(sn.TableNormalizer(profile=True).fit(table) for table in (before, after)))
+    >>> drift.verdict, round(drift.shift, 2)
+    ('major', 1.73)
     """
     return drifts_of(_as_state(before), _as_state(after))
 
@@ -115,6 +123,15 @@ def write(before: Any, after: Any = None, *, output: str | Path, overwrite: bool
         If a state cannot be read.
     OutputError
         If the file exists and may not be replaced, is one of the states, or cannot be written.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, pyarrow as pa, streamnorm as sn
+    >>> normalizer = sn.TableNormalizer(profile=True).fit(pa.table({"x": [1.0, 2.0, 4.0]}))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sn.report.write(normalizer, output=folder + "/report.html")
+    ...     pathlib.Path(folder, "report.html").read_text().startswith("<!doctype html>")
+    True
     """
     path = Path(output)
     inputs = [Path(given) for given in (before, after) if isinstance(given, (str, Path))]
