@@ -1,10 +1,10 @@
-"""What is wrong with a CSV file, in words that help; and what its parser does not see."""
+"""What is wrong with a CSV file, in words that help."""
 
 from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from streamnorm.errors import DataError
 
-__all__ = ["check_closed", "check_signs", "explaining"]
+__all__ = ["OpenQuoteError", "check_signs", "explaining", "no_header"]
 
 _GZIP = b"\x1f\x8b"
 #: The first bytes of files that are no CSV, what they are and what to do.
@@ -22,12 +22,16 @@ _SIGNS = [
     (b"PK\x03\x04", "a zip archive", "unpack it"),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd", "unpack it"),
     (b"BZh", "compressed by bzip2", "unpack it"),
-    (_GZIP, "compressed by gzip", "end its name in .csv.gz"),
+    (_GZIP, "compressed by gzip", "end its name in .gz"),
 ]
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-_WRONG_FIELDS = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): ?(.*)", re.DOTALL)
-_WRONG_BYTES = re.compile(r"column #(\d+): Row #(\d+): CSV conversion error to string: invalid UTF8")
+_WRONG_FIELDS = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
+_WRONG_BYTES = re.compile(r"column #(\d+): (?:Row #(\d+): )?CSV conversion error to \w+: invalid UTF8")
+
+
+class OpenQuoteError(DataError):
+    """A quote that the file ends inside of."""
 
 
 def check_signs(path: Path, encoding: str) -> None:
@@ -40,7 +44,7 @@ def check_signs(path: Path, encoding: str) -> None:
     """
     with path.open("rb") as file:
         start = file.read(6)
-    if path.suffix.lower() == ".gz":
+    if path.name.lower().endswith(".gz"):
         if start and not start.startswith(_GZIP):
             raise DataError("it is not compressed by gzip: name it without .gz, or restore it.")
         return
@@ -51,17 +55,24 @@ def check_signs(path: Path, encoding: str) -> None:
         raise DataError("it is written in UTF-16 by its first bytes: say so (--encoding utf16).")
 
 
+def no_header(skipped: int) -> DataError:
+    """Say that there is no line of names."""
+    if skipped:
+        return DataError(f"nothing follows the {skipped} lines that are skipped: skip fewer (--skip-rows).")
+    return DataError("it is empty: expected a line with the names of the columns; restore it or leave it out.")
+
+
 @contextmanager
-def explaining(names: Sequence[str], skipped: int, encoding: str) -> Iterator[None]:
+def explaining(names: Sequence[str], encoding: str, rows_before: Callable[[], int]) -> Iterator[None]:
     """Say of what the parser reports in which row and column it is, and what to do.
 
     Parameters
     ----------
     names : sequence of str
-        The columns.
-    skipped : int
-        Lines before the header, which the parser counts as rows.
+        The columns that are parsed.
     encoding : str
+    rows_before : callable
+        Counts the rows before those that are parsed.
 
     Raises
     ------
@@ -75,56 +86,16 @@ def explaining(names: Sequence[str], skipped: int, encoding: str) -> Iterator[No
             f"the names of the columns are no {encoding}: say what the file is written in (--encoding latin1)."
         ) from None
     except pa.ArrowInvalid as error:
-        words = _explanation(str(error), names, skipped, encoding)
-        if words is None:
-            raise
-        raise DataError(words) from None
-
-
-def _explanation(found: str, names: Sequence[str], skipped: int, encoding: str) -> str | None:
-    if match := _WRONG_FIELDS.search(found):
-        row, expected, got, text = int(match[1]) - 1 - skipped, int(match[2]), int(match[3]), match[4]
-        return (
-            f"row {row}: expected {expected} field{'' if expected == 1 else 's'} as in the header, found {got} in "
-            f"{text[:40]!r}; correct the row, close a quote before it, or say what stands between fields (--delimiter)."
-        )
-    if match := _WRONG_BYTES.search(found):
-        name, row = names[int(match[1])], int(match[2]) - 1 - skipped
-        return (
-            f"column {name!r}, row {row}: the bytes are no {encoding}; say what the file is written in "
-            "(--encoding latin1), or correct them."
-        )
-    if "Empty CSV" in found:
-        return "it is empty, or a quote in its first line is never closed: expected a line of column names."
-    if "Could not skip" in found:
-        return f"it has no {skipped} lines before the header: skip fewer (--skip-rows)."
-    if "straddling" in found:
-        return "a row is longer than 64 MiB: close the quote that is open there, or leave the file out."
-    return None
-
-
-def check_closed(path: Path, value: str, column: str, row: int, encoding: str) -> None:
-    """Find out whether the last value of a file was left open by its quote, and swallowed what follows.
-
-    The parser takes the end of the file for the end of such a value. It is told from one that was closed by the
-    bytes that the file ends with, which are read again only where the value holds a line end.
-
-    Raises
-    ------
-    DataError
-        If it was.
-    """
-    if "\n" not in value and "\r" not in value:
-        return
-    written = '"' + value.replace('"', '""')
-    end = _end_of(path, len(written.encode(encoding)) + 64).decode(encoding, errors="ignore")
-    if end.endswith(written) and not end.rstrip("\r\n").endswith(written + '"'):
-        raise DataError(f"column {column!r}, row {row}: a quote is opened there and never closed; close it.")
-
-
-def _end_of(path: Path, size: int) -> bytes:
-    end = b""
-    with pa.input_stream(str(path), compression="detect") as stream:
-        while chunk := stream.read(max(size, 1 << 20)):
-            end = (end + chunk)[-size:]
-    return end
+        if match := _WRONG_FIELDS.search(str(error)):
+            row, expected, found = (int(part) for part in match.groups())
+            raise DataError(
+                f"row {rows_before() + row}: expected {expected} field{'' if expected == 1 else 's'}, found {found}; "
+                "correct the row, or give the delimiter (--delimiter)."
+            ) from None
+        if match := _WRONG_BYTES.search(str(error)):
+            row = f", row {rows_before() + int(match[2])}" if match[2] else ""
+            raise DataError(
+                f"column {names[int(match[1])]!r}{row}: the bytes are no {encoding}; say what the file is written in "
+                "(--encoding latin1), or correct them."
+            ) from None
+        raise

@@ -11,7 +11,9 @@ from __future__ import annotations
 import codecs
 import itertools
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,13 +23,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
+from streamnorm.csv_checks import OpenQuoteError, check_signs, explaining, no_header
 from streamnorm.csv_pieces import Piece, Pieces
 from streamnorm.errors import DataError
 
 __all__ = ["CsvOptions", "CsvReader", "head_of", "lines_of", "text_of"]
 
 _EXACT = 2.0**53  # float64 holds every integer up to here
-_WRONG_ROW = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 
 
 @dataclass(frozen=True)
@@ -105,17 +107,37 @@ class CsvReader:
     @cached_property
     def pieces(self) -> Pieces:
         """The file as pieces of whole rows, the first of which is the header."""
+        check_signs(self._path, self._options.encoding)
         return Pieces(self._path, self.delimiter, self._options)
 
     @cached_property
     def _names(self) -> list[str]:
-        header = bytes(next(iter(self.pieces)).data).rstrip(b"\r\n") + b"\n"
-        with pv.open_csv(pa.BufferReader(header), parse_options=pv.ParseOptions(delimiter=self.delimiter)) as reader:
+        header = bytes(next(iter(self.pieces)).data).rstrip(b"\r\n")
+        if not header:
+            raise no_header(self._options.skip_rows)
+        options = pv.ParseOptions(delimiter=self.delimiter)
+        with self._explaining(), pv.open_csv(pa.BufferReader(header + b"\n"), parse_options=options) as reader:
             names: list[str] = reader.schema.names
-        for name in names:
-            if name and names.count(name) > 1:
-                raise DataError(f"there are {names.count(name)} columns {name!r}: rename all but one.")
+        name, times = Counter(name for name in names if name).most_common(1)[0] if any(names) else ("", 1)
+        if times > 1:
+            raise DataError(f"there are {times} columns {name!r}: rename all but one.")
         return names
+
+    def _explaining(self, piece: Piece | None = None, columns: Sequence[str] = ()) -> AbstractContextManager[None]:
+        return explaining(columns, self._options.encoding, lambda: self.rows_before(piece) if piece else 0)
+
+    def rows(self) -> Iterator[Piece]:
+        """Yield the pieces behind the header.
+
+        Raises
+        ------
+        DataError
+            If a quote is never closed, with its row.
+        """
+        try:
+            yield from itertools.islice(self.pieces, 1, None)
+        except OpenQuoteError as error:
+            raise DataError(f"row {self.rows_before(None) + 1}: {error}") from None
 
     def _parse(
         self,
@@ -147,17 +169,8 @@ class CsvReader:
         DataError
             If a row has more or less fields than the header.
         """
-        try:
+        with self._explaining(piece, columns or self._names):
             return self._parse(piece.data, columns)
-        except pa.ArrowInvalid as error:
-            wrong = _WRONG_ROW.search(str(error))
-            if wrong is None:
-                raise
-            row, expected, found = (int(part) for part in wrong.groups())
-            raise DataError(
-                f"row {self.rows_before(piece) + row}: expected {expected} fields, found {found}; correct the row, or "
-                "give the delimiter (--delimiter)."
-            ) from None
 
     def _floats(
         self, piece: Piece, columns: Sequence[str] | None, numbers: Collection[str], nulls: Sequence[str]
@@ -172,16 +185,18 @@ class CsvReader:
             batch = batch.set_column(batch.schema.get_field_index(name), name, column)
         return batch
 
-    def rows_before(self, piece: Piece) -> int:
-        """Count the rows before a piece, by reading them again: only who reports an error wants to know."""
-        rows = itertools.islice(self.pieces, 1, None)
-        earlier = itertools.takewhile(lambda other: other.number < piece.number, rows)
-        return sum(self._parse(other.data, self._names[:1]).num_rows for other in earlier)
+    def rows_before(self, piece: Piece | None) -> int:
+        """Count the rows before a piece, or all that are whole: only who reports an error wants to know."""
+        rows = 0
+        with suppress(OpenQuoteError):
+            for earlier in itertools.islice(self.pieces, 1, piece.number if piece else None):
+                rows += self.text(earlier, self._names[:1]).num_rows
+        return rows
 
     @cached_property
     def _head(self) -> pa.RecordBatch:
         """The first rows as text."""
-        return self.text(next(itertools.islice(self.pieces, 1, None), Piece(b"\n", 1, 0)))
+        return self.text(next(self.rows(), Piece(b"\n", 1, 0)))
 
     @cached_property
     def schema(self) -> pa.Schema:

@@ -106,7 +106,7 @@ ENCODINGS = {
     "UTF-16 unasked for": Case("x,t\n1,ä\n3,b\n".encode("utf-16"), ["UTF-16", "--encoding utf16"]),
     "UTF-16": Case("x,t\n1,ä\n3,b\n".encode("utf-16"), numbers={"x": [1, 3]}, words=["--encoding", "utf16"]),
     "Latin-1 unasked for": Case("x,t\n1,a\n3,ä\n".encode("latin-1"), ["'t'", "row 2", "utf8", "--encoding"]),
-    "Latin-1 late": Case((HEAD + PAD + "1,ä\n").encode("latin-1"), ["'t'", f"row {LONG + 1}", "--encoding"]),
+    "Latin-1 late": Case((HEAD + PAD + "1,ä\n").encode("latin-1"), ["'t'", f"row {LONG + 1}", "--encoding"], state=False),
     "Latin-1 in a name": Case("x,ä\n1,a\n".encode("latin-1"), ["names", "--encoding"]),
     "Latin-1": Case("x,ä\n1,ö\n3,\xa0\n".encode("latin-1"), numbers={"x": [1, 3]}, words=["--encoding", "latin1"]),
     "lone surrogate": Case(b"x,t\n1,\xed\xa0\x80\n3,b\n", ["'t'", "row 1", "--encoding"]),
@@ -127,7 +127,7 @@ COMPRESSED = {
     "gzip cut in the middle": Case(gz(HEAD + PAD)[:3000], ["runcated"], kind="csv.gz"),
     "gzip cut before its checksum": Case(gz(GOOD)[:-8], ["runcated"], kind="csv.gz"),
     "gzip cut by a byte": Case(gz(GOOD)[:-1], ["runcated"], kind="csv.gz"),
-    "gzip with a flipped bit": Case(flipped(gz(HEAD + PAD), 2000), ["zlib"], kind="csv.gz"),
+    "gzip with a flipped bit": Case(flipped(gz(HEAD + PAD), 2000), ["row"], kind="csv.gz"),
     "gzip with another checksum": Case(flipped(gz(GOOD), -6), ["check"], kind="csv.gz"),
     "gzip with another length": Case(flipped(gz(GOOD), -2), ["check"], kind="csv.gz"),
     "gzip and then garbage": Case(gz(GOOD) + b"garbage", ["header check"], kind="csv.gz"),
@@ -136,7 +136,7 @@ COMPRESSED = {
     "Parquet called CSV": Case(parquet(), ["Parquet", "name"]),
     "zip called CSV": Case(b"PK\x03\x04" + b"\0\n" * 100, ["zip"]),
     "Arrow called CSV": Case(b"ARROW1\0\0" + b"\0\n" * 100, ["Arrow", "name"]),
-    "garbage called CSV": Case(bytes((i * i * 7919 >> 5) & 255 for i in range(5000)), ["row"], state=False),
+    "garbage called CSV": Case(bytes((i * i * 7919 >> 5) & 255 for i in range(5000)), ["names", "--encoding"]),
 }
 
 NUMBERS = {
