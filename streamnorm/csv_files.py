@@ -12,7 +12,7 @@ import codecs
 import itertools
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,6 +72,11 @@ class CsvOptions:
             codecs.lookup(self.encoding)
         except LookupError:
             raise DataError(f"there is no encoding {self.encoding!r}: use utf8, latin1, cp1252 or the like.") from None
+
+    @cached_property
+    def null_texts(self) -> pa.Array:
+        """The null values as an array."""
+        return _strings(self.null_values)
 
     @cached_property
     def null_numbers(self) -> tuple[float, ...]:
@@ -147,12 +152,13 @@ class CsvReader:
         nulls: Sequence[str] = (),
     ) -> pa.RecordBatch:
         """Parse columns of whole rows, those of `numbers` as float64 and the others as text."""
+        as_floats = set(numbers)
         table = pv.read_csv(
             pa.BufferReader(block),
             pv.ReadOptions(block_size=len(block) + 1, column_names=self._names, use_threads=False),
             pv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
             pv.ConvertOptions(
-                column_types={name: pa.float64() if name in numbers else pa.string() for name in self._names},
+                column_types={name: pa.float64() if name in as_floats else pa.string() for name in self._names},
                 include_columns=columns,
                 null_values=nulls if numbers else [],
                 strings_can_be_null=False,
@@ -180,10 +186,11 @@ class CsvReader:
             batch = self._parse(piece.data, columns, numbers, nulls)
         except pa.ArrowInvalid:
             return None
+        changed = {}
         for name in numbers if self._options.null_numbers else ():
             column = _without(batch.column(name), batch.column(name), self._options.null_numbers)
-            batch = batch.set_column(batch.schema.get_field_index(name), name, column)
-        return batch
+            changed[name] = column
+        return _with_columns(batch, changed)
 
     def rows_before(self, piece: Piece | None) -> int:
         """Count the rows before a piece, or all that are whole: only who reports an error wants to know."""
@@ -222,7 +229,7 @@ class CsvReader:
         """Cast text to int64, or to float64, or give None where a value is no number."""
         options = self._options
         text = pc.utf8_trim_whitespace(column)
-        missing = pc.is_in(text, value_set=_strings(options.null_values))
+        missing = pc.is_in(text, value_set=options.null_texts)
         text = pc.if_else(missing, pa.scalar(None, pa.string()), text)
         if options.decimal != ".":  # a point is then no part of a number
             text = pc.replace_substring(pc.replace_substring(text, ".", "?"), options.decimal, ".")
@@ -237,13 +244,14 @@ class CsvReader:
 
     def _numbers(self, text: pa.RecordBatch, names: Iterable[str], piece: Piece) -> pa.RecordBatch:
         """Cast the named columns of a batch."""
+        cast = {}
         for name in names:
             column = text.column(name)
             numbers = self._cast(column)
             if numbers is None:
                 raise self._no_number(name, column, piece)
-            text = text.set_column(text.schema.get_field_index(name), name, numbers)
-        return text
+            cast[name] = numbers
+        return _with_columns(text, cast)
 
     def numbers(self, piece: Piece, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read columns of numbers for statistics; the text of integers that float64 may round is looked at.
@@ -313,6 +321,12 @@ def _strings(values: Iterable[str]) -> pa.Array:
 
 def _no_rows(schema: pa.Schema) -> list[pa.RecordBatch]:
     return [pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)]
+
+
+def _with_columns(batch: pa.RecordBatch, changed: Mapping[str, pa.Array]) -> pa.RecordBatch:
+    names = batch.schema.names
+    columns = [changed.get(name, column) for name, column in zip(names, batch.columns, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, names)
 
 
 def _without(numbers: pa.Array, floats: pa.Array, missing: Iterable[float]) -> pa.Array:

@@ -46,8 +46,17 @@ def no_value(text: str) -> Case:
     return Case(f'{HEAD}{PAD}"{text}",a\n3,b\n', ["'x'", f"row {LONG + 1}", repr(text), "--null-values", "--exclude"])
 
 
-WIDE = 20_000
-WIDE_NAMES = ",".join(f"c{i}" for i in range(WIDE))
+def wide(columns: int) -> Case:
+    """More columns than anyone would like."""
+    names = [f"c{i}" for i in range(columns)]
+    lines = [",".join(names), ",".join(["1"] * columns), ",".join(["3"] * columns)]
+    return Case("\n".join(lines) + "\n", numbers=dict.fromkeys(names, [1, 3]))
+
+
+def wide_text(columns: int) -> Case:
+    names = ",".join(f"c{i}" for i in range(columns))
+    return Case(f"x,{names}\n1{',a' * columns}\n3{',b' * columns}\n", numbers={"x": [1, 3]})
+
 
 STRUCTURE = {
     "empty": Case("", ["empty"]),
@@ -93,11 +102,7 @@ STRUCTURE = {
     "field of 5 MB": Case(HEAD + "1," + "a" * 5_000_000 + "\n3,b\n", numbers={"x": [1, 3]}),
     "field of 5 MB late": Case(HEAD + PAD + "1," + "a" * 5_000_000 + "\n3,b\n", numbers={"x": [*PADDED, 1, 3]}),
     "number of 5 MB": Case(HEAD + "1" * 5_000_000 + ",a\n3,b\n", ["infinity", "'x'", "row 1"]),
-    "20,000 columns of numbers": Case(
-        f"{WIDE_NAMES}\n{','.join(['1'] * WIDE)}\n{','.join(['3'] * WIDE)}\n",
-        numbers={f"c{i}": [1, 3] for i in range(WIDE)}, state=False,
-    ),
-    "20,000 columns of text": Case(f"x,{WIDE_NAMES}\n1{',a' * WIDE}\n3{',b' * WIDE}\n", numbers={"x": [1, 3]}),
+    "1,000 columns": wide(1000),
     "space between fields": Case("x t\n1 a\n3 b\n", numbers={"x": [1, 3]}, words=["--delimiter", " "]),
     "tabs": Case("x\tt\n1\ta,b\n3\tc\n", numbers={"x": [1, 3]}, kind="tsv"),
 }  # fmt: skip
@@ -106,7 +111,9 @@ ENCODINGS = {
     "UTF-16 unasked for": Case("x,t\n1,ä\n3,b\n".encode("utf-16"), ["UTF-16", "--encoding utf16"]),
     "UTF-16": Case("x,t\n1,ä\n3,b\n".encode("utf-16"), numbers={"x": [1, 3]}, words=["--encoding", "utf16"]),
     "Latin-1 unasked for": Case("x,t\n1,a\n3,ä\n".encode("latin-1"), ["'t'", "row 2", "utf8", "--encoding"]),
-    "Latin-1 late": Case((HEAD + PAD + "1,ä\n").encode("latin-1"), ["'t'", f"row {LONG + 1}", "--encoding"], state=False),
+    "Latin-1 late": Case(
+        (HEAD + PAD + "1,ä\n").encode("latin-1"), ["'t'", f"row {LONG + 1}", "--encoding"], state=False
+    ),
     "Latin-1 in a name": Case("x,ä\n1,a\n".encode("latin-1"), ["names", "--encoding"]),
     "Latin-1": Case("x,ä\n1,ö\n3,\xa0\n".encode("latin-1"), numbers={"x": [1, 3]}, words=["--encoding", "latin1"]),
     "lone surrogate": Case(b"x,t\n1,\xed\xa0\x80\n3,b\n", ["'t'", "row 1", "--encoding"]),
@@ -127,7 +134,7 @@ COMPRESSED = {
     "gzip cut in the middle": Case(gz(HEAD + PAD)[:3000], ["runcated"], kind="csv.gz"),
     "gzip cut before its checksum": Case(gz(GOOD)[:-8], ["runcated"], kind="csv.gz"),
     "gzip cut by a byte": Case(gz(GOOD)[:-1], ["runcated"], kind="csv.gz"),
-    "gzip with a flipped bit": Case(flipped(gz(HEAD + PAD), 2000), ["row"], kind="csv.gz"),
+    "gzip with a flipped bit": Case(flipped(gz(HEAD + PAD), 2000), ["error"], kind="csv.gz"),
     "gzip with another checksum": Case(flipped(gz(GOOD), -6), ["check"], kind="csv.gz"),
     "gzip with another length": Case(flipped(gz(GOOD), -2), ["check"], kind="csv.gz"),
     "gzip and then garbage": Case(gz(GOOD) + b"garbage", ["header check"], kind="csv.gz"),
@@ -179,3 +186,9 @@ TABLE = {**STRUCTURE, **ENCODINGS, **COMPRESSED, **NUMBERS}
 @pytest.mark.parametrize("name", TABLE)
 def test_hostile_csv(name, tmp_path, capsys):
     check(TABLE[name], tmp_path, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [wide(20_000), wide_text(20_000)], ids=["numbers", "text"])
+def test_twenty_thousand_columns(case, tmp_path, capsys):
+    check(case, tmp_path, capsys)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -168,7 +169,8 @@ class Table:
             Take its columns and scalers, rather than choosing them by the batch's schema.
         """
         rules = self.choose(batch.schema) if like is None else _rules_of(like)
-        missing = [name for name in rules if name not in batch.schema.names]
+        there = set(batch.schema.names)
+        missing = [name for name in rules if name not in there]
         if missing:
             raise DataError(f"column {missing[0]!r} is missing here: {nearest(missing[0], batch.schema.names)}")
         by_key: dict[tuple[str, str], list[str]] = {}
@@ -198,9 +200,9 @@ class Table:
         DataError
             If a column that was named does not exist, is there twice or holds no numbers.
         """
-        named = dict(self.columns or {})
+        named, times = dict(self.columns or {}), Counter(schema.names)
         for name in [*named, *self.exclude]:
-            if name not in schema.names:
+            if name not in times:
                 raise DataError(f"there is no column {name!r}: {nearest(name, schema.names)}")
         default = None if self.default is None else rule_of(self.default)
         rules = {}
@@ -212,8 +214,8 @@ class Table:
             elif default is not None and item.name not in self.exclude and is_numeric(item.type):
                 rules[item.name] = default
         for name in rules:
-            if schema.names.count(name) > 1:
-                raise DataError(f"there are {schema.names.count(name)} columns {name!r}: rename all but one.")
+            if times[name] > 1:
+                raise DataError(f"there are {times[name]} columns {name!r}: rename all but one.")
         if not rules:
             raise DataError("there is no column to normalise: name some that hold numbers.")
         if self.profile:
@@ -283,11 +285,12 @@ class Table:
     def map_batch(self, batch: pa.RecordBatch, *, inverse: bool = False) -> pa.RecordBatch:
         """Map one batch; with a suffix the result stands in new columns at the end, and back."""
         inputs, where = self.inputs(inverse), self.learnt.where()
+        times = Counter(batch.schema.names)
         for name in inputs:
-            if name not in batch.schema.names:
+            if name not in times:
                 raise DataError(f"column {name!r} is missing here: {nearest(name, batch.schema.names)}")
         fields = {item.name: (item, batch.column(i)) for i, item in enumerate(batch.schema)}
-        if len(fields) < batch.num_columns and any(batch.schema.names.count(name) > 1 for name in inputs):
+        if len(fields) < batch.num_columns and any(times[name] > 1 for name in inputs):
             raise DataError("a column to normalise is there twice: rename one of the two.")
         columns = [(item, batch.column(i)) for i, item in enumerate(batch.schema)]
         at = {item.name: i for i, (item, _) in enumerate(columns)}
