@@ -93,9 +93,9 @@ def explaining(names: Sequence[str], encoding: str, rows_before: Callable[[], in
                 "correct the row, or give the delimiter (--delimiter)."
             ) from None
         if match := _WRONG_BYTES.search(str(error)):
-            row = f", row {rows_before() + int(match[2])}" if match[2] else ""
+            place = f", row {rows_before() + int(match[2])}" if match[2] else ""
             raise DataError(
-                f"column {names[int(match[1])]!r}{row}: the bytes are no {encoding}; say what the file is written in "
+                f"column {names[int(match[1])]!r}{place}: the bytes are no {encoding}; say what the file is written in "
                 "(--encoding latin1), or correct them."
             ) from None
         raise

@@ -50,7 +50,7 @@ def wide(columns: int) -> Case:
     """More columns than anyone would like."""
     names = [f"c{i}" for i in range(columns)]
     lines = [",".join(names), ",".join(["1"] * columns), ",".join(["3"] * columns)]
-    return Case("\n".join(lines) + "\n", numbers=dict.fromkeys(names, [1, 3]))
+    return Case("\n".join(lines) + "\n", numbers={name: [1, 3] for name in names})
 
 
 def wide_text(columns: int) -> Case:
@@ -85,7 +85,9 @@ STRUCTURE = {
     "quoted newline across a block": Case(
         HEAD + "1," + "a" * ((1 << 20) - 10) + '\n3,"b\nc\r\nd"\n5,e\n', numbers={"x": [1, 3, 5]}
     ),
-    "many quoted newlines": Case(HEAD + '1,"' + "\n" * 500_000 + '"\n' + '3,"a\n"\n' * 1000, numbers={"x": [1] + [3] * 1000}),
+    "many quoted newlines": Case(
+        HEAD + '1,"' + "\n" * 500_000 + '"\n' + '3,"a\n"\n' * 1000, numbers={"x": [1] + [3] * 1000}
+    ),
     "quoted numbers": Case('x,t\n"1",a\n"3",b\n', numbers={"x": [1, 3]}),
     "quote inside a value": Case('x,t\n1,5" pipe\n3,6\'\n', numbers={"x": [1, 3]}),
     "quoted newline at the very end": Case('x,t\n1,a\n3,"b\n"\n', numbers={"x": [1, 3]}),
@@ -175,7 +177,7 @@ NUMBERS = {
     }.items()},
     **{f"{text!r} is no number": no_value(text) for text in (
         "0x1A", "1,5", "1.5e", "1.2.3", "1_000", "--1", "+-1", "-", ".", "e5", "1 000", "1d3", "TRUE", "12:30",
-        "١", "½", "1%", "$1", "(1)", "1-", "nil", "#DIV/0!", "infinite",
+        "\u0661", "½", "1%", "$1", "(1)", "1-", "nil", "#DIV/0!", "infinite",
     )},
 }  # fmt: skip
 
