@@ -171,7 +171,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def one_line(message: object) -> str:
-    """Write what may quote a file or a name so that it is one line, and no codes reach the terminal.
+    r"""Write what may quote a file or a name so that it is one line, and no codes reach the terminal.
 
     Examples
     --------
