@@ -11,7 +11,9 @@ from __future__ import annotations
 import codecs
 import itertools
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
+from streamnorm.csv_checks import OpenQuoteError, check_signs, explaining, no_header
 from streamnorm.csv_pieces import Piece, Pieces
 from streamnorm.errors import DataError
 from streamnorm.places import Place
@@ -27,7 +30,6 @@ from streamnorm.places import Place
 __all__ = ["CsvOptions", "CsvReader", "head_of", "lines_of", "text_of"]
 
 _EXACT = 2.0**53  # float64 holds every integer up to here
-_WRONG_ROW = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,11 @@ class CsvOptions:
             raise DataError(f"there is no encoding {self.encoding!r}: use utf8, latin1, cp1252 or the like.") from None
 
     @cached_property
+    def null_texts(self) -> pa.Array:
+        """The null values as an array."""
+        return _strings(self.null_values)
+
+    @cached_property
     def null_numbers(self) -> tuple[float, ...]:
         """The null values that are numbers."""
         found = []
@@ -105,17 +112,37 @@ class CsvReader:
     @cached_property
     def pieces(self) -> Pieces:
         """The file as pieces of whole rows, the first of which is the header."""
+        check_signs(self._path, self._options.encoding)
         return Pieces(self._path, self.delimiter, self._options)
 
     @cached_property
     def _names(self) -> list[str]:
-        header = bytes(next(iter(self.pieces)).data).rstrip(b"\r\n") + b"\n"
-        with pv.open_csv(pa.BufferReader(header), parse_options=pv.ParseOptions(delimiter=self.delimiter)) as reader:
+        header = bytes(next(iter(self.pieces)).data).rstrip(b"\r\n")
+        if not header:
+            raise no_header(self._options.skip_rows)
+        options = pv.ParseOptions(delimiter=self.delimiter)
+        with self._explaining(), pv.open_csv(pa.BufferReader(header + b"\n"), parse_options=options) as reader:
             names: list[str] = reader.schema.names
-        for name in names:
-            if name and names.count(name) > 1:
-                raise DataError(f"there are {names.count(name)} columns {name!r}: rename all but one.")
+        name, times = Counter(name for name in names if name).most_common(1)[0] if any(names) else ("", 1)
+        if times > 1:
+            raise DataError(f"there are {times} columns {name!r}: rename all but one.")
         return names
+
+    def _explaining(self, piece: Piece | None = None, columns: Sequence[str] = ()) -> AbstractContextManager[None]:
+        return explaining(columns, self._options.encoding, lambda: self.rows_before(piece) if piece else 0)
+
+    def rows(self) -> Iterator[Piece]:
+        """Yield the pieces behind the header.
+
+        Raises
+        ------
+        DataError
+            If a quote is never closed, with its row.
+        """
+        try:
+            yield from itertools.islice(self.pieces, 1, None)
+        except OpenQuoteError as error:
+            raise DataError(f"row {self.rows_before(None) + 1}: {error}") from None
 
     def _parse(
         self,
@@ -125,12 +152,13 @@ class CsvReader:
         nulls: Sequence[str] = (),
     ) -> pa.RecordBatch:
         """Parse columns of whole rows, those of `numbers` as float64 and the others as text."""
+        as_floats = set(numbers)
         table = pv.read_csv(
             pa.BufferReader(block),
             pv.ReadOptions(block_size=len(block) + 1, column_names=self._names, use_threads=False),
             pv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
             pv.ConvertOptions(
-                column_types={name: pa.float64() if name in numbers else pa.string() for name in self._names},
+                column_types={name: pa.float64() if name in as_floats else pa.string() for name in self._names},
                 include_columns=columns,
                 null_values=nulls if numbers else [],
                 strings_can_be_null=False,
@@ -147,17 +175,8 @@ class CsvReader:
         DataError
             If a row has more or less fields than the header.
         """
-        try:
+        with self._explaining(piece, columns or self._names):
             return self._parse(piece.data, columns)
-        except pa.ArrowInvalid as error:
-            wrong = _WRONG_ROW.search(str(error))
-            if wrong is None:
-                raise
-            row, expected, found = (int(part) for part in wrong.groups())
-            raise DataError(
-                f"row {self.rows_before(piece) + row}: expected {expected} fields, found {found}; correct the row, or "
-                "give the delimiter (--delimiter)."
-            ) from None
 
     def _floats(
         self, piece: Piece, columns: Sequence[str] | None, numbers: Collection[str], nulls: Sequence[str]
@@ -167,21 +186,24 @@ class CsvReader:
             batch = self._parse(piece.data, columns, numbers, nulls)
         except pa.ArrowInvalid:
             return None
+        changed = {}
         for name in numbers if self._options.null_numbers else ():
             column = _without(batch.column(name), batch.column(name), self._options.null_numbers)
-            batch = batch.set_column(batch.schema.get_field_index(name), name, column)
-        return batch
+            changed[name] = column
+        return _with_columns(batch, changed)
 
-    def rows_before(self, piece: Piece) -> int:
-        """Count the rows before a piece, by reading them again: only who reports an error wants to know."""
-        rows = itertools.islice(self.pieces, 1, None)
-        earlier = itertools.takewhile(lambda other: other.number < piece.number, rows)
-        return sum(self._parse(other.data, self._names[:1]).num_rows for other in earlier)
+    def rows_before(self, piece: Piece | None) -> int:
+        """Count the rows before a piece, or all that are whole: only who reports an error wants to know."""
+        rows = 0
+        with suppress(OpenQuoteError):
+            for earlier in itertools.islice(self.pieces, 1, piece.number if piece else None):
+                rows += self.text(earlier, self._names[:1]).num_rows
+        return rows
 
     @cached_property
     def _head(self) -> pa.RecordBatch:
         """The first rows as text."""
-        return self.text(next(itertools.islice(self.pieces, 1, None), Piece(b"\n", 1, 0)))
+        return self.text(next(self.rows(), Piece(b"\n", 1, 0)))
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -207,7 +229,7 @@ class CsvReader:
         """Cast text to int64, or to float64, or give None where a value is no number."""
         options = self._options
         text = pc.utf8_trim_whitespace(column)
-        missing = pc.is_in(text, value_set=_strings(options.null_values))
+        missing = pc.is_in(text, value_set=options.null_texts)
         text = pc.if_else(missing, pa.scalar(None, pa.string()), text)
         if options.decimal != ".":  # a point is then no part of a number
             text = pc.replace_substring(pc.replace_substring(text, ".", "?"), options.decimal, ".")
@@ -222,13 +244,14 @@ class CsvReader:
 
     def _numbers(self, text: pa.RecordBatch, names: Iterable[str], piece: Piece) -> pa.RecordBatch:
         """Cast the named columns of a batch."""
+        cast = {}
         for name in names:
             column = text.column(name)
             numbers = self._cast(column)
             if numbers is None:
                 raise self._no_number(name, column, piece)
-            text = text.set_column(text.schema.get_field_index(name), name, numbers)
-        return text
+            cast[name] = numbers
+        return _with_columns(text, cast)
 
     def numbers(self, piece: Piece, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read columns of numbers for statistics; the text of integers that float64 may round is looked at.
@@ -298,6 +321,12 @@ def _strings(values: Iterable[str]) -> pa.Array:
 
 def _no_rows(schema: pa.Schema) -> list[pa.RecordBatch]:
     return [pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)]
+
+
+def _with_columns(batch: pa.RecordBatch, changed: Mapping[str, pa.Array]) -> pa.RecordBatch:
+    names = batch.schema.names
+    columns = [changed.get(name, column) for name, column in zip(names, batch.columns, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, names)
 
 
 def _without(numbers: pa.Array, floats: pa.Array, missing: Iterable[float]) -> pa.Array:

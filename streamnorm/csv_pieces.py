@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 
 from streamnorm import kernel
+from streamnorm.csv_checks import OpenQuoteError
 from streamnorm.errors import DataError
 from streamnorm.places import Place, open_input
 
@@ -27,7 +28,7 @@ __all__ = ["Piece", "Pieces"]
 #: Bytes of a piece; the first one, which types are found by, is shorter.
 _SIZE, _FIRST = 1 << 21, 1 << 20
 #: A row of more bytes is taken for something that is no table.
-_LONGEST_ROW = 1 << 28
+_LONGEST_ROW = 1 << 26
 #: The names of a header hold no more line ends than this.
 _HEADER_LINES = 100
 #: A carriage return at the very end may be half of one.
@@ -135,4 +136,4 @@ def _with_more(file: io.BufferedReader, block: bytes | bytearray, start: int) ->
 def _endless(quote: int) -> DataError:
     if quote < 0:
         return DataError(f"a row has more than {_LONGEST_ROW} bytes: give the delimiter, or name another file.")
-    return DataError("a quote is opened and never closed: close it where the field ends.")
+    return OpenQuoteError("a quote is opened and never closed: close it where the field ends.")

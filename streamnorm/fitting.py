@@ -159,8 +159,4 @@ def _check_columns(source: Source, like: Learnt, first: Source) -> None:
 
 def _as_numbers(schema: pa.Schema, like: Learnt) -> pa.Schema:
     """Give the schema of a CSV file when the columns learnt from are read as numbers."""
-    for name in like.types:
-        at = schema.get_field_index(name)
-        if at >= 0:
-            schema = schema.set(at, pa.field(name, pa.float64()))
-    return schema
+    return pa.schema([pa.field(item.name, pa.float64()) if item.name in like.types else item for item in schema])

@@ -29,10 +29,10 @@ def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwr
         pairs = [(sources[0], target)]
     else:
         pairs = [(source, target / source.relative) for source in sources]
-    inputs = {source.path.resolve() for source in sources}
+    inputs = {_identity(source.path) for source in sources if isinstance(source.path, Path)}
     seen: set[Path] = set()
     for _, path in pairs:
-        if path.resolve() in inputs:
+        if _identity(path) in inputs:
             raise OutputError(f"{path} is an input: choose another output.")
         if path in seen:
             raise OutputError(f"two sources would be written to {path}: transform them one after the other.")
@@ -45,6 +45,15 @@ def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwr
             raise OutputError(f"{path} is of no known format: end the name in .parquet, .csv or .arrow.")
         seen.add(path)
     return pairs
+
+
+def _identity(path: Path) -> object:
+    """Tell files apart, whatever links lead to them."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path.resolve()
+    return found.st_dev, found.st_ino
 
 
 def refuse_existing(path: Path) -> None:

@@ -55,7 +55,7 @@ class Journal:
     def unfinished(self, job: str) -> list[Pair]:
         """Give the pairs that an earlier run of this job has not finished."""
         lines: set[str] = set()
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # without a journal that can be read, everything is still to be done
             lines = set(self._path.read_text(encoding="utf-8", errors="replace").splitlines())
         return [pair for pair in self.pairs if not pair[1].exists() or self._line(job, *pair, pair[1]) not in lines]
 

@@ -6,7 +6,6 @@ A source is one file. It is read by *units* (row groups, blocks), which threads 
 from __future__ import annotations
 
 import glob
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -208,7 +207,7 @@ class CsvSource(Source):
         """Yield pieces of whole rows."""
         with naming(self.path):
             before = 0
-            for piece in itertools.islice(self.reader.pieces, 1, None):
+            for piece in self.reader.rows():
                 yield Unit(piece.number, piece.end - before, piece)
                 before = piece.end
 

@@ -12,7 +12,7 @@ import click
 
 import streamnorm
 from streamnorm.cli import counted, export, files, recipes, reports, states
-from streamnorm.cli.options import say
+from streamnorm.cli.options import one_line, say
 from streamnorm.errors import StreamnormError
 
 __all__ = ["cli", "main"]
@@ -36,7 +36,7 @@ for _command in (
 
 def main() -> None:
     """Run the command; a known problem is one line and exit code 1."""
-    warnings.showwarning = lambda message, *args, **kwargs: say(f"warning: {message}")
+    warnings.showwarning = lambda message, *args, **kwargs: say(f"warning: {one_line(message)}")
     try:
         code = cli.main(standalone_mode=False)
     except click.UsageError as error:
@@ -48,7 +48,7 @@ def main() -> None:
         say("interrupted")
         code = 130
     except StreamnormError as error:
-        say(f"error: {' '.join(str(error).split())}")
+        say(f"error: {one_line(error)}")
         code = 1
     except BrokenPipeError:
         code = 1

@@ -31,6 +31,7 @@ __all__ = [
     "counted",
     "csv_options",
     "listed",
+    "one_line",
     "progress_of",
     "say",
     "sources_of",
@@ -186,6 +187,18 @@ def progress_of(found: list[Source], quiet: bool) -> Iterator[Callable[[int], An
 def counted(number: int, noun: str) -> str:
     """Write a number and what it counts."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def one_line(message: object) -> str:
+    r"""Write what may quote a file or a name so that it is one line, and no codes reach the terminal.
+
+    Examples
+    --------
+    >>> one_line("column 'a\x1b[2J' of\n x.csv")
+    "column 'a\\x1b[2J' of x.csv"
+    """
+    text = " ".join(str(message).split())
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def say(words: str) -> None:

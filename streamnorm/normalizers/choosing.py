@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -59,9 +60,10 @@ def choose(
                 raise DataError(f"column {item.name!r} holds {item.type}, not numbers: {remedy}.")
         elif item.name not in asked and usual is not None and item.name not in left and is_chosen(item.type):
             rules[item.name] = usual
+    times = Counter(schema.names)
     for name in (*rules, *dropped):
-        if schema.names.count(name) > 1:
-            raise DataError(f"there are {schema.names.count(name)} columns {name!r}: rename all but one.")
+        if times[name] > 1:
+            raise DataError(f"there are {times[name]} columns {name!r}: rename all but one.")
     if not rules:
         raise DataError("there is no column to normalise: name some that hold numbers.")
     return rules, tuple(dropped)
@@ -69,8 +71,9 @@ def choose(
 
 def _matches(schema: pa.Schema, columns: Mapping[str, Any]) -> Iterable[tuple[str, tuple[Any, bool]]]:
     """Yield each column that is meant, with what is asked for it and whether it was named in full."""
+    there = set(schema.names)
     for name, spec in columns.items():
-        if name in schema.names:
+        if name in there:
             yield name, (spec, True)
             continue
         meant = [known for known in schema.names if fnmatch.fnmatchcase(known, name)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -140,7 +141,8 @@ class Table:
             Take its columns and scalers, rather than choosing them by the batch's schema.
         """
         rules, dropped = self.choose(batch.schema) if like is None else (_rules_of(like), like.dropped)
-        missing = [name for name in rules if name not in batch.schema.names]
+        there = set(batch.schema.names)
+        missing = [name for name in rules if name not in there]
         if missing:
             raise DataError(f"column {missing[0]!r} is missing here: {nearest(missing[0], batch.schema.names)}")
         layouts = self._layouts(batch.schema, rules, like)
@@ -258,11 +260,12 @@ class Table:
     def map_batch(self, batch: pa.RecordBatch, *, inverse: bool = False) -> pa.RecordBatch:
         """Map one batch; with a suffix the result stands in new columns at the end, and back."""
         inputs, where = self.inputs(inverse), self.learnt.columns()
+        times = Counter(batch.schema.names)
         for name in inputs:
-            if name not in batch.schema.names:
+            if name not in times:
                 raise DataError(f"column {name!r} is missing here: {nearest(name, batch.schema.names)}")
         fields = {item.name: (item, batch.column(i)) for i, item in enumerate(batch.schema)}
-        if len(fields) < batch.num_columns and any(batch.schema.names.count(name) > 1 for name in inputs):
+        if len(fields) < batch.num_columns and any(times[name] > 1 for name in inputs):
             raise DataError("a column to normalise is there twice: rename one of the two.")
         columns = [(item, batch.column(i)) for i, item in enumerate(batch.schema)]
         at = {item.name: i for i, (item, _) in enumerate(columns)}

@@ -1,0 +1,101 @@
+"""What is wrong with a CSV file, in words that help."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from streamnorm.errors import DataError
+from streamnorm.places import Place, open_input
+
+__all__ = ["OpenQuoteError", "check_signs", "explaining", "no_header"]
+
+_GZIP = b"\x1f\x8b"
+#: The first bytes of files that are no CSV, what they are and what to do.
+_SIGNS = [
+    (b"PAR1", "a Parquet file", "end its name in .parquet"),
+    (b"ARROW1", "an Arrow file", "end its name in .arrow"),
+    (b"PK\x03\x04", "a zip archive", "unpack it"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd", "unpack it"),
+    (b"BZh", "compressed by bzip2", "unpack it"),
+    (_GZIP, "compressed by gzip", "end its name in .gz"),
+]
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+_WRONG_FIELDS = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
+_WRONG_BYTES = re.compile(r"column #(\d+): (?:Row #(\d+): )?CSV conversion error to \w+: invalid UTF8")
+
+
+class OpenQuoteError(DataError):
+    """A quote that the file ends inside of."""
+
+
+def check_signs(path: Place, encoding: str) -> None:
+    """Find out by a file's first bytes whether it is what its name says.
+
+    Raises
+    ------
+    DataError
+        If it is something else.
+    """
+    with open_input(path) as file:
+        start = file.read(6)
+    if path.name.lower().endswith(".gz"):
+        if start and not start.startswith(_GZIP):
+            raise DataError("it is not compressed by gzip: name it without .gz, or restore it.")
+        return
+    for sign, what, remedy in _SIGNS:
+        if start.startswith(sign):
+            raise DataError(f"it is {what} by its first bytes, and no CSV: {remedy}.")
+    if start.startswith(_UTF16) and codecs.lookup(encoding).name == "utf-8":
+        raise DataError("it is written in UTF-16 by its first bytes: say so (--encoding utf16).")
+
+
+def no_header(skipped: int) -> DataError:
+    """Say that there is no line of names."""
+    if skipped:
+        return DataError(f"nothing follows the {skipped} lines that are skipped: skip fewer (--skip-rows).")
+    return DataError("it is empty: expected a line with the names of the columns; restore it or leave it out.")
+
+
+@contextmanager
+def explaining(names: Sequence[str], encoding: str, rows_before: Callable[[], int]) -> Iterator[None]:
+    """Say of what the parser reports in which row and column it is, and what to do.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The columns that are parsed.
+    encoding : str
+    rows_before : callable
+        Counts the rows before those that are parsed.
+
+    Raises
+    ------
+    DataError
+        Rows are counted from 1, without the header.
+    """
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise DataError(
+            f"the names of the columns are no {encoding}: say what the file is written in (--encoding latin1)."
+        ) from None
+    except pa.ArrowInvalid as error:
+        if match := _WRONG_FIELDS.search(str(error)):
+            row, expected, found = (int(part) for part in match.groups())
+            raise DataError(
+                f"row {rows_before() + row}: expected {expected} field{'' if expected == 1 else 's'}, found {found}; "
+                "correct the row, or give the delimiter (--delimiter)."
+            ) from None
+        if match := _WRONG_BYTES.search(str(error)):
+            place = f", row {rows_before() + int(match[2])}" if match[2] else ""
+            raise DataError(
+                f"column {names[int(match[1])]!r}{place}: the bytes are no {encoding}; say what the file is written in "
+                "(--encoding latin1), or correct them."
+            ) from None
+        raise
