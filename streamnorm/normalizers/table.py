@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from streamnorm.columns import (
     block_of_arrays,
+    block_of_batch,
     float_type,
     infinity_message,
     is_stream,
@@ -163,13 +164,14 @@ class Table:
         return {name: Vector.of(schema.field(name).type, whole[name]) for name in rules}
 
     def _group(self, rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str], vector: Vector | None) -> Group:
-        arrays = [batch.column(name) for name in names]
-        if vector is None:
-            read = [rule.steps.read(array, name) for array, name in zip(arrays, names, strict=True)]
-            block = block_of_arrays(read, names)
+        if vector is not None:
+            array = batch.column(names[0])
+            vector = vector.seen(array, names[0])
+            block = vector.block(array, names[0], rule.steps)
+        elif rule.steps == PLAIN:
+            block = block_of_batch(batch.select(names))
         else:
-            vector = vector.seen(arrays[0], names[0])
-            block = vector.block(arrays[0], names[0], rule.steps)
+            block = block_of_arrays([rule.steps.read(batch.column(name), name) for name in names], names)
         group = Group(rule, tuple(names), rule.summary.empty(0), vector)
         try:
             summary: Summary = rule.summary.of(block, skip_infinite=self.infinite == "skip")
