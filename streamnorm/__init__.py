@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamnorm import dask as dask
+    from streamnorm import export as export
     from streamnorm import report as report
     from streamnorm import spark as spark
     from streamnorm.jobs import fit, transform
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 #: Parts whose names are used through them: ``sn.report.diff``.
-_PARTS = {"dask", "report", "spark"}
+_PARTS = {"dask", "export", "report", "spark"}
 
 _HOME = {
     "AdaptiveStandardScaler": "streamnorm.normalizers.adaptive",
@@ -62,6 +63,7 @@ __all__ = [
     "StreamingPipeline",
     "TableNormalizer",
     "__version__",
+    "export",
     "fit",
     "load",
     "report",

@@ -242,11 +242,11 @@ def map_array(
     values = values_of(numbers)
     if not skip_infinite and (row := _infinite_row(numbers, values)) >= 0:
         raise InfiniteValueError(column, row, infinity_message(name, row))
-    out = np.empty(len(values), out_type)
+    buffer = pa.allocate_buffer(len(values) * out_type.itemsize)  # Arrow's memory is used again, NumPy's paged in anew
     with np.errstate(all="ignore"):  # what lies under a null may overflow
-        (plan.invert if inverse else plan.apply)(values, out, column)
+        (plan.invert if inverse else plan.apply)(values, np.frombuffer(buffer, out_type), column)
     validity = numbers.is_valid().buffers()[1] if numbers.null_count else None
-    return pa.Array.from_buffers(pa.from_numpy_dtype(out_type), len(out), [validity, pa.py_buffer(out)])
+    return pa.Array.from_buffers(pa.from_numpy_dtype(out_type), len(values), [validity, buffer])
 
 
 def _infinite_row(array: pa.Array, values: NDArray[Any]) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import closing
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +24,7 @@ from streamnorm.sinks import open_sink, writing
 from streamnorm.sources import CsvSource, Source, Unit, expand, kind_of, naming
 from streamnorm.state import state_of
 from streamnorm.tasks import map_batch, mapped_schema, table_of
-from streamnorm.threads import default_threads, in_order
+from streamnorm.threads import default_threads, in_any_order, in_order
 
 __all__ = ["check_inputs", "fit", "map_files", "transform", "write_outputs"]
 
@@ -108,21 +111,21 @@ def fit(
 
 def map_unit(
     table: Table, source: Source, unit: Unit, *, inverse: bool, as_text: bool
-) -> tuple[list[pa.RecordBatch], int]:
-    """Map the batches of one unit, and give its size; as text, missing values are written as they were."""
+) -> Generator[tuple[pa.RecordBatch | None, int], None, None]:
+    """Map the batches of one unit, and end with its size; as text, missing values are written as they were."""
     names = list(table.inputs(inverse))
     with naming(source.path):
-        mapped, rows = [], 0
+        rows = 0
         for batch, original in source.read_to_map(unit, names):
             out = map_batch(table, batch, inverse=inverse, rows=rows, rows_before=partial(source.rows_before, unit))
-            mapped.append(text_of(out, original, source.options.decimal) if as_text else out)
+            yield text_of(out, original, source.options.decimal) if as_text else out, 0
             rows += batch.num_rows
-        return mapped, unit.size
+        yield None, unit.size
 
 
 def map_files(
     table: Table,
-    pairs: Iterable[tuple[Source, Path]],
+    pairs: Sequence[tuple[Source, Path]],
     *,
     inverse: bool = False,
     threads: int | None = None,
@@ -131,24 +134,52 @@ def map_files(
 ) -> None:
     """Write the mapped copy of every source under its name, each when it is complete.
 
+    As many files at once as there are threads, the largest first; threads that are left over go into the files.
     `before` is called with the source, the name and the complete temporary file before that takes the name.
     """
     threads = threads or default_threads()
     table.warn_of_empty()
-    for source, target in pairs:
-        task = partial(map_unit, table, source, inverse=inverse, as_text=kind_of(target) is CsvSource)
-        with naming(source.path):
-            schema = _mapped_schema(table, source, inverse)
-        last = partial(before, source, target) if before else None
-        with writing(target), replacing(target, parents=True, before=last) as temporary:
-            sink = open_sink(temporary, target, schema, source, set(table.inputs(inverse).values()))
-            try:
-                for batches, size in in_order((partial(task, unit) for unit in source.units()), threads):
-                    sink.write(batches)
-                    if progress:
-                        progress(size)
-            finally:
-                sink.close()
+    together = max(1, min(threads, len(pairs)))
+    stopped = Event()
+
+    def write(source: Source, target: Path) -> None:
+        with closing(_map_file(table, source, target, inverse, threads // together, before)) as sizes:
+            for size in sizes:
+                if stopped.is_set():
+                    raise CancelledError
+                if progress:
+                    progress(size)
+
+    largest_first = sorted(pairs, key=lambda pair: -pair[0].size)
+    for _ in in_any_order((partial(write, *pair) for pair in largest_first), together, stopped):
+        pass
+
+
+def _map_file(
+    table: Table,
+    source: Source,
+    target: Path,
+    inverse: bool,
+    threads: int,
+    before: Callable[[Source, Path, Path], None] | None,
+) -> Generator[int, None, None]:
+    """Write the mapped copy of a source, and give the size of each unit when it is written."""
+    task = partial(map_unit, table, source, inverse=inverse, as_text=kind_of(target) is CsvSource)
+    with naming(source.path):
+        schema = _mapped_schema(table, source, inverse)
+    last = partial(before, source, target) if before else None
+    with writing(target), replacing(target, parents=True, before=last) as temporary:
+        sink = open_sink(temporary, target, schema, source, set(table.inputs(inverse).values()))
+        try:
+            with closing(in_order((partial(task, unit) for unit in source.units()), threads)) as batches:
+                for batch, size in batches:
+                    if batch is None:
+                        sink.end_unit()
+                        yield size
+                    else:
+                        sink.write(batch)
+        finally:
+            sink.close()
 
 
 def _mapped_schema(table: Table, source: Source, inverse: bool) -> pa.Schema:

@@ -22,7 +22,7 @@ _INVERSE: dict[_Operation, _Operation] = {
 }
 
 #: Values worked on at once: small enough that the second step finds them in the cache.
-_CHUNK = 16384
+_CHUNK = 32768
 
 
 class Plan(Protocol):

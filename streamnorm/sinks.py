@@ -6,7 +6,8 @@ A sink writes to a path that is nobody's yet; giving the file its name is the ca
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,12 +20,20 @@ from streamnorm.sources import ArrowSource, CsvSource, ParquetSource, Source, ki
 
 __all__ = ["Sink", "open_sink", "writing"]
 
+#: Of a row group before it is written: it waits in memory, one in each file that is being written.
+GROUP_BYTES = 128 << 20
+
+_WIDTHS = {"FLOAT": 4, "DOUBLE": 8, "INT32": 4, "INT64": 8, "INT96": 12}
+
 
 class Sink(Protocol):
     """Where batches go."""
 
-    def write(self, batches: Iterable[pa.RecordBatch]) -> None:
-        """Write the batches of one unit."""
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Write a batch."""
+
+    def end_unit(self) -> None:
+        """End what was one part of the input."""
 
     def close(self) -> None:
         """Finish the file."""
@@ -33,35 +42,51 @@ class Sink(Protocol):
 class _ParquetSink:
     """Row groups as they come, compressed and encoded after the input's.
 
-    Normalised floats hardly repeat, so that a dictionary would make writing them many times slower; the
-    other columns keep theirs where the input has one.
+    A column keeps its dictionary where that makes the input smaller; any other dictionary would only make
+    writing many times slower, above all of normalised floats, which hardly repeat.
     """
 
     def __init__(self, path: Path, name: Path, schema: pa.Schema, like: Source, changed: set[str]) -> None:
         import pyarrow.parquet as pq
 
         compression: Any = "snappy"
-        dictionary: Any = [item.name for item in schema if item.name not in changed]
+        dictionary = [item.name for item in schema if item.name not in changed]
         if isinstance(like, ParquetSource) and like.metadata.num_row_groups:
             group = like.metadata.row_group(0)
             chunks = [group.column(i) for i in range(group.num_columns)]
             compression = {c.path_in_schema: c.compression.lower().replace("uncompressed", "none") for c in chunks}
             for item in schema:
                 compression.setdefault(item.name, "snappy")
-            encoded = [c.path_in_schema for c in chunks if "RLE_DICTIONARY" in c.encodings]
-            dictionary = [leaf for leaf in encoded if leaf not in changed and leaf.partition(".")[0] not in changed]
+            dictionary = [chunks[i].path_in_schema for i in range(len(chunks)) if _repeats(like.metadata, i)]
         self._schema = schema
+        self._waiting: list[pa.RecordBatch] = []
+        self._bytes = 0
         self._writer = pq.ParquetWriter(
             path, schema, compression=compression, use_dictionary=dictionary, write_page_checksum=True
         )
 
-    def write(self, batches: Iterable[pa.RecordBatch]) -> None:
-        table = pa.Table.from_batches(list(batches), self._schema)
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._waiting.append(batch)
+        self._bytes += batch.nbytes
+        if self._bytes >= GROUP_BYTES:
+            self.end_unit()
+
+    def end_unit(self) -> None:
+        table = pa.Table.from_batches(self._waiting, self._schema)
+        self._waiting, self._bytes = [], 0
         if table.num_rows:
             self._writer.write_table(table, row_group_size=table.num_rows)
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _repeats(metadata: Any, column: int) -> bool:
+    """Tell whether a column is stored with dictionaries, and takes less room so than without."""
+    chunks = [metadata.row_group(i).column(column) for i in range(metadata.num_row_groups)]
+    width = _WIDTHS.get(chunks[0].physical_type, math.inf)
+    stored, plain = sum(c.total_uncompressed_size for c in chunks), width * sum(c.num_values for c in chunks)
+    return all(c.has_dictionary_page for c in chunks if c.num_values) and stored < max(plain, 1)
 
 
 class _CsvSink:
@@ -79,9 +104,11 @@ class _CsvSink:
     def _put(self, lines: bytes) -> None:
         self._file.write(lines if self._plain else self._encoder.encode(lines.decode()))
 
-    def write(self, batches: Iterable[pa.RecordBatch]) -> None:
-        for batch in batches:
-            self._put(lines_of(text_of(batch), self._delimiter))
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._put(lines_of(text_of(batch), self._delimiter))
+
+    def end_unit(self) -> None:
+        pass
 
     def close(self) -> None:
         self._file.close()
@@ -92,9 +119,11 @@ class _ArrowSink:
         self._file = pa.OSFile(str(path), "wb")
         self._writer = pa.ipc.new_file(self._file, schema)
 
-    def write(self, batches: Iterable[pa.RecordBatch]) -> None:
-        for batch in batches:
-            self._writer.write_batch(batch)
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._writer.write_batch(batch)
+
+    def end_unit(self) -> None:
+        pass
 
     def close(self) -> None:
         self._writer.close()

@@ -6,7 +6,6 @@ A source is one file. It is read by *units* (row groups, blocks), which threads 
 from __future__ import annotations
 
 import glob
-import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
+import xxhash
 
 from streamnorm.csv_files import CsvOptions, CsvReader
 from streamnorm.csv_pieces import Piece
@@ -23,8 +23,9 @@ from streamnorm.errors import DataError, OutputError, SourceError
 
 __all__ = ["ArrowSource", "CsvSource", "ParquetSource", "Source", "Unit", "expand", "is_data", "kind_of", "naming"]
 
-BATCH_ROWS = 65536
-_BATCH_BYTES = 1 << 25  # of rows that hold vectors
+#: Of a batch in memory: so many that what is done once for a batch does not show, so few that threads stay small.
+#: The rows are for text, which may be much longer than it is stored.
+BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 18
 _CHUNK = 1 << 20
 
 
@@ -82,12 +83,12 @@ class Source:
             return self.path.stat().st_size
 
     def fingerprint(self) -> str:
-        """Hash the content."""
-        digest = hashlib.sha256()
+        """Hash the content, with 128 bits against chance, not against a forger."""
+        digest = xxhash.xxh3_128()
         with naming(self.path), self.path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
-        return digest.hexdigest()[:32]
+        return digest.hexdigest()
 
 
 @contextmanager
@@ -146,13 +147,21 @@ class ParquetSource(Source):
         """How many rows come before a row group."""
         return sum(self._metadata.row_group(i).num_rows for i in range(unit.number))
 
+    @staticmethod
+    def _rows_a_batch(group: Any, schema: pa.Schema, columns: Sequence[str] | None) -> int:
+        """Give the rows that fill a batch: values of one width by their type, others as they are stored."""
+        widths = {item.name: _width(item.type) for item in schema if columns is None or item.name in columns}
+        chunks = [group.column(i) for i in range(group.num_columns)]
+        stored = sum(c.total_uncompressed_size for c in chunks if not widths.get(c.path_in_schema.split(".")[0], 1))
+        width = sum(widths.values()) + stored // max(1, group.num_rows)
+        return int(min(BATCH_ROWS, max(1, BATCH_BYTES // max(1, width))))
+
     def read(self, unit: Unit, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the batches of one row group; what it delivers is checked against the footer's count."""
-        group, rows = self._metadata.row_group(unit.number), 0
-        expected = group.num_rows
-        most = max(1, min(BATCH_ROWS, _BATCH_BYTES * expected // max(1, group.total_byte_size)))
+        expected, rows = self._metadata.row_group(unit.number).num_rows, 0
         with naming(self.path), self._open(self._metadata) as file:
-            batches = file.iter_batches(most, row_groups=[unit.number], columns=columns, use_threads=False)
+            size = self._rows_a_batch(self._metadata.row_group(unit.number), file.schema_arrow, columns)
+            batches = file.iter_batches(size, row_groups=[unit.number], columns=columns, use_threads=False)
             for batch in batches:
                 rows += batch.num_rows
                 yield batch
@@ -161,6 +170,14 @@ class ParquetSource(Source):
                 f"{self.path} is damaged: row group {unit.number} gave {rows} rows, its footer says {expected}; "
                 "restore the file or leave it out."
             )
+
+
+def _width(kind: pa.DataType) -> int:
+    """Bytes of a value in memory; 0 if they are not all of one width."""
+    try:
+        return -(-int(kind.bit_width) // 8)
+    except ValueError:
+        return 0
 
 
 class CsvSource(Source):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from queue import Full, Queue
+from threading import Event
+from typing import Generic, TypeVar
 
 __all__ = ["default_threads", "in_any_order", "in_order"]
 
@@ -18,8 +21,11 @@ def default_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_any_order(tasks: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
-    """Run tasks on threads and yield what they give as it comes, with few waiting at any time."""
+def in_any_order(tasks: Iterable[Callable[[], T]], threads: int, stopped: Event | None = None) -> Iterator[T]:
+    """Run tasks on threads and yield what they give as it comes, with few waiting at any time.
+
+    `stopped` is set when no more is wanted, for tasks that take long.
+    """
     if threads == 1:
         for task in tasks:
             yield task()
@@ -38,23 +44,59 @@ def in_any_order(tasks: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
                 for future in done:
                     yield future.result()
         finally:
+            if stopped:
+                stopped.set()
             pool.shutdown(cancel_futures=True)
 
 
-def in_order(tasks: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
-    """Run tasks on threads and yield what they give in their order, as many ahead as there are threads."""
+def in_order(tasks: Iterable[Callable[[], Iterable[T]]], threads: int) -> Generator[T, None, None]:
+    """Run tasks on threads and yield the items that they give, in order; few items wait, however many there are."""
     if threads == 1:
         for task in tasks:
-            yield task()
+            yield from task()
         return
+    stopped = Event()
     with ThreadPoolExecutor(threads) as pool:
-        ahead: deque[Future[T]] = deque()
+        lanes: deque[tuple[_Lane[T], Future[None]]] = deque()
         try:
             for task in tasks:
-                ahead.append(pool.submit(task))
-                if len(ahead) > threads:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+                lane = _Lane[T](stopped)
+                lanes.append((lane, pool.submit(lane.fill, task)))
+                if len(lanes) > threads:
+                    yield from _drained(*lanes.popleft())
+            while lanes:
+                yield from _drained(*lanes.popleft())
         finally:
+            stopped.set()
             pool.shutdown(cancel_futures=True)
+
+
+class _Lane(Generic[T]):
+    """What one task gives on its way, two items at most."""
+
+    def __init__(self, stopped: Event) -> None:
+        self._queue: Queue[tuple[T] | None] = Queue(2)
+        self._stopped = stopped
+
+    def fill(self, task: Callable[[], Iterable[T]]) -> None:
+        """Put what a task gives, and the end; in a worker."""
+        try:
+            for item in task():
+                self._put((item,))
+        finally:
+            self._put(None)
+
+    def _put(self, item: tuple[T] | None) -> None:
+        while not self._stopped.is_set():
+            with suppress(Full):
+                return self._queue.put(item, timeout=0.1)
+        raise CancelledError
+
+    def __iter__(self) -> Iterator[T]:
+        while (item := self._queue.get()) is not None:
+            yield item[0]
+
+
+def _drained(lane: _Lane[T], future: Future[None]) -> Iterator[T]:
+    yield from lane
+    future.result()

@@ -36,6 +36,7 @@ MAY = {
     "ordered_states": {"normalizers"},
     "state": {"errors", "files", "normalizers", "ordered_states"},
     "report": {"errors", "files", "kernel", "normalizers", "plans", "state", "summaries"},
+    "export": {"errors", "files", "normalizers", "plans", "state"},
     "holding": {"errors", "locks", "state"},
     "ledger": {"errors", "sources", "normalizers", "state"},
     "parts": {"errors", "files", "normalizers", "state"},

@@ -243,3 +243,30 @@ def test_decimals_are_numbers(tmp_path):
     pq.write_table(table, tmp_path / "in.parquet")
     floats = pa.table({"money": [float(v) for v in table.column("money").to_pylist()]})
     assert sn.fit(tmp_path / "in.parquet") == sn.TableNormalizer().fit(floats)
+
+
+def test_columns_keep_dictionaries_that_are_worth_it_and_no_others(tmp_path):
+    few, many = np.arange(200_000) % 7 / 2, np.random.default_rng(0).normal(size=200_000)
+    table = pa.table({"few": few, "many": many, "word": (np.arange(200_000) % 3).astype(str), "key": range(200_000)})
+    pq.write_table(table, tmp_path / "in.parquet", row_group_size=120_000)
+    normalizer = sn.fit(tmp_path / "in.parquet", sn.TableNormalizer(None, {"few": "standard", "many": "standard"}))
+    sn.transform(normalizer, tmp_path / "in.parquet", tmp_path / "o.parquet")
+    group = pq.read_metadata(tmp_path / "o.parquet").row_group(1)
+    kept = {group.column(i).path_in_schema for i in range(4) if group.column(i).has_dictionary_page}
+    assert kept == {"few", "word"}
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_one_file_that_fails_leaves_no_part_of_it(tmp_path, threads):
+    for i in range(4):
+        pq.write_table(numbers(), tmp_path / f"{i}.parquet", row_group_size=700)
+    normalizer = sn.fit(tmp_path)
+    columns = numbers().column_names
+    bad = numbers().set_column(0, columns[0], pa.array([float("inf")] * numbers().num_rows))
+    pq.write_table(bad, tmp_path / "2.parquet", row_group_size=700)
+    with pytest.raises(DataError, match=r"2\.parquet.*infinity"):
+        sn.transform(normalizer, tmp_path, tmp_path / "_out", threads=threads)
+    whole = {path.name: pq.read_table(path).num_rows for path in (tmp_path / "_out").glob("*.parquet")}
+    assert "2.parquet" not in whole
+    assert set(whole.values()) <= {numbers().num_rows}
+    assert not list((tmp_path / "_out").glob(".*.streamnorm"))

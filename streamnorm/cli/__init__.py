@@ -11,7 +11,7 @@ import warnings
 import click
 
 import streamnorm
-from streamnorm.cli import counted, files, recipes, reports, states
+from streamnorm.cli import counted, export, files, recipes, reports, states
 from streamnorm.cli.options import say
 from streamnorm.errors import StreamnormError
 
@@ -29,7 +29,7 @@ def cli() -> None:
 
 for _command in (
     recipes.init, files.fit, files.transform, files.run, states.merge, counted.forget, counted.verify,
-    reports.show, reports.diff, reports.report,
+    reports.show, reports.diff, reports.report, export.export,
 ):  # fmt: skip
     cli.add_command(_command)
 

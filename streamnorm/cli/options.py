@@ -30,6 +30,7 @@ __all__ = [
     "asked",
     "counted",
     "csv_options",
+    "listed",
     "progress_of",
     "say",
     "sources_of",
@@ -111,7 +112,8 @@ def asked(names: Iterable[str]) -> bool:
     return any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in names)
 
 
-def _list(text: str | None) -> list[str]:
+def listed(text: str | None) -> list[str]:
+    """Split words at commas."""
     return [part.strip() for part in text.split(",") if part.strip()] if text else []
 
 
@@ -133,14 +135,14 @@ def table_of(words: dict[str, Any]) -> Table:
         takes = FAMILY[name].defaults if name in FAMILY else {}
         return rule_of(name, **({"ddof": ddof} if "ddof" in takes else {}))
 
-    columns = {name: rule(words["scaler"]) for name in _list(words["columns"])}
+    columns = {name: rule(words["scaler"]) for name in listed(words["columns"])}
     for pair in words["scale"]:
         name, equals, scaler = pair.partition("=")
         if not equals:
             raise click.UsageError(f"--scale takes COLUMN=SCALER, got {pair!r}.")
         columns[name] = scaler if scaler in ("none", "drop") else rule(scaler)
     return Table(
-        None if words["columns"] else rule(words["scaler"]), columns, exclude=_list(words["exclude"]),
+        None if words["columns"] else rule(words["scaler"]), columns, exclude=listed(words["exclude"]),
         dtype=words["dtype"], suffix=words["suffix"], infinite=words["infinite"], vectors=words["vectors"],
         profile=words["profile"],
     )  # fmt: skip
@@ -159,7 +161,7 @@ def csv_options(words: dict[str, Any]) -> CsvOptions:
 
     given = {name: words[name] for name in ("delimiter", "decimal", "skip_rows", "encoding")}
     if words["null_values"] is not None:
-        given["null_values"] = ("", *_list(words["null_values"]))
+        given["null_values"] = ("", *listed(words["null_values"]))
     return CsvOptions(**given)
 
 

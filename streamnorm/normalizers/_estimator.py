@@ -147,7 +147,7 @@ class Normalizer(Algebra, StreamTransformer):
     def _map_array(self, X: Any, copy: bool | None, plan: Plan, inverse: bool) -> Any:
         self._refuse_sparse(X, inverse)
         copy = getattr(self, "copy", True) if copy is None else copy
-        options = {"dtype": FLOATS, "ensure_all_finite": False, "copy": copy, "force_writeable": True}
+        options = {"dtype": FLOATS, "ensure_all_finite": False, "copy": False, "force_writeable": not copy}
         if inverse:
             X = check_array(X, estimator=self, input_name="X", accept_sparse="csr", **options)
             self._check_width(X.shape[1])
@@ -156,11 +156,13 @@ class Normalizer(Algebra, StreamTransformer):
         function = plan.invert if inverse else plan.apply
         if sparse.issparse(X):
             self._refuse_infinite(X.data, X.indices)
-            function(X.data, X.data, X.indices)
+            out = X.copy() if copy else X
+            function(X.data, out.data, X.indices)
         else:
             self._refuse_infinite(X)
-            function(X, X)
-        return X
+            out = np.empty_like(X) if copy else X
+            function(X, out)
+        return out
 
     def _refuse_infinite(self, X: NDArray[Any], columns: NDArray[np.intp] | None = None) -> None:
         at = check_finite(X.reshape(-1))

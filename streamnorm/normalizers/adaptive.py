@@ -165,7 +165,9 @@ class AdaptiveStandardScaler(OrderedNormalizer):
 
     # ---- applying ----
 
-    def _plan(self, X: Any) -> Affine:
+    def plan(self) -> Affine:
+        """Give the map that `transform` applies."""
+        check_is_fitted(self)
         steps = []
         if self.with_mean:
             steps.append(Step(np.subtract, self.mean_))
@@ -192,11 +194,11 @@ class AdaptiveStandardScaler(OrderedNormalizer):
         """
         check_is_fitted(self)
         self._warn_of_empty(self._rows.seen)
-        return self._map(X, self._plan)
+        return self._map(X, lambda X: self.plan())
 
     def inverse_transform(self, X: Any) -> Any:
         """Undo `transform`, up to rounding; parameters, result and errors are the same."""
-        return self._map(X, self._plan, inverse=True)
+        return self._map(X, lambda X: self.plan(), inverse=True)
 
     def to_sklearn(self) -> Any:
         """Give a plain fitted scikit-learn scaler with the same numbers, which no longer adapts.

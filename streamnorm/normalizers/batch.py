@@ -305,7 +305,7 @@ class BatchNormalizer(LayerConversions, OrderedNormalizer):
         ValueError
             If the kept axis has another length than the one learnt from, or X an infinity.
         """
-        return self._map(X, self._plan_of_batch if training else self._plan_of_moving)
+        return self._map(X, self._plan_of_batch if training else lambda X: self.plan())
 
     def inverse_transform(self, X: Any) -> Any:
         """Undo ``transform(X)``, up to rounding.
@@ -317,14 +317,16 @@ class BatchNormalizer(LayerConversions, OrderedNormalizer):
         """
         check_is_fitted(self)
         self._refuse_zero_gamma()
-        return self._map(X, self._plan_of_moving, inverse=True)
+        return self._map(X, lambda X: self.plan(), inverse=True)
 
     def _refuse_zero_gamma(self) -> None:
         lost = np.flatnonzero(self._weight("gamma") == 0)
         if len(lost):
             raise DataError(f"gamma of column {self._name_of(int(lost[0]))!r} is 0: there is no way back.")
 
-    def _plan_of_moving(self, X: Any) -> Affine:
+    def plan(self) -> Affine:
+        """Give the map that ``transform(X)`` applies."""
+        check_is_fitted(self)
         return self._plan(self.moving_mean_, self.moving_variance_)
 
     def _plan_of_batch(self, X: Any) -> Affine:

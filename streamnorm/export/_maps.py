@@ -1,0 +1,192 @@
+"""What every exporter starts from: each column's map on its own, in the order of the table."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamnorm.errors import DataError
+from streamnorm.normalizers.table import Table
+from streamnorm.plans import Affine, Monotone, Plan, Step
+
+__all__ = ["ColumnMap", "Pieces", "check_scaling_only", "maps_of", "warn_of_float32"]
+
+#: How much of a column's scale float32 may lose before a warning says so.
+TOLERABLE = 1e-4
+#: What stands beside a scaler and can be told to any target.
+_EXPRESSED = ("type", "suffix")
+
+
+@dataclass(frozen=True)
+class ColumnMap:
+    """One column and what becomes of it.
+
+    Parameters
+    ----------
+    name, target : str
+        What the column is called before and after.
+    kind : str
+        Its Arrow type when it was learnt from.
+    dtype : str or None
+        The output's type where one was asked for.
+    plan : Affine or Monotone
+        Of this column alone.
+    """
+
+    name: str
+    target: str
+    kind: str
+    dtype: str | None
+    plan: Affine | Monotone
+
+    def affine(self, target: str) -> Affine:
+        """Give the plan where it is arithmetic without a clip.
+
+        Raises
+        ------
+        DataError
+            If it is not; `target` is what cannot express it.
+        """
+        if isinstance(self.plan, Affine) and self.plan.clip is None:
+            return self.plan
+        what = "a clip" if isinstance(self.plan, Affine) else "a map through quantiles"
+        raise DataError(f"column {self.name!r} needs {what}, which {target} cannot express: export to onnx or sql.")
+
+    def line(self) -> tuple[float, float]:
+        """Give centre and factor of ``(x - centre) * factor``, which the map is about where it is not flat."""
+        if isinstance(self.plan, Monotone):
+            q = self.plan.quantiles[:, 0]
+            width = float(q[-1] - q[0])
+            return float(q[0]), 1.0 / width if width > 0 else 1.0
+        zero, factor = np.zeros(1), 1.0
+        with np.errstate(all="ignore"):  # there may be no way back
+            self.plan.invert(zero, zero, 0)
+        for step in self.plan.steps:
+            if step.operation is np.multiply:
+                factor *= float(step.operand[0])
+            elif step.operation is np.divide:
+                factor /= float(step.operand[0])
+        return float(zero[0]), factor
+
+
+def maps_of(normalizer: Any) -> list[ColumnMap]:
+    """Take a fitted normalizer apart.
+
+    Raises
+    ------
+    DataError
+        If it is not a fitted normalizer, or does more to a column than scaling numbers.
+    """
+    if isinstance(normalizer, Table):
+        dtype, learnt, targets = normalizer.settings()["dtype"], normalizer.learnt, normalizer.inputs(inverse=False)
+        check_scaling_only(normalizer)
+        return [
+            ColumnMap(name, targets[name], learnt.types[name], group.rule.steps.type or dtype,
+                      _of_column(group.rule.plan(group.summary), slot))
+            for name, (group, slot) in learnt.columns().items()
+        ]  # fmt: skip
+    if hasattr(normalizer, "summary_by_name"):
+        group = normalizer.summary_by_name()
+        names, plan = group.names, group.rule.plan(group.summary)
+    elif hasattr(normalizer, "plan"):
+        plan, names = normalizer.plan(), normalizer.get_feature_names_out()
+    else:
+        raise DataError(
+            f"expected a fitted normalizer of streamnorm, found {type(normalizer).__name__}: fit one first."
+        )
+    return [ColumnMap(name, name, "double", None, _of_column(plan, i)) for i, name in enumerate(names)]
+
+
+def check_scaling_only(table: Table) -> None:
+    """Raise DataError where a fitted table does more to a column than scaling numbers."""
+    for name, (group, _) in table.learnt.columns().items():
+        if group.vector is not None:
+            raise DataError(f"column {name!r} holds vectors, which cannot be exported: leave it out of the fit.")
+        steps = [step for step in group.rule.steps.to_json() if step not in _EXPRESSED]
+        if steps:
+            raise DataError(
+                f"column {name!r} has {steps[0]} beside its scaler, which cannot be exported: leave it out."
+            )
+
+
+def _of_column(plan: Plan, slot: int) -> Affine | Monotone:
+    own = slice(slot, slot + 1)
+    if isinstance(plan, Affine):
+        return Affine(tuple(Step(step.operation, step.operand[own]) for step in plan.steps), plan.clip)
+    if isinstance(plan, Monotone):
+        return Monotone(plan.quantiles[:, own], plan.references, plan.normal)
+    raise DataError(f"a {type(plan).__name__} cannot be exported.")
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A map through quantiles, piece by piece, with every constant that `Monotone` computes on the way.
+
+    Between knots ``u[i]`` and ``u[i + 1]`` it is the mean of ``slope[i] * (x - u[i]) + left[i]`` and
+    ``right[i] - slope[i] * (u[i + 1] - x)``; at ``u[i]`` it is ``at[i]``; 0 up to the first knot, else 1 from
+    the last. Computed so, it has the same bits.
+    """
+
+    u: NDArray[np.float64]
+    at: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    left: NDArray[np.float64]
+    right: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, column: ColumnMap, target: str) -> Pieces:
+        """Cut a column's map into pieces.
+
+        Raises
+        ------
+        DataError
+            If it ends in a normal variable, which `target` cannot express.
+        """
+        plan = column.plan
+        if not isinstance(plan, Monotone):
+            raise TypeError(f"{column.name!r} is not mapped through quantiles")
+        if plan.normal:
+            raise DataError(
+                f"column {column.name!r} becomes a normal variable, which {target} cannot express: export to "
+                "sklearn, or fit it with output_distribution='uniform'."
+            )
+        q = plan.quantiles[:, 0]
+        if np.isnan(q).any():  # no value was seen
+            nothing = np.full(1, np.nan)
+            return cls(np.full(2, np.nan), np.full(2, np.nan), nothing, nothing, nothing)
+        first = np.flatnonzero(np.concatenate([[True], q[1:] > q[:-1]]))
+        last = np.append(first[1:], len(q)) - 1
+        u, low, high = q[first], plan.references[first], plan.references[last]
+        if len(u) == 1:
+            u, low, high = (np.repeat(values, 2) for values in (u, low, high))
+            return cls(u, low, np.zeros(1), high[:1], low[1:])
+        return cls(u, 0.5 * (high + low), (low[1:] - high[:-1]) / np.diff(u), high[:-1], low[1:])
+
+
+def warn_of_float32(columns: Iterable[ColumnMap]) -> None:
+    """Warn of columns of which float32 loses more than `TOLERABLE` of a standard deviation, or of another scale."""
+    losses = {column.name: loss for column in columns if (loss := _loss(column)) > TOLERABLE}
+    for name, loss in losses.items():
+        warnings.warn(
+            f"float32 loses up to {loss:.2g} of a standard deviation (or of what the scaler divides by) of column "
+            f"{name!r}: export it as float64.",
+            stacklevel=3,
+        )
+
+
+def _loss(column: ColumnMap) -> float:
+    """Bound the loss, in units of the output: of rounding the values, and of rounding the centre."""
+    centre, factor = column.line()
+    if not (math.isfinite(centre) and math.isfinite(factor)) or factor == 0:
+        return 0.0
+    largest = abs(centre) + 1 / abs(factor)
+    whole = column.kind.startswith(("int", "uint", "bool")) and largest <= 1 << 24
+    with np.errstate(over="ignore"):
+        of_values = 0.0 if whole else float(np.spacing(np.float32(largest))) / 2
+        return (of_values + abs(float(np.float32(centre)) - centre)) * abs(factor)

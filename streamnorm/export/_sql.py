@@ -1,0 +1,183 @@
+"""To SQL: one query that maps as `transform` does, in the dialect of a database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from streamnorm.errors import DataError
+from streamnorm.export._maps import ColumnMap, Pieces, maps_of
+from streamnorm.export._needs import need
+from streamnorm.normalizers.table import Table
+from streamnorm.plans import Affine, Monotone
+
+__all__ = ["DIALECTS", "dump_sql", "to_sql"]
+
+#: What queries are written for, and whether ``SELECT * REPLACE`` is known there.
+DIALECTS = {"duckdb": True, "spark": False, "bigquery": True, "snowflake": True, "postgres": False}
+
+
+def to_sql(normalizer: Any, *, dialect: str = "duckdb", table: str | Sequence[str] = "source",
+           keep: Sequence[str] = ()) -> str:  # fmt: skip
+    """Give a query that normalises a table.
+
+    In DuckDB its numbers are those of `transform`, bit for bit. Nulls stay null and NaN stays NaN. All other
+    columns are kept where the dialect can say so (``SELECT *`` with a suffix, ``SELECT * REPLACE`` without);
+    in Spark and Postgres those in `keep` are. Names are quoted, and so are matched by case.
+
+    Parameters
+    ----------
+    normalizer : TableNormalizer, StandardScaler, ...
+        Fitted. float32 columns are computed in float32 where the database has it.
+    dialect : {"duckdb", "spark", "bigquery", "snowflake", "postgres"}, default="duckdb"
+    table : str or sequence of str, default="source"
+        The table's name; a sequence for one with a schema or a catalog, as ``("sales", "orders")``.
+    keep : sequence of str, default=()
+        Other columns to pass on, in front, rather than all of them.
+
+    Returns
+    -------
+    str
+        The query, without a semicolon.
+
+    Raises
+    ------
+    DataError
+        If a column becomes a normal variable, which SQL has no function for, or there is no such dialect; or
+        columns are dropped and `keep` does not say which stay.
+    OutputError
+        If sqlglot is not installed.
+
+    Examples
+    --------
+    >>> import streamnorm as sn
+    >>> from streamnorm import export
+    >>> scaler = sn.StandardScaler(with_mean=False).fit([[1.0], [3.0]])
+    >>> print(export.to_sql(scaler, dialect="bigquery", table=("sales", "orders")))
+    SELECT
+      * REPLACE (CAST(`x0` AS FLOAT64) / CAST('1.0' AS FLOAT64) AS `x0`)
+    FROM `sales`.`orders`
+    """
+    exp = _expressions()
+    if dialect not in DIALECTS:
+        raise DataError(f"there is no dialect {dialect!r}; there are {', '.join(DIALECTS)}.")
+    columns = maps_of(normalizer)
+    if isinstance(normalizer, Table) and normalizer.learnt.dropped and not keep:
+        raise DataError(f"column {normalizer.learnt.dropped[0]!r} is dropped: say which columns to keep (--keep).")
+    mapped = [exp.alias_(_expression(column), column.target, quoted=True, copy=False) for column in columns]
+    kept = [exp.column(name, quoted=True) for name in keep]
+    replaced = [own for own, column in zip(mapped, columns, strict=True) if column.name == column.target]
+    if kept:
+        selected = [*kept, *mapped]
+    elif not replaced:
+        selected = [exp.Star(), *mapped]
+    else:
+        added = [own for own in mapped if own not in replaced]
+        selected = [exp.Star(replace=replaced), *added] if DIALECTS[dialect] else mapped
+    parts = [table] if isinstance(table, str) else list(table)
+    name = exp.table_(*reversed(parts), quoted=True)
+    query = exp.select(*selected, copy=False).from_(name, copy=False)
+    return str(query.sql(dialect, pretty=True, max_text_width=100))
+
+
+def _expressions() -> Any:
+    return need("sqlglot.expressions", "pip install 'streamnorm[export]'")
+
+
+def _expression(column: ColumnMap) -> Any:
+    """Write a column's map, in the precision that `transform` computes in, and cast to that of the result."""
+    small = column.kind in ("float", "halffloat")
+    result = "float" if column.dtype in ("float32", "float16") or (small and column.dtype is None) else "double"
+    if isinstance(column.plan, Monotone):
+        work, value = "double", _pieces(column)
+    else:
+        work = "float" if small and result == "float" else "double"
+        value = _affine(column, column.plan, work)
+    return value if work == result else _cast(value, result)
+
+
+def _column(column: ColumnMap, work: str) -> Any:
+    exp = _expressions()
+    value = exp.column(column.name, quoted=True)
+    return _cast(_cast(value, "int") if column.kind == "bool" else value, work)
+
+
+def _affine(column: ColumnMap, plan: Affine, work: str) -> Any:
+    exp = _expressions()
+    operators: dict[Any, Any] = {np.subtract: exp.Sub, np.add: exp.Add, np.multiply: exp.Mul, np.divide: exp.Div}
+    value = _column(column, work)
+    for step in plan.steps:
+        inner = exp.paren(value, copy=False) if isinstance(value, exp.Binary) else value
+        value = operators[step.operation](this=inner, expression=_number(step.operand[0], work))
+    if plan.clip is None:
+        return value
+    low, high = (_number(bound, work) for bound in plan.clip)
+    return _unless_nan(value, [(exp.LT(this=value, expression=low), low), (exp.GT(this=value, expression=high), high)],
+                       value, work)  # fmt: skip
+
+
+def _pieces(column: ColumnMap) -> Any:
+    """Write a map through quantiles as halvings, so that a row takes few comparisons."""
+    exp = _expressions()
+    p, x = Pieces.of(column, "SQL"), _column(column, "double")
+    ends = [
+        (exp.LTE(this=x, expression=_number(p.u[0])), _number(0.0)),
+        (exp.GTE(this=x, expression=_number(p.u[-1])), _number(1.0)),
+    ]
+    return _unless_nan(x, ends, _between(p, x, 0, len(p.slope)))
+
+
+def _between(p: Pieces, x: Any, start: int, stop: int) -> Any:
+    exp = _expressions()
+    if stop - start > 1:
+        middle = (start + stop) // 2
+        below = exp.LT(this=x.copy(), expression=_number(p.u[middle]))
+        case = exp.Case().when(below, _between(p, x, start, middle), copy=False)
+        return case.else_(_between(p, x, middle, stop), copy=False)
+    u, following, slope = float(p.u[start]), float(p.u[stop]), float(p.slope[start])
+    left, right = float(p.left[start]), float(p.right[start])
+    rise = _product(slope, exp.Sub(this=x.copy(), expression=_number(u)))
+    fall = _product(slope, exp.Sub(this=_number(following), expression=x.copy()))
+    above = exp.paren(exp.Add(this=rise, expression=_number(left)), copy=False)
+    below = exp.paren(exp.Sub(this=_number(right), expression=fall), copy=False)
+    value = _product(0.5, exp.Add(this=above, expression=below))
+    if 0.5 * (left + (right - slope * (following - u))) == p.at[start]:
+        return value
+    return exp.Case().when(x.eq(_number(u)), _number(p.at[start]), copy=False).else_(value, copy=False)
+
+
+def _product(factor: float, value: Any) -> Any:
+    exp = _expressions()
+    return exp.Mul(this=_number(factor), expression=exp.paren(value, copy=False))
+
+
+def _unless_nan(tested: Any, whens: Sequence[tuple[Any, Any]], otherwise: Any, work: str = "double") -> Any:
+    """Write a CASE that leaves NaN alone.
+
+    Where NaN is greater than every number, as in DuckDB, Spark, Snowflake and Postgres, it equals itself;
+    where it does not, as in BigQuery, no comparison holds.
+    """
+    exp = _expressions()
+    case = exp.Case().when(exp.EQ(this=tested.copy(), expression=_number(np.nan, work)), tested.copy(), copy=False)
+    for condition, value in whens:
+        case = case.when(condition.copy(), value, copy=False)
+    return case.else_(otherwise.copy() if otherwise is tested else otherwise, copy=False)
+
+
+def _cast(value: Any, kind: str) -> Any:
+    exp = _expressions()
+    return exp.Cast(this=value, to=exp.DataType(this=exp.DataType.Type[kind.upper()]))
+
+
+def _number(value: Any, kind: str = "double") -> Any:
+    """Write a number as text that is cast: a bare 0.1 is a decimal in most databases."""
+    exp = _expressions()
+    rounded = float(np.float32(value)) if kind == "float" else float(value)
+    return _cast(exp.Literal.string("NaN" if np.isnan(rounded) else repr(rounded)), kind)
+
+
+def dump_sql(query: str) -> bytes:
+    """Give what `to_sql` gave as the content of a file."""
+    return f"{query};\n".encode()

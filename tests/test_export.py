@@ -1,0 +1,487 @@
+"""What is exported gives the same numbers where it is used: in the real library, on the sample and on hard cases."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from pathlib import Path
+
+import duckdb
+import joblib
+import numpy as np
+import onnx
+import onnxruntime
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import skops.io
+import sqlglot
+from shell import streamnorm
+
+import streamnorm as sn
+from streamnorm.errors import DataError, OutputError
+from streamnorm.export import DIALECTS, EXPORTERS, to_keras, to_onnx, to_sklearn, to_sql, to_torch
+
+SAMPLE = Path(__file__).parents[1] / "data" / "flights.parquet"
+MIXED = {
+    "temp": "robust",
+    "distance": sn.MinMaxScaler(clip=True),
+    "air_time": sn.QuantileTransformer(n_quantiles=20),
+    "year": "quantile",
+    "wind_speed": sn.MaxAbsScaler(clip=True),
+}
+
+#: What columns of some thousands lose where they are computed in float32.
+FLOAT32 = {"rtol": 2e-6, "atol": 2e-5}
+
+beside_keras = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+
+#: Every scaler, as it is and with its switches the other way.
+TABLES = {
+    "standard": {},
+    "ddof": {"default": sn.StandardScaler(ddof=1)},
+    "nothing": {"default": sn.StandardScaler(with_mean=False, with_std=False)},
+    "minmax": {"default": sn.MinMaxScaler((-1, 3))},
+    "minmax, clipped": {"default": sn.MinMaxScaler(clip=True)},
+    "maxabs": {"default": "maxabs"},
+    "maxabs, clipped": {"default": sn.MaxAbsScaler(clip=True)},
+    "robust": {"default": "robust"},
+    "robust, unit variance": {"default": sn.RobustScaler(unit_variance=True)},
+    "quantile": {"default": sn.QuantileTransformer(n_quantiles=12)},
+    "mixed": {"columns": MIXED},
+}
+EXACT_EVERYWHERE = [name for name in TABLES if "clip" not in name and name not in ("quantile", "mixed")]
+
+
+@pytest.fixture(scope="module")
+def flights() -> pa.Table:
+    return pq.read_table(SAMPLE).slice(0, 20000)
+
+
+@pytest.fixture(scope="module")
+def fitted(flights):
+    """Fitted on fewer rows than are mapped, so that there are values beyond what was seen."""
+    return {name: sn.TableNormalizer(**choices).fit(flights.slice(0, 5000)) for name, choices in TABLES.items()}
+
+
+def matrix(table: pa.Table, dtype: type = np.float64) -> np.ndarray:
+    return np.column_stack([column.to_numpy() for column in table.columns]).astype(dtype)
+
+
+def expected(normalizer: sn.TableNormalizer, table: pa.Table) -> np.ndarray:
+    return matrix(normalizer.transform(table).select(list(normalizer.feature_names_in_)))
+
+
+def assert_same_bits(found: np.ndarray, wanted: np.ndarray) -> None:
+    """Compare as bits, so that zeros have signs; NaN is NaN whatever its bits."""
+    assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
+    differ = (found.view(f"u{found.itemsize}") != wanted.view(f"u{found.itemsize}")) & ~(
+        np.isnan(found) & np.isnan(wanted)
+    )
+    assert not differ.any(), (np.argwhere(differ)[:3], found[differ][:3], wanted[differ][:3])
+
+
+def run_onnx(model: onnx.ModelProto, X: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.ascontiguousarray(session.run(None, {"X": X})[0])
+
+
+@pytest.fixture(scope="module")
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch is not installed")
+
+
+@pytest.fixture(scope="module")
+def keras(torch):
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    return pytest.importorskip("keras", reason="Keras is not installed")
+
+
+# ---- scikit-learn ----
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_sklearn_has_the_same_bits(fitted, flights, name):
+    normalizer = fitted[name]
+    frame = flights.to_pandas()
+    plain = skops.io.loads(skops.io.dumps(to_sklearn(normalizer)), trusted=[])
+    assert type(plain).__module__.startswith("sklearn.")
+    columns = frame if name == "mixed" else frame[list(normalizer.feature_names_in_)]
+    assert_same_bits(np.ascontiguousarray(plain.transform(columns)), expected(normalizer, flights))
+    assert list(plain.get_feature_names_out()) == list(normalizer.feature_names_in_)
+
+
+def test_sklearn_has_normal_variables(flights):
+    normal = sn.QuantileTransformer(n_quantiles=60, output_distribution="normal")
+    table = flights.select(["air_time", "temp"])
+    normalizer = sn.TableNormalizer(normal).fit(table)
+    found, wanted = to_sklearn(normalizer).transform(table.to_pandas()), expected(normalizer, table)
+    inside = np.abs(wanted) < 5.19
+    assert (found[inside] == wanted[inside]).all()
+    np.testing.assert_allclose(found, wanted, rtol=1e-8)  # its two ends are not each other's negative
+
+
+def test_sklearn_keeps_single_scalers():
+    scaler = sn.AdaptiveStandardScaler(halflife=3).fit([[1.0], [2.0], [7.0]])
+    assert to_sklearn(scaler).transform([[3.0]]).tolist() == scaler.transform([[3.0]]).tolist()
+    with pytest.raises(DataError, match="expected a fitted normalizer, found str"):
+        to_sklearn("standard")
+
+
+# ---- ONNX ----
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_onnx_has_the_same_bits(fitted, flights, name):
+    normalizer = fitted[name]
+    X = matrix(flights.select(list(normalizer.feature_names_in_)))
+    model = to_onnx(normalizer)
+    assert_same_bits(run_onnx(model, X), expected(normalizer, flights))
+    assert json.loads(model.metadata_props[0].value) == list(normalizer.feature_names_in_)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_onnx_has_the_same_bits_in_float32(fitted, flights, name):
+    normalizer = fitted[name]
+    names = list(normalizer.feature_names_in_)
+    X = matrix(flights.select(names), np.float32)
+    table = pa.table({n: pa.array(X[:, i], from_pandas=True) for i, n in enumerate(names)})
+    wanted = np.column_stack([c.to_numpy() for c in normalizer.transform(table).columns])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        model = to_onnx(normalizer, dtype="float32")
+    assert_same_bits(run_onnx(model, X), np.ascontiguousarray(wanted))
+
+
+def test_float32_warns_where_it_loses_much():
+    rng = np.random.default_rng(0)
+    table = pa.table({"seconds": 1.7e9 + rng.normal(0, 60, 1000), "small": rng.normal(3, 1, 1000)})
+    normalizer = sn.TableNormalizer().fit(table)
+    with pytest.warns(UserWarning, match=r"float32 loses up to .* of column 'seconds'") as warned:
+        model = to_onnx(normalizer, dtype="float32")
+    assert len(warned) == 1
+    wanted = expected(normalizer, table)
+    loss = np.abs(run_onnx(model, matrix(table, np.float32)) - wanted).max(axis=0)
+    said = float(str(warned[0].message).split("up to ")[1].split()[0])
+    assert 1e-4 < loss[0] <= said * 1.1
+    assert loss[1] < 1e-4
+    assert_same_bits(run_onnx(to_onnx(normalizer), matrix(table)), wanted)
+
+
+@pytest.mark.parametrize("scaler", ["standard", "minmax", "robust", "quantile"])
+def test_onnx_of_hard_columns(scaler):
+    columns = {
+        "constant": [7.0, 7.0, 7.0, 7.0],
+        "missing": [None, 1.0, None, 2.0],
+        "huge": [1e300, -1e300, 1e299, 5.0],
+        "tiny": [1e-310, 0.0, 5e-324, -1e-310],
+        "ties": [1.0, 1.0, 2.0, 2.0],
+    }
+    table = pa.table({name: pa.array(values, pa.float64()) for name, values in columns.items()})
+    normalizer = sn.TableNormalizer(scaler).fit(table)
+    probe = pa.table({name: [*table[name].to_pylist(), -0.0, 1.5, 1e9, None] for name in columns})
+    with np.errstate(all="ignore"):
+        assert_same_bits(run_onnx(to_onnx(normalizer), matrix(probe)), expected(normalizer, probe))
+
+
+def test_single_scalers_and_layers_become_onnx():
+    rng = np.random.default_rng(0)
+    X = rng.normal(5, 3, (100, 2))
+    layer = sn.BatchNormalizer(gamma=[2.0, 3.0], beta=1.0).fit(X)
+    for scaler in (sn.StandardScaler().fit(X), sn.AdaptiveStandardScaler(halflife=9).fit(X), layer):
+        assert_same_bits(run_onnx(to_onnx(scaler), X), scaler.transform(X))
+        table = pa.table({"x0": X[:, 0], "x1": X[:, 1]})
+        assert_same_bits(matrix(run_duckdb(to_sql(scaler), table)), scaler.transform(X))
+
+
+# ---- SQL ----
+
+
+def assert_same_tables(found: pa.Table, wanted: pa.Table) -> None:
+    assert found.column_names == wanted.column_names
+    for name in wanted.column_names:
+        ours, theirs = (table[name].combine_chunks() for table in (wanted, found))
+        assert theirs.is_valid().equals(ours.is_valid()), name
+        if pa.types.is_floating(ours.type):
+            assert theirs.type == ours.type, name
+            zero = pa.scalar(0.0, ours.type)
+            assert_same_bits(theirs.fill_null(zero).to_numpy(), ours.fill_null(zero).to_numpy())
+        else:
+            assert theirs.cast(ours.type).equals(ours), name
+
+
+def run_duckdb(query: str, source: pa.Table) -> pa.Table:
+    with duckdb.connect() as connection:
+        connection.register("source", source)
+        return connection.sql(query).to_arrow_table()
+
+
+@pytest.mark.parametrize("name", [*TABLES, "suffix", "dtype"])
+def test_sql_has_the_same_bits_in_duckdb(fitted, flights, name):
+    choices = {"suffix": {"suffix": "_z"}, "dtype": {"dtype": "float32"}}
+    normalizer = fitted[name] if name in fitted else sn.TableNormalizer(**choices[name]).fit(flights)
+    assert_same_tables(run_duckdb(to_sql(normalizer), flights), normalizer.transform(flights))
+
+
+def hard_table() -> pa.Table:
+    rng = np.random.default_rng(0)
+    return pa.table(
+        {
+            'we"i`r\\d name; --': pa.array([*rng.normal(size=20), np.nan, None]),
+            "small": pa.array([*rng.normal(3, 1, 20), np.nan, None], pa.float32()),
+            "flag": pa.array([*(rng.random(20) < 0.3), True, None], pa.bool_()),
+            "constant": pa.array([7.0] * 21 + [None]),
+            "text": ["x"] * 22,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "scaler", ["standard", "minmax", sn.MinMaxScaler(clip=True), sn.QuantileTransformer(n_quantiles=5)], ids=str
+)
+def test_sql_of_hard_columns(scaler):
+    table = hard_table()
+    normalizer = sn.TableNormalizer(scaler, {"flag": scaler}).fit(table.slice(5))
+    assert_same_tables(run_duckdb(to_sql(normalizer), table), normalizer.transform(table))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", ["mixed", "suffix"])
+def test_every_dialect_reads_its_query_back(fitted, flights, dialect, name):
+    normalizer = fitted["mixed"] if name == "mixed" else sn.TableNormalizer(suffix="_z").fit(flights)
+    query = to_sql(normalizer, dialect=dialect, table=("a b", "x y"))
+    read = sqlglot.parse_one(query, dialect=dialect, error_level=sqlglot.ErrorLevel.RAISE)
+    assert (read.find(sqlglot.exp.Table).db, read.find(sqlglot.exp.Table).name) == ("a b", "x y")
+    assert read.sql(dialect, pretty=True, max_text_width=100) == query
+    numbers = {float(literal.this) for literal in read.find_all(sqlglot.exp.Literal)}
+    scale = normalizer.learnt.where()["temp"][0].attribute("scale_")
+    assert float(scale[normalizer.learnt.where()["temp"][1]]) in numbers
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_dialects_written_for_duckdb_again_have_the_same_bits(fitted, flights, dialect):
+    """The query in each dialect, read by sqlglot and written for the one database at hand."""
+    normalizer = fitted["mixed"]
+    names = list(normalizer.feature_names_in_)
+    query = sqlglot.transpile(to_sql(normalizer, dialect=dialect), read=dialect, write="duckdb")[0]
+    wanted = normalizer.transform(flights)
+    assert_same_tables(run_duckdb(query, flights).select(names), wanted.select(names))
+
+
+def test_sql_keeps_columns():
+    table = hard_table()
+    normalizer = sn.TableNormalizer(None, {"small": "standard"}).fit(table)
+    query = to_sql(normalizer, dialect="postgres", keep=["text"])
+    found = run_duckdb(sqlglot.transpile(query, read="postgres", write="duckdb")[0], table)
+    assert_same_tables(found, normalizer.transform(table).select(["text", "small"]))
+
+
+# ---- layers ----
+
+
+@pytest.mark.parametrize("name", EXACT_EVERYWHERE)
+def test_torch_gives_the_same_numbers(torch, fitted, flights, name):
+    normalizer = fitted[name]
+    X = matrix(flights.select(list(normalizer.feature_names_in_)))
+    module = torch.nn.BatchNorm1d(X.shape[1], dtype=torch.float64)
+    module.load_state_dict(to_torch(normalizer))
+    found = module.eval()(torch.from_numpy(X)).detach().numpy()
+    np.testing.assert_allclose(found, expected(normalizer, flights), rtol=1e-12, atol=1e-12)
+
+
+@beside_keras
+@pytest.mark.parametrize("name", EXACT_EVERYWHERE)
+def test_keras_gives_the_same_numbers(keras, fitted, flights, name):
+    normalizer = fitted[name]
+    X = matrix(flights.select(list(normalizer.feature_names_in_)))
+    found = keras.ops.convert_to_numpy(to_keras(normalizer)(X, training=False))
+    np.testing.assert_allclose(found, expected(normalizer, flights), **FLOAT32)
+
+
+def layers() -> list[sn.BatchNormalizer]:
+    X = np.random.default_rng(0).normal(5, 3, (100, 2))
+    made = [
+        sn.BatchNormalizer(gamma=[2.0, -3.0], beta=[1.0, 0.0], epsilon=0.5),
+        sn.BatchNormalizer(gamma=[0.0, 1.0], center=False),
+        sn.BatchNormalizer(center=False, scale=False),
+        sn.BatchNormalizer.torch(weight=[2.0, 3.0]),
+    ]
+    return [layer.partial_fit(X).partial_fit(X + 1) for layer in made]
+
+
+@beside_keras
+@pytest.mark.parametrize("layer", layers(), ids=str)
+def test_layers_stay_what_they_are(torch, keras, layer):
+    X = np.random.default_rng(1).normal(5, 3, (100, 2))
+    state = to_torch(layer)
+    assert state["running_var"].tolist() == layer.moving_variance_.tolist()
+    assert int(state["num_batches_tracked"]) == 2
+    module = torch.nn.BatchNorm1d(2, dtype=torch.float64)
+    module.load_state_dict(state)
+    np.testing.assert_allclose(module.eval()(torch.from_numpy(X)).detach().numpy(), layer.transform(X), rtol=1e-12)
+    model = to_keras(layer)
+    assert (model.layers[0].epsilon, model.layers[0].momentum) == (layer.epsilon, layer.momentum)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(model(X, training=False)), layer.transform(X), **FLOAT32)
+
+
+@beside_keras
+def test_layers_in_float32_warn(torch, keras):
+    scaler = sn.StandardScaler().fit(1.7e9 + np.random.default_rng(0).normal(0, 60, (100, 1)))
+    with pytest.warns(UserWarning, match="float32 loses up to"):
+        to_torch(scaler, dtype="float32")
+    with pytest.warns(UserWarning, match="float32 loses up to"):
+        to_keras(scaler)
+
+
+# ---- what a target cannot express ----
+
+REFUSED = [
+    (to_onnx, sn.QuantileTransformer(n_quantiles=3, output_distribution="normal"), "normal variable, which ONNX"),
+    (to_sql, sn.QuantileTransformer(n_quantiles=3, output_distribution="normal"), "normal variable, which SQL"),
+    (to_keras, sn.QuantileTransformer(n_quantiles=3), "a map through quantiles, which Keras"),
+    (to_torch, sn.MinMaxScaler(clip=True), "a clip, which PyTorch"),
+    (to_torch, sn.MaxAbsScaler(clip=True), "a clip, which PyTorch"),
+]
+
+
+@pytest.mark.parametrize(("convert", "scaler", "reason"), REFUSED)
+def test_what_cannot_be_expressed_is_refused(convert, scaler, reason):
+    with pytest.raises(DataError, match=f"column 'x0' .*{reason} cannot express|column 'x0' .*{reason} cannot"):
+        convert(scaler.fit([[1.0], [2.0], [4.0]]))
+
+
+def test_numbers_beyond_a_layer_are_refused(torch):
+    with pytest.raises(DataError, match="column 'x1' needs numbers beyond float64"):
+        to_torch(sn.StandardScaler().fit([[1.0, 1e200], [2.0, -1e200]]))
+
+
+@pytest.mark.parametrize("convert", [to_onnx, to_sql, to_torch])
+def test_only_normalizers_are_taken(convert):
+    with pytest.raises(DataError, match="expected a fitted normalizer of streamnorm, found dict"):
+        convert({})
+    with pytest.raises(ValueError, match="fitted"):
+        convert(sn.StandardScaler())
+    with pytest.raises(DataError, match="not fitted"):
+        convert(sn.TableNormalizer())
+
+
+# ---- files ----
+
+
+@beside_keras
+def test_files_are_what_their_libraries_read(tmp_path, capsys, flights, torch, keras):
+    normalizer = sn.TableNormalizer().fit(flights)
+    state = tmp_path / "state.json"
+    sn.save(normalizer, state)
+    X, wanted = matrix(flights.select(list(normalizer.feature_names_in_))), expected(normalizer, flights)
+    frame = pd.DataFrame(X, columns=normalizer.feature_names_in_)
+
+    def of_torch(path: Path) -> np.ndarray:
+        module = torch.nn.BatchNorm1d(X.shape[1], dtype=torch.float64)
+        module.load_state_dict(torch.load(path, weights_only=True))
+        return module.eval()(torch.from_numpy(X)).detach().numpy()
+
+    def of_sql(path: Path) -> np.ndarray:
+        return matrix(run_duckdb(path.read_text(), flights).select(list(normalizer.feature_names_in_)))
+
+    def of_keras(path: Path) -> np.ndarray:
+        return keras.ops.convert_to_numpy(keras.saving.load_model(path)(X, training=False))
+
+    readers = {
+        ("sklearn", "s.skops"): lambda path: skops.io.load(path).transform(frame),
+        ("sklearn", "s.joblib"): lambda path: joblib.load(path).transform(frame),
+        ("onnx", "s.onnx"): lambda path: run_onnx(onnx.load(path), X),
+        ("sql", "s.sql"): of_sql,
+        ("keras", "s.keras"): of_keras,
+        ("torch", "s.pt"): of_torch,
+    }
+    assert {to for to, _ in readers} == set(EXPORTERS)
+    for (to, name), read in readers.items():
+        done = streamnorm(capsys, "export", state, "--to", to, "--output", tmp_path / name)
+        assert (done.code, done.out, done.err) == (0, "", "")
+        found = np.asarray(read(tmp_path / name))
+        np.testing.assert_allclose(found, wanted, **(FLOAT32 if to == "keras" else {"rtol": 1e-12, "atol": 1e-12}))
+        if to not in ("keras", "torch"):
+            assert_same_bits(np.ascontiguousarray(found), wanted)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["state.json", *(name for _, name in readers)])
+
+
+def test_options_from_the_shell(tmp_path, capsys):
+    state, query, model = (tmp_path / name for name in ("s.json", "q.sql", "m.onnx"))
+    sn.save(sn.TableNormalizer(None, {"small": "standard"}).fit(hard_table()), state)
+    words = ["--dialect", "bigquery", "--table", "sales.orders", "--keep", "text, flag"]
+    assert streamnorm(capsys, "export", state, "--to", "sql", "--output", query, *words).code == 0
+    assert query.read_text().startswith("SELECT\n  `text`,\n  `flag`,")
+    assert query.read_text().endswith("FROM `sales`.`orders`;\n")
+    assert streamnorm(capsys, "export", state, "--to", "onnx", "--output", model, "--dtype", "float32").code == 0
+    assert onnx.load(model).graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+
+
+def test_wrong_words_are_one_line_and_write_nothing(tmp_path, capsys):
+    state, clash = tmp_path / "s.json", tmp_path / "there.onnx"
+    sn.save(sn.TableNormalizer(sn.QuantileTransformer(output_distribution="normal")).fit(hard_table()), state)
+    clash.write_text("mine")
+    wrong = [
+        (["--to", "pmml", "--output", tmp_path / "x.pmml"], "no export to 'pmml'; there are sklearn, onnx"),
+        (["--to", "onnx", "--output", tmp_path / "x.onnx"], "column 'we\"i`r"),
+        (["--to", "onnx", "--output", tmp_path / "x.pt"], "needs a name that ends in .onnx"),
+        (["--to", "onnx", "--output", clash], "there.onnx exists"),
+        (["--to", "sql", "--output", tmp_path / "x.sql", "--dtype", "float32"], "does not know the option 'dtype'"),
+        (["--to", "sql", "--output", tmp_path / "x.sql", "--dialect", "oracle"], "there is no dialect 'oracle'"),
+    ]
+    for words, message in wrong:
+        done = streamnorm(capsys, "export", state, *words)
+        assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+        assert done.err.startswith("error: ")
+        assert message in done.err
+    assert clash.read_text() == "mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["s.json", "there.onnx"]
+    assert streamnorm(capsys, "export", state, "--to", "sklearn", "--output", state, "--overwrite").code == 1
+    assert sn.load(state) is not None
+
+
+def test_a_state_is_not_written_over(tmp_path):
+    state = tmp_path / "state.onnx"
+    sn.save(sn.TableNormalizer().fit(hard_table()), state)
+    with pytest.raises(OutputError, match="is the state"):
+        sn.export.write(state, "onnx", state, overwrite=True)
+
+
+@pytest.mark.parametrize("scaler", ["standard", "minmax", "quantile"])
+def test_a_profile_is_not_exported(flights, scaler):
+    table = flights.select(["temp", "air_time"]).slice(0, 1000)
+    plain, profiled = (sn.TableNormalizer(scaler, profile=given).fit(table) for given in (False, True))
+    assert to_sql(profiled) == to_sql(plain)
+    assert to_onnx(profiled) == to_onnx(plain)
+    wanted = to_sklearn(plain).transform(table.to_pandas())
+    assert (to_sklearn(profiled).transform(table.to_pandas()) == wanted).sum() == np.isfinite(wanted).sum()
+
+
+@pytest.mark.parametrize("to", EXPORTERS)
+def test_more_than_scaling_numbers_is_refused(to, flights):
+    table = flights.select(["temp", "air_time"])
+    for step in ({"log1p": True}, {"fill": "mean"}, {"clip": [0, 300]}, {"clip_result": [-3, 3]}):
+        done = sn.TableNormalizer.from_recipe({"columns": {"air_time": step}}).fit(table)
+        with pytest.raises(DataError, match=f"'air_time' has {next(iter(step))} beside its scaler"):
+            EXPORTERS[to].convert(done)
+    vectors = pa.table({"v": pa.array([[1.0, 2.0], [3.0, 5.0]], pa.list_(pa.float64(), 2))})
+    with pytest.raises(DataError, match="'v' holds vectors"):
+        EXPORTERS[to].convert(sn.TableNormalizer().fit(vectors))
+
+
+def test_sql_with_a_type_and_a_suffix_of_single_columns(flights):
+    table = flights.select(["temp", "air_time", "year", "month"])
+    columns = {"temp": {"suffix": "_z"}, "air_time": {"type": "float32"}, "year": {"drop": True}, "month": "none"}
+    done = sn.TableNormalizer.from_recipe({"columns": columns}).fit(table)
+    with pytest.raises(DataError, match="'year' is dropped"):
+        to_sql(done)
+    wanted = done.transform(table).select(["month", "temp_z", "air_time"])
+    found = run_duckdb(to_sql(done, keep=["month"]), table).select(wanted.column_names)
+    assert found.schema.types == wanted.schema.types
+    assert_same_bits(matrix(found), matrix(wanted))
+    kept = sn.TableNormalizer.from_recipe({"columns": columns | {"year": "none"}}).fit(table)
+    found = run_duckdb(to_sql(kept), table)
+    assert sorted(found.column_names) == sorted(kept.transform(table).column_names)
+    assert_same_bits(matrix(found.select(wanted.column_names)), matrix(wanted))

@@ -1,0 +1,67 @@
+"""Work on threads: order, few results at any time, and an end in time when something fails."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import partial
+
+import pytest
+
+from streamnorm.threads import in_any_order, in_order
+
+
+def count(start: int, items: int, made: list[int]):
+    for i in range(start, start + items):
+        made.append(i)
+        yield i
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_items_come_in_order_and_few_wait(threads):
+    made: list[int] = []
+    got = []
+    for item in in_order((partial(count, 100 * i, 100, made) for i in range(20)), threads):
+        got.append(item)
+        assert len(made) - len(got) <= 5 * (threads + 1)
+    assert got == list(range(2000))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_first_error_comes_out_at_its_place_and_all_threads_end(threads):
+    before = threading.active_count()
+
+    def task(number: int):
+        yield number
+        if number == 3:
+            raise ValueError(number)
+        yield from range(1000, 1100)
+
+    got = []
+    with pytest.raises(ValueError, match="3"):
+        got.extend(in_order((partial(task, i) for i in range(10)), threads))
+    assert [item for item in got if item < 1000] == [0, 1, 2, 3]
+    assert threading.active_count() == before
+
+
+def test_a_reader_that_stops_early_ends_the_threads():
+    before = threading.active_count()
+    items = in_order((partial(count, 0, 10**9, []) for _ in range(3)), 2)
+    assert next(items) == 0
+    items.close()
+    assert threading.active_count() == before
+
+
+def test_long_tasks_are_told_when_no_more_is_wanted():
+    stopped = threading.Event()
+
+    def fail():
+        raise ValueError("no")
+
+    def work():
+        assert stopped.wait(30)
+
+    start = time.monotonic()
+    with pytest.raises(ValueError, match="no"):
+        list(in_any_order([work, fail], 2, stopped))
+    assert time.monotonic() - start < 20
