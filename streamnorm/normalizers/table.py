@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from streamnorm.columns import (
+    as_pandas,
     block_of_arrays,
     block_of_batch,
     float_type,
@@ -203,11 +204,12 @@ class Table:
 
         Parameters
         ----------
-        X : pyarrow Table, RecordBatch or reader, pandas or polars DataFrame
+        X : pyarrow Table, RecordBatch or reader, pandas or polars DataFrame, DuckDB relation
 
         Returns
         -------
-        The same kind of object; a lazy reader for a reader.
+        The same kind of object; a lazy reader for a reader. Columns of pandas stay nullable, or Arrow's, if they
+        were; a relation is one of DuckDB's default connection.
 
         Raises
         ------
@@ -237,6 +239,10 @@ class Table:
             import polars
 
             return polars.from_arrow(table)
+        if "duckdb" in library:
+            import duckdb
+
+            return duckdb.from_arrow(table)
         return table
 
     def _map_pandas(self, frame: Any, *, inverse: bool) -> Any:
@@ -245,8 +251,8 @@ class Table:
         part = pa.Table.from_pandas(frame[names], preserve_index=False)
         mapped = pa.Table.from_batches([self.map_batch(b, inverse=inverse) for b in to_batches(part)])
         result = frame.copy(deep=False)
-        for name in mapped.column_names:
-            result[name] = mapped.column(name).to_numpy()
+        for name, target in self.inputs(inverse).items():
+            result[target] = as_pandas(mapped.column(target), frame[name].dtype)
         gone = {old for old, new in self.inputs(inverse).items() if new != old} if inverse else self.learnt.dropped
         result = result.drop(columns=[name for name in gone if name in result.columns])
         return result
