@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -303,3 +305,12 @@ def test_the_job_writes_a_recipe_and_does_as_it_says(tmp_path):
     done = job(source, out, "--recipe", recipe)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: {recipe}: the recipe has no key 'defalt': did you mean 'default'?")
+
+
+def test_the_recipe_of_the_readme():
+    root = Path(__file__).parents[1]
+    (text,) = re.findall(r"```toml\n(.*?)```", (root / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    flights = pq.read_table(root / "data" / "flights.parquet").slice(0, 3000)
+    result = sn.TableNormalizer.from_recipe(tomllib.loads(text)).fit(flights).transform(flights)
+    assert result.column_names == [name for name in flights.column_names if name != "year"] + ["distance_z"]
+    assert (result["dep_delay"].type, result["dep_delay"].null_count) == (pa.float32(), 0)
