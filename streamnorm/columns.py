@@ -22,6 +22,7 @@ from streamnorm.summaries import Block, Moments
 
 __all__ = [
     "Weights",
+    "as_pandas",
     "block_of_arrays",
     "block_of_batch",
     "block_of_matrix",
@@ -263,6 +264,18 @@ def infinity_message(name: object, row: int) -> str:
         f"Input X contains infinity: column {name!r}, row {row} of the batch. Replace infinities by missing "
         "values before, or pass infinite='skip' to TableNormalizer (--infinite skip)."
     )
+
+
+def as_pandas(column: pa.ChunkedArray, given: Any) -> Any:
+    """Give a column as the kind of pandas array that it came as: NumPy's, nullable, or Arrow's."""
+    import pandas
+
+    if isinstance(given, pandas.ArrowDtype):
+        return pandas.arrays.ArrowExtensionArray(column)
+    nullable: Any = {pa.float32(): pandas.Float32Dtype(), pa.float64(): pandas.Float64Dtype()}.get(column.type)
+    if nullable is not None and pandas.api.types.is_extension_array_dtype(given) and given.kind in "iufb":
+        return nullable.__from_arrow__(column)
+    return column.to_numpy()
 
 
 def matrix_of_batch(batch: pa.RecordBatch | pa.Table, dtype: Any = None) -> NDArray[Any]:

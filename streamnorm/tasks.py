@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from streamnorm.errors import DataError, InfiniteValueError, StateError
 from streamnorm.normalizers.table import Learnt, Table
+from streamnorm.numbers import vector_values
 
 __all__ = [
     "from_bytes",
@@ -123,14 +124,24 @@ def _placing(
         yield
     except InfiniteValueError:
         for name in columns:
-            column = batch.column(name)
-            at = pc.index(pc.is_inf(column), pa.scalar(True)).as_py() if pa.types.is_floating(column.type) else -1
+            at = _infinite_row(batch.column(name))
             if at >= 0:
                 raise DataError(
                     f"there is an infinity in column {name!r}, row {rows_before() + rows + at + 1}: make "
                     "infinities missing values, or skip them (--infinite skip, infinite='skip')."
                 ) from None
         raise
+
+
+def _infinite_row(column: pa.Array) -> int:
+    """Find the first row with an infinity, in a vector too; -1 where there is none."""
+    if vector_values(column.type) is not None:
+        lists = column.storage if isinstance(column, pa.ExtensionArray) else column
+        at = _infinite_row(pc.list_flatten(lists))
+        return at if at < 0 else int(pc.list_parent_indices(lists)[at].as_py())
+    if not pa.types.is_floating(column.type):
+        return -1
+    return int(pc.index(pc.is_inf(column), pa.scalar(True)).as_py())
 
 
 # ---- summaries on the way ----

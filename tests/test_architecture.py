@@ -73,7 +73,7 @@ MAY = {
         "counting",
         "tasks",
     },
-    "tasks": {"errors", "normalizers"},
+    "tasks": {"errors", "normalizers", "numbers"},
     "spark": {"errors", "normalizers", "state", "tasks"},
     "dask": {"errors", "csv_files", "fitting", "jobs", "normalizers", "outputs", "sources", "state", "tasks"},
 }

@@ -473,3 +473,31 @@ def test_a_profile_is_not_exported(flights, scaler):
     assert to_onnx(profiled) == to_onnx(plain)
     wanted = to_sklearn(plain).transform(table.to_pandas())
     assert (to_sklearn(profiled).transform(table.to_pandas()) == wanted).sum() == np.isfinite(wanted).sum()
+
+
+@pytest.mark.parametrize("to", EXPORTERS)
+def test_more_than_scaling_numbers_is_refused(to, flights):
+    table = flights.select(["temp", "air_time"])
+    for step in ({"log1p": True}, {"fill": "mean"}, {"clip": [0, 300]}, {"clip_result": [-3, 3]}):
+        done = sn.TableNormalizer.from_recipe({"columns": {"air_time": step}}).fit(table)
+        with pytest.raises(DataError, match=f"'air_time' has {next(iter(step))} beside its scaler"):
+            EXPORTERS[to].convert(done)
+    vectors = pa.table({"v": pa.array([[1.0, 2.0], [3.0, 5.0]], pa.list_(pa.float64(), 2))})
+    with pytest.raises(DataError, match="'v' holds vectors"):
+        EXPORTERS[to].convert(sn.TableNormalizer().fit(vectors))
+
+
+def test_sql_with_a_type_and_a_suffix_of_single_columns(flights):
+    table = flights.select(["temp", "air_time", "year", "month"])
+    columns = {"temp": {"suffix": "_z"}, "air_time": {"type": "float32"}, "year": {"drop": True}, "month": "none"}
+    done = sn.TableNormalizer.from_recipe({"columns": columns}).fit(table)
+    with pytest.raises(DataError, match="'year' is dropped"):
+        to_sql(done)
+    wanted = done.transform(table).select(["month", "temp_z", "air_time"])
+    found = run_duckdb(to_sql(done, keep=["month"]), table).select(wanted.column_names)
+    assert found.schema.types == wanted.schema.types
+    assert_same_bits(matrix(found), matrix(wanted))
+    kept = sn.TableNormalizer.from_recipe({"columns": columns | {"year": "none"}}).fit(table)
+    found = run_duckdb(to_sql(kept), table)
+    assert sorted(found.column_names) == sorted(kept.transform(table).column_names)
+    assert_same_bits(matrix(found.select(wanted.column_names)), matrix(wanted))

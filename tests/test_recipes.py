@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -273,3 +278,39 @@ def test_a_suffix_that_is_taken(tmp_path, capsys):
     out = tmp_path / "out.parquet"
     failed = streamnorm(capsys, "run", tmp_path / "in.parquet", "--output", out, "--recipe", tmp_path / "r.toml")
     assert (failed.code, "'n_z' already" in failed.err, out.exists()) == (1, True, False)
+
+
+def test_the_job_writes_a_recipe_and_does_as_it_says(tmp_path):
+    source, recipe, out = tmp_path / "in", tmp_path / "recipe.toml", tmp_path / "out"
+    source.mkdir()
+    flights = pq.read_table(Path(__file__).parents[1] / "data" / "flights.parquet").slice(0, 9000)
+    pq.write_table(flights.slice(0, 6000), source / "1.parquet")
+
+    def job(*words):
+        command = [sys.executable, Path(__file__).parents[1] / "pipelines" / "recipe_etl.py", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert "written where it does not exist" in job("--help").stdout
+    assert "edit it" in job(source, out, "--recipe", recipe).stdout
+    assert not out.exists()
+    recipe.write_text(recipe.read_text().replace('# fill = "median"', 'fill = "median"'))
+    assert "1 files written, 1 counted" in job(source, out, "--recipe", recipe).stdout
+    pq.write_table(flights.slice(6000), source / "2.parquet")
+    done = job(source, out, "--recipe", recipe)
+    wanted = sn.TableNormalizer.from_recipe(recipe).fit(flights)
+    assert f"2 files written, 2 counted, state {wanted.digest()}" in done.stdout, done.stderr
+    assert pq.read_table(out).equals(wanted.transform(flights))
+    assert pq.read_table(out)["dep_delay"].null_count == 0
+    recipe.write_text("defalt = 1")
+    done = job(source, out, "--recipe", recipe)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {recipe}: the recipe has no key 'defalt': did you mean 'default'?")
+
+
+def test_the_recipe_of_the_readme():
+    root = Path(__file__).parents[1]
+    (text,) = re.findall(r"```toml\n(.*?)```", (root / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    flights = pq.read_table(root / "data" / "flights.parquet").slice(0, 3000)
+    result = sn.TableNormalizer.from_recipe(tomllib.loads(text)).fit(flights).transform(flights)
+    assert result.column_names == [name for name in flights.column_names if name != "year"] + ["distance_z"]
+    assert (result["dep_delay"].type, result["dep_delay"].null_count) == (pa.float32(), 0)

@@ -228,3 +228,17 @@ class TestLaws:
             sn.save(normalizer, tmp_path / "s.json")
             assert sn.load(tmp_path / "s.json") == normalizer
             assert sn.load(tmp_path / "s.json").partial_fit(self.table()) == normalizer.partial_fit(self.table())
+
+
+@pytest.mark.parametrize("words", [[], ["--vectors", "whole"], ["--scale", "v=minmax"]])
+@pytest.mark.parametrize("kind", ["fixed", "list"])
+def test_an_infinity_is_named_with_its_row_in_the_file(tmp_path, capsys, words, kind):
+    rows = np.arange(200.0).reshape(100, 2)
+    rows[77, 1] = -np.inf
+    lists = [None if i % 10 == 3 else row for i, row in enumerate(rows.tolist())]
+    table = pa.table({"v": pa.array(lists, pa.list_(pa.float64(), 2) if kind == "fixed" else pa.list_(pa.float64()))})
+    pq.write_table(table, tmp_path / "v.parquet", row_group_size=30)
+    words = words if kind == "fixed" or "--scale" in words else [*words, "--columns", "v"]
+    done = streamnorm(capsys, "fit", tmp_path / "v.parquet", "--state", tmp_path / "s.json", *words)
+    assert done.code == 1
+    assert "there is an infinity in column 'v', row 78: " in done.err

@@ -15,10 +15,12 @@ from streamnorm.errors import DataError
 from streamnorm.normalizers.table import Table
 from streamnorm.plans import Affine, Monotone, Plan, Step
 
-__all__ = ["ColumnMap", "Pieces", "maps_of", "warn_of_float32"]
+__all__ = ["ColumnMap", "Pieces", "check_scaling_only", "maps_of", "warn_of_float32"]
 
 #: How much of a column's scale float32 may lose before a warning says so.
 TOLERABLE = 1e-4
+#: What stands beside a scaler and can be told to any target.
+_EXPRESSED = ("type", "suffix")
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,15 @@ def maps_of(normalizer: Any) -> list[ColumnMap]:
     Raises
     ------
     DataError
-        If it is not a fitted normalizer.
+        If it is not a fitted normalizer, or does more to a column than scaling numbers.
     """
     if isinstance(normalizer, Table):
-        settings, learnt = normalizer.settings(), normalizer.learnt
+        dtype, learnt, targets = normalizer.settings()["dtype"], normalizer.learnt, normalizer.inputs(inverse=False)
+        check_scaling_only(normalizer)
         return [
-            ColumnMap(name, name + settings["suffix"], learnt.types[name], settings["dtype"],
+            ColumnMap(name, targets[name], learnt.types[name], group.rule.steps.type or dtype,
                       _of_column(group.rule.plan(group.summary), slot))
-            for name, (group, slot) in learnt.where().items()
+            for name, (group, slot) in learnt.columns().items()
         ]  # fmt: skip
     if hasattr(normalizer, "summary_by_name"):
         group = normalizer.summary_by_name()
@@ -98,6 +101,18 @@ def maps_of(normalizer: Any) -> list[ColumnMap]:
             f"expected a fitted normalizer of streamnorm, found {type(normalizer).__name__}: fit one first."
         )
     return [ColumnMap(name, name, "double", None, _of_column(plan, i)) for i, name in enumerate(names)]
+
+
+def check_scaling_only(table: Table) -> None:
+    """Raise DataError where a fitted table does more to a column than scaling numbers."""
+    for name, (group, _) in table.learnt.columns().items():
+        if group.vector is not None:
+            raise DataError(f"column {name!r} holds vectors, which cannot be exported: leave it out of the fit.")
+        steps = [step for step in group.rule.steps.to_json() if step not in _EXPRESSED]
+        if steps:
+            raise DataError(
+                f"column {name!r} has {steps[0]} beside its scaler, which cannot be exported: leave it out."
+            )
 
 
 def _of_column(plan: Plan, slot: int) -> Affine | Monotone:

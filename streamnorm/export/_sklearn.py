@@ -7,6 +7,7 @@ import itertools
 from typing import Any
 
 from streamnorm.errors import DataError
+from streamnorm.export._maps import check_scaling_only
 from streamnorm.export._needs import need
 from streamnorm.normalizers.table import Group, Table
 
@@ -30,7 +31,7 @@ def to_sklearn(normalizer: Any) -> Any:
     Raises
     ------
     DataError
-        If it is not a fitted normalizer.
+        If it is not a fitted normalizer, or does more to a column than scaling numbers.
 
     Examples
     --------
@@ -46,6 +47,7 @@ def to_sklearn(normalizer: Any) -> Any:
         if not hasattr(normalizer, "to_sklearn"):
             raise DataError(f"expected a fitted normalizer, found {type(normalizer).__name__}: fit one first.")
         return normalizer.to_sklearn()
+    check_scaling_only(normalizer)
     where = normalizer.learnt.where()
     runs = [list(run) for _, run in itertools.groupby(where, key=lambda name: where[name][0].rule.key)]
     scalers = [_scaler(where[run[0]][0], run) for run in runs]

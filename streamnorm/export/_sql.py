@@ -10,6 +10,7 @@ import numpy as np
 from streamnorm.errors import DataError
 from streamnorm.export._maps import ColumnMap, Pieces, maps_of
 from streamnorm.export._needs import need
+from streamnorm.normalizers.table import Table
 from streamnorm.plans import Affine, Monotone
 
 __all__ = ["DIALECTS", "dump_sql", "to_sql"]
@@ -44,7 +45,8 @@ def to_sql(normalizer: Any, *, dialect: str = "duckdb", table: str | Sequence[st
     Raises
     ------
     DataError
-        If a column becomes a normal variable, which SQL has no function for, or there is no such dialect.
+        If a column becomes a normal variable, which SQL has no function for, or there is no such dialect; or
+        columns are dropped and `keep` does not say which stay.
     OutputError
         If sqlglot is not installed.
 
@@ -62,15 +64,18 @@ def to_sql(normalizer: Any, *, dialect: str = "duckdb", table: str | Sequence[st
     if dialect not in DIALECTS:
         raise DataError(f"there is no dialect {dialect!r}; there are {', '.join(DIALECTS)}.")
     columns = maps_of(normalizer)
+    if isinstance(normalizer, Table) and normalizer.learnt.dropped and not keep:
+        raise DataError(f"column {normalizer.learnt.dropped[0]!r} is dropped: say which columns to keep (--keep).")
     mapped = [exp.alias_(_expression(column), column.target, quoted=True, copy=False) for column in columns]
     kept = [exp.column(name, quoted=True) for name in keep]
-    replaces = [c.name for c in columns] == [c.target for c in columns]
+    replaced = [own for own, column in zip(mapped, columns, strict=True) if column.name == column.target]
     if kept:
         selected = [*kept, *mapped]
-    elif not replaces:
+    elif not replaced:
         selected = [exp.Star(), *mapped]
     else:
-        selected = [exp.Star(replace=mapped)] if DIALECTS[dialect] else mapped
+        added = [own for own in mapped if own not in replaced]
+        selected = [exp.Star(replace=replaced), *added] if DIALECTS[dialect] else mapped
     parts = [table] if isinstance(table, str) else list(table)
     name = exp.table_(*reversed(parts), quoted=True)
     query = exp.select(*selected, copy=False).from_(name, copy=False)

@@ -19,7 +19,9 @@ import numpy as np
 import pyarrow as pa
 
 from streamnorm.columns import (
+    as_pandas,
     block_of_arrays,
+    block_of_batch,
     float_type,
     infinity_message,
     is_stream,
@@ -165,13 +167,14 @@ class Table:
         return {name: Vector.of(schema.field(name).type, whole[name]) for name in rules}
 
     def _group(self, rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str], vector: Vector | None) -> Group:
-        arrays = [batch.column(name) for name in names]
-        if vector is None:
-            read = [rule.steps.read(array, name) for array, name in zip(arrays, names, strict=True)]
-            block = block_of_arrays(read, names)
+        if vector is not None:
+            array = batch.column(names[0])
+            vector = vector.seen(array, names[0])
+            block = vector.block(array, names[0], rule.steps)
+        elif rule.steps == PLAIN:
+            block = block_of_batch(batch.select(names))
         else:
-            vector = vector.seen(arrays[0], names[0])
-            block = vector.block(arrays[0], names[0], rule.steps)
+            block = block_of_arrays([rule.steps.read(batch.column(name), name) for name in names], names)
         group = Group(rule, tuple(names), rule.summary.empty(0), vector)
         try:
             summary: Summary = rule.summary.of(block, skip_infinite=self.infinite == "skip")
@@ -203,11 +206,12 @@ class Table:
 
         Parameters
         ----------
-        X : pyarrow Table, RecordBatch or reader, pandas or polars DataFrame
+        X : pyarrow Table, RecordBatch or reader, pandas or polars DataFrame, DuckDB relation
 
         Returns
         -------
-        The same kind of object; a lazy reader for a reader.
+        The same kind of object; a lazy reader for a reader. Columns of pandas stay nullable, or Arrow's, if they
+        were; a relation is one of DuckDB's default connection.
 
         Raises
         ------
@@ -237,6 +241,10 @@ class Table:
             import polars
 
             return polars.from_arrow(table)
+        if "duckdb" in library:
+            import duckdb
+
+            return duckdb.from_arrow(table)
         return table
 
     def _map_pandas(self, frame: Any, *, inverse: bool) -> Any:
@@ -245,8 +253,8 @@ class Table:
         part = pa.Table.from_pandas(frame[names], preserve_index=False)
         mapped = pa.Table.from_batches([self.map_batch(b, inverse=inverse) for b in to_batches(part)])
         result = frame.copy(deep=False)
-        for name in mapped.column_names:
-            result[name] = mapped.column(name).to_numpy()
+        for name, target in self.inputs(inverse).items():
+            result[target] = as_pandas(mapped.column(target), frame[name].dtype)
         gone = {old for old, new in self.inputs(inverse).items() if new != old} if inverse else self.learnt.dropped
         result = result.drop(columns=[name for name in gone if name in result.columns])
         return result
