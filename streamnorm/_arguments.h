@@ -10,14 +10,15 @@
 typedef struct {
     run *runs;
     Py_buffer *buffers; /* three a run: values, validity, weights; obj is NULL where there is none */
-    Py_ssize_t count;
+    Py_ssize_t count, views; /* of runs and of buffers */
     int64_t slots;
     int weighted;
+    int one_each; /* slot i has run i and no other */
 } arguments;
 
 static void release(arguments *a)
 {
-    for (Py_ssize_t i = 0; a->buffers != NULL && i < 3 * a->count; i++)
+    for (Py_ssize_t i = 0; a->buffers != NULL && i < a->views; i++)
         PyBuffer_Release(&a->buffers[i]);
     free(a->buffers);
     free(a->runs);
@@ -27,6 +28,13 @@ static int outside(const char *what)
 {
     PyErr_Format(PyExc_ValueError, "a run reaches outside its %s buffer", what);
     return -1;
+}
+
+/* The runs [*from, *to) hold all that there is of slots [first, last). */
+static void runs_of(const arguments *a, int64_t first, int64_t last, Py_ssize_t *from, Py_ssize_t *to)
+{
+    *from = a->one_each ? (Py_ssize_t)first : 0;
+    *to = a->one_each ? (Py_ssize_t)last : a->count;
 }
 
 /* (slot, slots, type, values, offset, stride, slot_stride, length, validity, validity_offset, weights):
@@ -84,7 +92,8 @@ static int parse_runs(PyObject *list, arguments *a)
     }
     a->count = PyList_Size(list);
     a->runs = calloc((size_t)a->count + 1, sizeof *a->runs);
-    a->buffers = calloc(3 * (size_t)a->count + 1, sizeof *a->buffers);
+    a->views = 3 * a->count;
+    a->buffers = calloc((size_t)a->views + 1, sizeof *a->buffers);
     if (a->runs == NULL || a->buffers == NULL) {
         PyErr_NoMemory();
         return -1;

@@ -4,6 +4,7 @@
 #define STREAMNORM_ARROW_H
 
 #include "_arguments.h"
+#include "_segments.h"
 
 struct ArrowSchema {
     const char *format;
@@ -78,6 +79,7 @@ static int parse_batch(PyObject *capsules, arguments *a)
         PyErr_NoMemory();
         return -1;
     }
+    a->one_each = 1;
     for (a->count = 0; a->count < a->slots; a->count++)
         if (column_of(schema, batch, a->count, &a->runs[a->count]) < 0)
             return -1;
@@ -98,7 +100,7 @@ static PyObject *kernel_plain(PyObject *self, PyObject *capsule)
     Py_RETURN_TRUE;
 }
 
-/* (slots, runs): runs is a list of them, or a record batch. */
+/* (slots, runs): runs is a list of them, a record batch, or a run in segments. */
 static int parse(PyObject *args, arguments *a)
 {
     PyObject *runs;
@@ -107,7 +109,9 @@ static int parse(PyObject *args, arguments *a)
     if (!PyArg_ParseTuple(args, "LO", &slots, &runs))
         return -1;
     a->slots = slots;
-    return PyTuple_Check(runs) ? parse_batch(runs, a) : parse_runs(runs, a);
+    if (!PyTuple_Check(runs))
+        return parse_runs(runs, a);
+    return PyTuple_Size(runs) == 2 && PyTuple_Check(PyTuple_GetItem(runs, 0)) ? parse_segments(runs, a) : parse_batch(runs, a);
 }
 
 #endif

@@ -300,7 +300,9 @@ static void count_rows(void *state, const run *r, int slot, int64_t row, int n)
 static int64_t rows_of(const arguments *a, int64_t slot)
 {
     int64_t rows = 0;
-    for (Py_ssize_t i = 0; i < a->count; i++)
+    Py_ssize_t begin, end;
+    runs_of(a, slot, slot + 1, &begin, &end);
+    for (Py_ssize_t i = begin; i < end; i++)
         if (slot >= a->runs[i].slot && slot < a->runs[i].slot + a->runs[i].slots)
             rows += a->runs[i].length;
     return rows;
@@ -336,8 +338,10 @@ static const bins *sample(const histogram *h, const arguments *a, int64_t slot, 
 {
     bins *taken = &h->room[0];
     int64_t next = 0, before = 0, step = rows / SAMPLE + 1;
+    Py_ssize_t begin, end;
     taken->used = 0;
-    for (Py_ssize_t i = 0; i < a->count; i++) {
+    runs_of(a, slot, slot + 1, &begin, &end);
+    for (Py_ssize_t i = begin; i < end; i++) {
         const run *r = &a->runs[i];
         if (slot < r->slot || slot >= r->slot + r->slots)
             continue;

@@ -19,6 +19,8 @@
 #include "_limbs.h"
 #include "_moments.h"
 #include "_rows.h"
+#include "_rounding.h"
+#include "_segments.h"
 
 static const char *target_in_use;
 #define USE_TARGET(suffix) \
@@ -84,7 +86,9 @@ static void walk_tiles(const run *r, int64_t from, int64_t to, int64_t row, int 
 /* Call `each` for every block of every column in [first, last); `states` holds one of `size` for each. */
 static void walk(const arguments *a, int64_t first, int64_t last, block_function each, void *states, size_t size)
 {
-    for (Py_ssize_t i = 0; i < a->count; i++) {
+    Py_ssize_t begin, end;
+    runs_of(a, first, last, &begin, &end);
+    for (Py_ssize_t i = begin; i < end; i++) {
         const run *r = &a->runs[i];
         int64_t from = r->slot > first ? r->slot : first;
         int64_t to = r->slot + r->slots < last ? r->slot + r->slots : last;
@@ -339,6 +343,8 @@ static PyMethodDef methods[] = {
     {"merge_bins", kernel_merge_bins, METH_VARARGS, merge_bins_doc},
     {"last_row", kernel_last_row, METH_VARARGS, last_row_doc},
     {"plain", kernel_plain, METH_O, plain_doc},
+    {"round_moments", kernel_round_moments, METH_VARARGS, round_moments_doc},
+    {"sort", kernel_sort, METH_VARARGS, sort_doc},
     {"add", kernel_add, METH_VARARGS, add_doc},
     {"instructions", kernel_instructions, METH_VARARGS, instructions_doc},
     {NULL, NULL, 0, NULL},

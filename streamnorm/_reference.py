@@ -7,6 +7,7 @@ found: the same integers, more slowly.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -85,12 +86,23 @@ def _column(run: Any, slot: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     return view, valid
 
 
+def _in_segments(run: Any, bounds: Any) -> list[Any]:
+    """Give a run for each segment of one."""
+    ends = np.frombuffer(bounds, np.int64).tolist()
+    return [
+        (slot, 1, run[2], run[3], run[4] + start * run[5], *run[5:7], stop - start, run[8], run[9] + start, None)
+        for slot, (start, stop) in enumerate(pairwise(ends))
+    ]
+
+
 def _finite(
     slots: int, runs: Sequence[Any], tallies: _Tallies
 ) -> list[list[tuple[NDArray[Any], NDArray[np.float64] | None]]]:
     """Sort the finite values of every column out, with their weights, and count the others."""
     counts, infinities = tallies
     rows = np.zeros(slots, np.int64)
+    if isinstance(runs, tuple):
+        runs = _in_segments(*runs)
     columns: list[list[tuple[NDArray[Any], NDArray[np.float64] | None]]] = [[] for _ in range(slots)]
     for run in runs:
         weights = None if run[10] is None else np.frombuffer(run[10], np.float64)[: run[7]]
@@ -223,3 +235,18 @@ def add(
     sign = -1 if subtract else 1
     pairs = zip(integers(a, a_width, a_exponent), integers(b, b_width, b_exponent), strict=True)
     return _limbs([x + sign * y for x, y in pairs], low)
+
+
+def round_moments(values: Any, *sums_and_ddof: Any) -> tuple[bytes, bytes]:
+    """Leave every column to the caller, who rounds fractions of Python's integers."""
+    slots = len(np.frombuffer(values, np.int64))
+    return np.full((slots, 3), np.nan).tobytes(), bytes(slots)
+
+
+def sort(groups: int, of: Any) -> tuple[bytes, bytes]:
+    """Sort rows by their group."""
+    ids = np.frombuffer(of, np.int32)
+    if len(ids) and not (ids.min() >= 0 and ids.max() < groups):
+        raise ValueError("a row is of a group that is not there")
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(ids, minlength=groups))]).astype(np.int64)
+    return np.argsort(ids, kind="stable").astype(np.int64).tobytes(), bounds.tobytes()

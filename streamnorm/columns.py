@@ -25,6 +25,7 @@ __all__ = [
     "as_pandas",
     "block_of_arrays",
     "block_of_batch",
+    "block_of_groups",
     "block_of_matrix",
     "block_of_sparse",
     "check_finite",
@@ -153,6 +154,24 @@ def block_of_arrays(arrays: Sequence[pa.Array], names: Sequence[str], weights: W
     return Block(len(arrays), rows, runs)
 
 
+def block_of_groups(array: pa.Array, name: str, bounds: NDArray[np.int64]) -> Block:
+    """Describe one column to the kernel whose rows are sorted by group: a slot for each.
+
+    Parameters
+    ----------
+    array : pyarrow.Array of shape (n_rows,)
+    name : str
+    bounds : ndarray of shape (n_groups + 1,)
+        Where the rows of each group begin and end.
+
+    Raises
+    ------
+    DataError
+        If the column does not hold numbers.
+    """
+    return Block(len(bounds) - 1, len(array), kernel.Segments(run_of(0, array, name), bounds))
+
+
 def block_of_batch(batch: pa.RecordBatch, weights: Weights = None) -> Block:
     """Describe a record batch to the kernel, which reads columns of plain numbers by itself.
 
@@ -210,7 +229,7 @@ def float_type(kind: pa.DataType, dtype: Any) -> np.dtype[Any]:
 
 
 def map_array(
-    array: pa.Array, name: str, plan: Plan, column: int, *,
+    array: pa.Array, name: str, plan: Plan, column: int | NDArray[np.intp], *,
     dtype: Any = None, inverse: bool = False, skip_infinite: bool = False,
 ) -> pa.Array:  # fmt: skip
     """Apply a plan to one Arrow array; its nulls stay null.
@@ -222,8 +241,8 @@ def map_array(
     name : str
         The column's name, for errors.
     plan : Plan
-    column : int
-        The plan's column.
+    column : int or ndarray of shape (n_rows,)
+        The plan's column, or that of each row.
     dtype : numpy dtype, optional
         Of the output; by default float32 for float32 and float64 for the rest.
     inverse : bool
@@ -242,7 +261,7 @@ def map_array(
     numbers = readable(array, name)
     values = values_of(numbers)
     if not skip_infinite and (row := _infinite_row(numbers, values)) >= 0:
-        raise InfiniteValueError(column, row, infinity_message(name, row))
+        raise InfiniteValueError(column if isinstance(column, int) else 0, row, infinity_message(name, row))
     buffer = pa.allocate_buffer(len(values) * out_type.itemsize)  # Arrow's memory is used again, NumPy's paged in anew
     with np.errstate(all="ignore"):  # what lies under a null may overflow
         (plan.invert if inverse else plan.apply)(values, np.frombuffer(buffer, out_type), column)

@@ -253,8 +253,10 @@ class CsvReader:
             cast[name] = numbers
         return _with_columns(text, cast)
 
-    def numbers(self, piece: Piece, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Read columns of numbers for statistics; the text of integers that float64 may round is looked at.
+    def numbers(self, piece: Piece, names: Sequence[str], beside: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+        """Read columns of numbers for statistics, and those beside them as text.
+
+        The text of integers that float64 may round is looked at.
 
         Raises
         ------
@@ -263,12 +265,12 @@ class CsvReader:
         """
         every = self._options.null_values
         for nulls in ([""] if "" in every and self._only_blanks else every, every):
-            batch = self._floats(piece, names, names, nulls)
-            if batch is not None and all(_are_common(column) for column in batch.columns):
+            batch = self._floats(piece, [*names, *beside], names, nulls)
+            if batch is not None and all(_are_common(batch.column(name)) for name in names):
                 yield batch
                 return
             self._only_blanks = False
-        yield from self._exact(self.text(piece, names), names, piece)
+        yield from self._exact(self.text(piece, [*names, *beside]), names, piece)
 
     def _exact(self, text: pa.RecordBatch, names: Sequence[str], piece: Piece) -> Iterator[pa.RecordBatch]:
         """Cast a batch, those rows apart that hold an integer float64 would round.

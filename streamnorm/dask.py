@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from streamnorm.csv_files import CsvOptions
 from streamnorm.errors import DataError
-from streamnorm.fitting import summarise_unit
+from streamnorm.fitting import summarise_units, together
 from streamnorm.jobs import check_inputs, map_files
 from streamnorm.normalizers.table import Table, batches_of
 from streamnorm.outputs import outputs_of
@@ -74,7 +74,7 @@ def fit(data: Any, normalizer: Any = None, *, options: CsvOptions | None = None)
     if _is_frame(data):
         like = nothing(table, pa.Schema.from_pandas(data._meta, preserve_index=False))
         worker = worker_table(table, like)
-        parts = data[list(like.types)].to_delayed()
+        parts = data[list(table.read_columns(like))].to_delayed()
         states = [delayed(_summarise_frame)(part, worker, number) for number, part in enumerate(parts)]
     else:
         sources = expand(data, options)
@@ -173,10 +173,9 @@ def _units(sources: Iterable[Source]) -> Iterator[tuple[Source, range | None]]:
 
 def _summarise_units(source: Source, units: range | None, table: Table) -> bytes:
     like = total = table.learnt
-    for unit in source.units():
-        if units is not None and unit.number not in units:
-            continue
-        part, _ = summarise_unit(table, like, source, unit)
+    wanted = (unit for unit in source.units() if units is None or unit.number in units)
+    for neighbours in together(wanted, table):
+        part, _ = summarise_units(table, like, source, neighbours)
         total = total if part is None else total + part
     return to_bytes(total)
 

@@ -6,7 +6,8 @@ them as one line and ends with exit code 1.
 
     StreamnormError
     ├── DataError            (ValueError)  a value or column that cannot be normalised
-    │   └── InfiniteValueError             an infinity, with its column and row
+    │   ├── InfiniteValueError             an infinity, with its column and row
+    │   └── UnseenKeyError                 a key without statistics, with its row
     ├── SparseError          (TypeError)   sparse input that would have to be filled in
     ├── MergeError           (ValueError)  states that cannot be added or taken from each other
     ├── StateError           (ValueError)  a state file that is damaged, foreign or of another version
@@ -28,6 +29,7 @@ __all__ = [
     "SparseError",
     "StateError",
     "StreamnormError",
+    "UnseenKeyError",
 ]
 
 
@@ -53,6 +55,25 @@ class InfiniteValueError(DataError):
     def __init__(self, slot: int, row: int, message: str | None = None) -> None:
         super().__init__(message or f"Input X contains infinity in column {slot}, row {row}.")
         self.slot = slot
+        self.row = row
+
+
+class UnseenKeyError(DataError):
+    """A key that was not seen in the fit, where that is an error.
+
+    Attributes
+    ----------
+    key : str
+    row : int
+        Row of the first such key in the batch, counted from 0.
+    """
+
+    def __init__(self, key: str, row: int, where: str | None = None) -> None:
+        super().__init__(
+            f"key {key!r} in row {row if where is None else where} was not seen in the fit: fit its rows too, or "
+            "choose what becomes of it (--unseen global, null or keep)."
+        )
+        self.key = key
         self.row = row
 
 

@@ -91,9 +91,31 @@ class Exact:
     def __sub__(self, other: Exact) -> Exact:
         return self._combine(other, True)
 
-    def take(self, slots: Sequence[int]) -> Exact:
+    def take(self, slots: Sequence[int] | NDArray[np.int64]) -> Exact:
         """Keep the given slots, in that order."""
-        return Exact.of_fractions([self.fractions()[i] for i in slots])
+        kept = self.table[np.asarray(slots, np.int64)]
+        # Adding nothing makes the array as narrow as those that are left allow.
+        return Exact.of_table(kept, self.exponent) + Exact.empty(len(kept))
+
+    def place(self, slots: int, at: Sequence[int] | NDArray[np.int64]) -> Exact:
+        """Put each slot at its place among more of them; the others are zero."""
+        places = np.asarray(at, np.int64)
+        if (places == np.arange(len(places))).all():
+            more = bytes(8 * self.width * (slots - self.slots))
+            return Exact(slots, self.limbs + more, self.width, self.exponent)
+        table = np.zeros((slots, self.width), np.uint64)
+        table[places] = self.table
+        return Exact.of_table(table, self.exponent)
+
+    @property
+    def table(self) -> NDArray[np.uint64]:
+        """The limbs, shape (n_slots, width)."""
+        return np.frombuffer(self.limbs, np.uint64).reshape(self.slots, self.width)
+
+    @classmethod
+    def of_table(cls, table: NDArray[np.uint64], exponent: int) -> Exact:
+        """Take limbs of shape (n_slots, width), as narrow as they can be."""
+        return cls(len(table), table.tobytes(), table.shape[1], exponent)
 
     def fractions(self) -> list[tuple[int, int]]:
         """Give every number as (odd integer, power of two), zero as (0, 0)."""

@@ -21,16 +21,33 @@ from streamnorm.state import State
 from streamnorm.tasks import nothing, summarise
 from streamnorm.threads import default_threads, in_any_order
 
-__all__ = ["Progress", "check_choices", "fit_state"]
+__all__ = ["Progress", "check_choices", "fit_state", "summarise_units", "together"]
 
 #: Called with bytes of input that have been dealt with.
 Progress = Callable[[int], Any]
 
+#: Input summarised at once where there are keys: adding them up takes as long for few rows as for many.
+_KEYED_BYTES = 1 << 26
 
-def summarise_unit(table: Table, like: Learnt, source: Source, unit: Unit) -> tuple[Learnt | None, int]:
-    """Summarise one unit of a source; also give the number of its rows."""
+
+def summarise_units(table: Table, like: Learnt, source: Source, units: Sequence[Unit]) -> tuple[Learnt | None, int]:
+    """Summarise neighbouring units of a source; also give the number of their rows."""
+    keys = table.keyed_by.names if table.keyed_by else ()
     with naming(source.path):
-        return summarise(table, like, source.read(unit, list(like.types)), partial(source.rows_before, unit))
+        batches = (batch for unit in units for batch in source.read(unit, list(like.types), keys))
+        return summarise(table, like, batches, partial(source.rows_before, units[0]))
+
+
+def together(units: Iterable[Unit], table: Table) -> Iterator[list[Unit]]:
+    """Put neighbouring units together, of which a table with keys wants many at once."""
+    pending: list[Unit] = []
+    for unit in units:
+        pending.append(unit)
+        if sum(other.size for other in pending) >= (_KEYED_BYTES if table.keyed_by else 0):
+            yield pending
+            pending = []
+    if pending:
+        yield pending
 
 
 def fit_state(
@@ -73,7 +90,7 @@ def fit_state(
     total = known.table.learnt
     empty = emptied(total)
     for source in sources:
-        _check_columns(source, empty, sources[0])
+        _check_columns(source, empty, known.table.by, sources[0])
     readings = [Reading(*pair, empty) for pair in zip(sources, stamps, strict=True)]
     entries = []
     for reading in _read_all(readings, known.table, threads or default_threads(), record, progress):
@@ -99,9 +116,9 @@ def _read_all(
             left[reading] = 1 + record
             if record:
                 yield partial(_hash, reading)
-            for unit in reading.source.units():
+            for units in together(reading.source.units(), table):
                 left[reading] += 1
-                yield partial(_add_unit, reading, table, unit)
+                yield partial(_add_units, reading, table, units)
             yield partial(_end, reading)
 
     for reading, size in in_any_order(tasks(), threads):
@@ -123,9 +140,9 @@ def _end(reading: Reading) -> tuple[Reading, int]:
     return reading, 0
 
 
-def _add_unit(reading: Reading, table: Table, unit: Unit) -> tuple[Reading, int]:
-    reading.add(*summarise_unit(table, reading.nothing, reading.source, unit))
-    return reading, unit.size
+def _add_units(reading: Reading, table: Table, units: Sequence[Unit]) -> tuple[Reading, int]:
+    reading.add(*summarise_units(table, reading.nothing, reading.source, units))
+    return reading, sum(unit.size for unit in units)
 
 
 def check_choices(known: State, table: Table, source: Source) -> None:
@@ -143,11 +160,11 @@ def _nothing(table: Table, source: Source) -> Learnt:
         return nothing(table, source.schema)
 
 
-def _check_columns(source: Source, like: Learnt, first: Source) -> None:
+def _check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
     """Find out before anything is read whether a source has all columns."""
     with naming(source.path):
         schema = source.schema
-        numeric = Table(None, dict.fromkeys(like.types, "standard"))
+        numeric = Table(None, dict.fromkeys(like.types, "standard"), by=by)
         try:
             numbers = _as_numbers(schema, like) if isinstance(source, CsvSource) else schema
             numeric.choose(numbers)

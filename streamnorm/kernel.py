@@ -13,6 +13,7 @@ __all__ = [
     "COUNTS",
     "Exported",
     "Run",
+    "Segments",
     "add",
     "extremes",
     "histogram",
@@ -21,6 +22,8 @@ __all__ = [
     "merge_bins",
     "moments",
     "plain",
+    "round_moments",
+    "sort",
 ]
 
 #: What is counted of every column, in the order of the kernel's tallies.
@@ -54,6 +57,13 @@ class Exported(NamedTuple):
     array: Any
 
 
+class Segments(NamedTuple):
+    """One column whose rows were sorted by their key: slot i has rows ``bounds[i]`` to ``bounds[i + 1]`` of the run."""
+
+    run: Run
+    bounds: Any  # int64, one more than slots
+
+
 if os.environ.get("STREAMNORM_PURE", "") not in ("", "0"):
     from streamnorm import _reference as _chosen
 else:
@@ -66,6 +76,7 @@ moments = _chosen.moments
 extremes = _chosen.extremes
 histogram, merge_bins = _chosen.histogram, _chosen.merge_bins
 add = _chosen.add
+round_moments, sort = _chosen.round_moments, _chosen.sort
 instructions = _chosen.instructions
 plain, last_row = _chosen.plain, _chosen.last_row
 COMPILED: bool = _chosen.__name__ != "streamnorm._reference"

@@ -50,8 +50,7 @@ def stamp(path: Place) -> Stamp:
 
 def emptied(learnt: Learnt) -> Learnt:
     """Give the same columns and scalers with nothing learnt."""
-    groups = (dataclasses.replace(g, summary=g.rule.summary.empty(len(g.slot_names))) for g in learnt.groups)
-    return dataclasses.replace(learnt, groups=tuple(groups))
+    return dataclasses.replace(learnt, groups=tuple(group.emptied() for group in learnt.groups))
 
 
 def check_unchanged(source: Source, before: Stamp) -> None:

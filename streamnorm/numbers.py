@@ -8,10 +8,11 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from streamnorm.errors import DataError
 
-__all__ = ["is_choosable", "is_chosen", "is_numeric", "readable", "vector_values"]
+__all__ = ["booleans", "is_choosable", "is_chosen", "is_numeric", "readable", "vector_values"]
 
 _PLAIN = frozenset(
     kind.id
@@ -89,3 +90,9 @@ def _nearest(array: pa.Array) -> pa.Array:
             validity = whole.is_valid().buffers()[1] if whole.null_count else None
             return pa.Array.from_buffers(pa.float64(), len(values), [validity, pa.py_buffer(values)])
     return array.cast(pa.string()).cast(pa.float64())
+
+
+def booleans(values: NDArray[np.bool_]) -> pa.Array:
+    """Give an Arrow array; `pyarrow.array` would import pandas."""
+    bits = pa.py_buffer(np.packbits(values, bitorder="little"))
+    return pa.BooleanArray.from_buffers(pa.bool_(), len(values), [None, bits])

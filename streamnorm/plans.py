@@ -157,9 +157,9 @@ class Monotone:
             for i in range(x.shape[1]):
                 out[:, i] = function(x[:, i], self.quantiles[:, i])
         elif isinstance(column, np.ndarray):
-            for i in np.unique(column):
-                own = column == i
-                out[own] = function(x[own], self.quantiles[:, i])
+            order = np.argsort(column, kind="stable")
+            for own in np.split(order, np.flatnonzero(np.diff(column[order])) + 1) if len(order) else ():
+                out[own] = function(x[own], self.quantiles[:, column[own[0]]])
         else:
             out[...] = function(x, self.quantiles[:, column])
 

@@ -67,8 +67,13 @@ class Source:
         """Yield the parts that can be read on their own, in their order."""
         raise TypeError(f"{type(self).__name__} has no units")
 
-    def read(self, unit: Unit, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of one unit, of the named columns in the file's order or of all."""
+    def read(
+        self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of one unit, of the named columns and those beside them, or of all.
+
+        A file of text gives the named columns as numbers and those beside them as text.
+        """
         raise TypeError(f"{type(self).__name__} cannot be read")
 
     def read_to_map(self, unit: Unit, numbers: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
@@ -161,13 +166,16 @@ class ParquetSource(Source):
         width = sum(widths.values()) + stored // max(1, group.num_rows)
         return int(min(BATCH_ROWS, max(1, BATCH_BYTES // max(1, width))))
 
-    def read(self, unit: Unit, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
         """Yield the batches of one row group; what it delivers is checked against the footer's count."""
         group, rows = self._metadata.row_group(unit.number), 0
         expected = group.num_rows
+        wanted = None if columns is None else [*columns, *beside]
         with naming(self.path), self._open(self._metadata) as file:
-            size = self._rows_a_batch(group, file.schema_arrow, columns)
-            batches = file.iter_batches(size, row_groups=[unit.number], columns=columns, use_threads=False)
+            size = self._rows_a_batch(group, file.schema_arrow, wanted)
+            batches = file.iter_batches(size, row_groups=[unit.number], columns=wanted, use_threads=False)
             for batch in batches:
                 rows += batch.num_rows
                 yield batch
@@ -215,13 +223,15 @@ class CsvSource(Source):
         """How many rows come before a piece; it reads them again."""
         return self.reader.rows_before(_piece_of(unit))
 
-    def read(self, unit: Unit, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
         """Yield the named columns of a piece as numbers, or all as text."""
         with naming(self.path):
             if columns is None:
                 yield self.reader.text(_piece_of(unit))
             else:
-                yield from self.reader.numbers(_piece_of(unit), list(columns))
+                yield from self.reader.numbers(_piece_of(unit), list(columns), beside)
 
     def read_to_map(self, unit: Unit, numbers: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
         """Yield all columns, `numbers` as such, and the text of those that are missing."""
@@ -264,12 +274,14 @@ class ArrowSource(Source):
         with naming(self.path):
             return sum(self._open().get_batch(i).num_rows for i in range(unit.number))
 
-    def read(self, unit: Unit, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
         """Yield one record batch."""
         with naming(self.path):
             batch = self._open().get_batch(unit.number)
             batch.validate(full=True)
-            yield batch if columns is None else batch.select(list(columns))
+            yield batch if columns is None else batch.select([*columns, *beside])
 
 
 class ArrowStreamSource(Source):
@@ -287,12 +299,14 @@ class ArrowStreamSource(Source):
         """Yield the whole, since nothing tells where in it batches begin."""
         yield Unit(0, self.size)
 
-    def read(self, unit: Unit, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
         """Yield the record batches."""
         with naming(self.path), open_input(self.path) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
                 batch.validate(full=True)
-                yield batch if columns is None else batch.select(list(columns))
+                yield batch if columns is None else batch.select([*columns, *beside])
 
 
 _KINDS: tuple[type[Source], ...] = (ParquetSource, CsvSource, ArrowSource, ArrowStreamSource)

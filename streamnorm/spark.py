@@ -69,7 +69,7 @@ def fit(df: DataFrame, normalizer: Any = None) -> Any:
     worker = worker_table(table, like)
     states = (
         _numbered(df)
-        .select([f"c{df.columns.index(name)}" for name in like.types])
+        .select([f"c{df.columns.index(name)}" for name in table.read_columns(like)])
         .mapInArrow(partial(_summarise_partition, worker), _STATES_DDL)
         .repartition("partition")
         .mapInArrow(partial(_merge_states, worker), _STATES_DDL)
@@ -123,7 +123,7 @@ def _summarise_partition(table: Table, batches: Iterable[pa.RecordBatch]) -> Ite
     """Give the summary of one partition, or what is wrong with it: trying again would not help."""
     number = _partition()
     try:
-        named = (batch.rename_columns(list(table.learnt.types)) for batch in batches)
+        named = (batch.rename_columns(table.read_columns(table.learnt)) for batch in batches)
         learnt, _ = summarise(table, table.learnt, named)
     except StreamnormError as error:
         yield _states(number, None, f"partition {number}: {error}")

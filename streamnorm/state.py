@@ -15,7 +15,11 @@ A rule whose columns have a profile says ``"profile": true``, and their summarie
 
 Version 2 has also columns of vectors: ``"vector": {"width": 768, "whole": false}``, and as their summary a
 list with one for each element; in rules, what a recipe does beside scaling: ``"steps": {"log1p": true}``, and
-what filling needs in the summaries' ``"profile"``; and the names of columns that are ``"dropped"``.
+what filling needs in the summaries' ``"profile"``; the names of columns that are ``"dropped"``; and statistics
+per key: `keys` holds the distinct values of the key columns in ascending order, and the arrays of each column's
+`summary` have a slot for each, packed into bytes::
+
+     "keys": {"count": 2, "columns": [{"name": "store", "type": "string", "values": ["a", "b"]}]},
 
 Numbers that must be exact are text. What is between version and checksum for normalizers that depend on the
 order of the rows is described in `ordered_states`. Nothing in a state is executed, and no path is taken from one.
@@ -25,7 +29,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -33,17 +37,17 @@ from typing import Any
 
 from streamnorm.errors import MergeError, StateError
 from streamnorm.files import replacing
-from streamnorm.normalizers.family import FAMILY, BoundRule
-from streamnorm.normalizers.steps import PLAIN, Steps
-from streamnorm.normalizers.table import Group, Learnt, Table
-from streamnorm.normalizers.vectors import Vector
+from streamnorm.learnt_json import is_plain, learnt_from_json, learnt_to_json
+from streamnorm.normalizers.keyed import By
+from streamnorm.normalizers.learnt import Group, Learnt
+from streamnorm.normalizers.table import Table
 from streamnorm.ordered_states import HOMES, document_of, normalizer_of
 
 __all__ = ["Counted", "State", "load", "save"]
 
 FORMAT = "streamnorm-state"
 #: A state is written in the oldest version that can say it.
-_FIRST, _RECIPES = _VERSIONS = (1, 2)
+_FIRST, _SECOND = _VERSIONS = (1, 2)
 #: A million columns or keys fit; what is larger was not written by this package.
 _LARGEST = 1 << 33
 #: What reading raises where a document is signed and yet not what this package writes.
@@ -108,37 +112,6 @@ class State:
         return State(self.table + other.table, tuple(sources), self.kind, self.parameters)
 
 
-def _rule_to_json(rule: BoundRule) -> dict[str, Any]:
-    steps = {"steps": rule.steps.to_json()} if rule.steps != PLAIN else {}
-    profile = {"profile": True} if rule.profile else {}
-    return {"scaler": rule.rule.name, "parameters": dict(rule.params), **steps, **profile}
-
-
-def _rule_from_json(data: Mapping[str, Any]) -> BoundRule:
-    rule = FAMILY[data["scaler"]]
-    given = data["parameters"]
-    params = {
-        name: tuple(given[name]) if isinstance(default, tuple) else given[name]
-        for name, default in rule.defaults.items()
-    }
-    profile = data.get("profile", False)
-    if type(profile) is not bool:
-        raise ValueError(f"a rule has a profile or not, found {profile!r}")
-    return BoundRule(rule, MappingProxyType(params), Steps.from_json(data.get("steps", {})), profile)
-
-
-def _vector_from_json(data: Mapping[str, Any]) -> Vector:
-    width, whole = data["width"], data["whole"]
-    if not (width is None or (type(width) is int and width >= 0)) or type(whole) is not bool or len(data) > 2:
-        raise ValueError(f"no vector is like that: {data!r}"[:200])
-    return Vector(width, whole)
-
-
-def _is_plain(learnt: Learnt) -> bool:
-    """Tell whether version 1 can say all of it."""
-    return not learnt.dropped and all(g.vector is None and g.rule.steps == PLAIN for g in learnt.groups)
-
-
 def _checksum(document: Mapping[str, Any]) -> str:
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -154,26 +127,13 @@ def _signed(content: Mapping[str, Any], version: int = _FIRST) -> str:
 def to_json(state: State) -> str:
     """Write a state as text; equal states with equal records are equal text."""
     learnt = state.table.learnt
-    rules = [group.rule for group in learnt.groups]
-    slots = {id(group): group.summary.to_json() for group in learnt.groups}
-    columns = [
-        {"name": name, "type": learnt.types[name], "rule": learnt.groups.index(group)}
-        | (
-            {"summary": slots[id(group)][i]}
-            if group.vector is None
-            else {"vector": asdict(group.vector), "summary": slots[id(group)]}
-        )
-        for name, (group, i) in learnt.columns().items()
-    ]
     content: dict[str, Any] = {
         "class": state.kind,
         "parameters": {**state.table.settings(), **state.parameters},
-        "rules": [_rule_to_json(rule) for rule in rules],
-        "columns": columns,
-        **({"dropped": list(learnt.dropped)} if learnt.dropped else {}),
+        **learnt_to_json(learnt),
         "sources": [asdict(source) for source in state.sources],
     }
-    return _signed(content, _FIRST if _is_plain(learnt) else _RECIPES)
+    return _signed(content, _FIRST if is_plain(learnt) else _SECOND)
 
 
 def _verified(text: str, name: str) -> dict[str, Any]:
@@ -192,7 +152,7 @@ def _verified(text: str, name: str) -> dict[str, Any]:
         raise StateError(f"{name} is no state file: expected the format {FORMAT!r}; name a file written by fit.")
     if document.get("version") not in _VERSIONS:
         raise StateError(
-            f"{name} has version {document.get('version')!r}, this streamnorm reads versions {_FIRST} to {_RECIPES}: "
+            f"{name} has version {document.get('version')!r}, this streamnorm reads versions {_FIRST} to {_SECOND}: "
             "use the streamnorm that wrote it, or fit again."
         )
     if document.pop("checksum", None) != _checksum(document):
@@ -221,36 +181,26 @@ def _state_from(document: Mapping[str, Any], name: str) -> State:
 
 
 def _state_of(document: Mapping[str, Any]) -> State:
-    rules = [_rule_from_json(rule) for rule in document["rules"]]
-    columns = document["columns"]
-    names = [column["name"] for column in columns]
-    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise ValueError("the names of the columns are no texts, or not different")
-    if not all(column["rule"] in range(len(rules)) for column in columns):
-        raise ValueError("a column has a rule that is not there")
-    types = {column["name"]: str(column["type"]) for column in columns}
-    groups = tuple(_group(i, rule, columns) for i, rule in enumerate(rules))
-    dropped = tuple(document.get("dropped", ()))
-    if not all(isinstance(name, str) for name in dropped) or set(dropped) & set(names):
-        raise ValueError("what is dropped is no text, or a column too")
+    learnt, keys = learnt_from_json(document)
     parameters = dict(document["parameters"])
-    settings = {name: parameters.pop(name) for name in Table().settings()}
+    settings = {name: parameters.pop(name) for name in Table(by=keys or None).settings()}
     if document["class"] == "TableNormalizer" and parameters:
         raise ValueError(f"there is no parameter {min(parameters)!r}")
     _check_settings(**settings)
-    for group in groups:
-        group.rule.plan(group.summary)  # cannot be made of sums that no rows have
-    profile = any(rule.profile for rule in rules)
-    table = Table(None, dict.fromkeys(types, None), **settings, profile=profile)
-    table = table.with_learnt(Learnt(groups, MappingProxyType(types), dropped))
+    if tuple(settings.get("by", ())) != keys:
+        raise ValueError("the keys are those of other columns")
+    profile = any(group.rule.profile for group in learnt.groups)
+    table = Table(None, dict.fromkeys(learnt.types, None), **settings, profile=profile).with_learnt(learnt)
     sources = tuple(_counted(**source) for source in document["sources"])
     return State(table, sources, str(document["class"]), parameters)
 
 
-def _check_settings(dtype: Any, suffix: Any, infinite: Any) -> None:
+def _check_settings(dtype: Any, suffix: Any, infinite: Any, **by: Any) -> None:
     known = dtype in (None, "float16", "float32", "float64") and infinite in ("error", "skip")
     if not (known and isinstance(suffix, str)):
         raise ValueError(f"no such settings: {(dtype, suffix, infinite)!r}")
+    if by:
+        By.of(**by)
 
 
 def _counted(**given: Any) -> Counted:
@@ -261,18 +211,6 @@ def _counted(**given: Any) -> Counted:
     if not (whole and all(isinstance(text, str) for text in texts)):
         raise ValueError(f"no source is like that: {source.location!r}"[:200])
     return source
-
-
-def _group(index: int, rule: BoundRule, columns: Sequence[Mapping[str, Any]]) -> Group:
-    own = sorted((c for c in columns if c["rule"] == index), key=lambda c: str(c["name"]))
-    names = tuple(column["name"] for column in own)
-    if not any("vector" in column for column in own):
-        return Group(rule, names, rule.summary.from_json([column["summary"] for column in own]))
-    (column,) = own
-    vector, summary = _vector_from_json(column["vector"]), rule.summary.from_json(column["summary"])
-    if len(summary) != vector.slots:
-        raise ValueError(f"column {names[0]!r} has {len(summary)} statistics for {vector.slots} elements")
-    return Group(rule, names, summary, vector)
 
 
 def _unaddable(found: str) -> StateError:

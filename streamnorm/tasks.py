@@ -17,7 +17,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streamnorm.errors import DataError, InfiniteValueError, StateError
+from streamnorm.errors import DataError, InfiniteValueError, StateError, UnseenKeyError
+from streamnorm.normalizers.keyed import in_large_batches
 from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.numbers import vector_values
 
@@ -99,7 +100,7 @@ def summarise(
         If a column is missing, holds no numbers or an infinity, with its row, counted from 1.
     """
     total, rows = None, 0
-    for batch in batches:
+    for batch in in_large_batches(batches) if table.keyed_by else batches:
         with _placing(batch, like.types, rows_before, rows):
             part = table.summarise(batch, like)
         total = part if total is None else total + part
@@ -119,7 +120,7 @@ def map_batch(
 def _placing(
     batch: pa.RecordBatch, columns: Iterable[str], rows_before: Callable[[], int], rows: int
 ) -> Iterator[None]:
-    """Say of an infinity where it stands, counting rows from 1."""
+    """Say of an infinity or a key where it stands, counting rows from 1."""
     try:
         yield
     except InfiniteValueError:
@@ -131,6 +132,9 @@ def _placing(
                     "infinities missing values, or skip them (--infinite skip, infinite='skip')."
                 ) from None
         raise
+    except UnseenKeyError as error:
+        at = rows_before() + rows + error.row
+        raise UnseenKeyError(error.key, at, str(at + 1)) from None
 
 
 def _infinite_row(column: pa.Array) -> int:

@@ -70,6 +70,20 @@ def test_the_state_and_the_files_are_those_of_one_machine(scheduler, folder, tmp
         assert in_order(result) == in_order(expected)
 
 
+def test_keys(scheduler, monkeypatch, folder, tmp_path):
+    normalizer = sn.TableNormalizer(columns={"far": "robust"}, exclude=["count"], by=["small", "day"], min_count=5)
+    monkeypatch.setattr("streamnorm.dask._TASK_BYTES", 20_000)
+    local, fitted = sn.fit(folder, normalizer), sn.dask.fit(folder, normalizer)
+    assert fitted == local
+    assert fitted.digest() == local.digest()
+    for path in sn.dask.transform(fitted, folder, tmp_path / "dask"):
+        assert in_order(pq.read_table(path)) == in_order(local.transform(pq.read_table(folder / path.name)))
+    frame = frame_of(folder).assign(shop=lambda part: part["id"].str[-1])
+    by_shop = sn.dask.fit(frame, sn.TableNormalizer(by="shop"))
+    assert by_shop == sn.TableNormalizer(by="shop").fit(frame.compute())
+    assert sn.dask.transform(by_shop, frame).compute().equals(by_shop.transform(frame.compute()))
+
+
 @pytest.mark.parametrize("scaler", SCALERS)
 def test_a_data_frame_is_as_one_of_pandas(folder, scaler):
     check_frame(frame_of(folder), scaler)

@@ -48,6 +48,11 @@ NORMALIZERS = {
     "recipe table": lambda: sn.TableNormalizer.from_recipe(RECIPE),
     "mixed table": lambda: sn.TableNormalizer(columns={"x0": "minmax"}),
     "profiled table": lambda: sn.TableNormalizer(profile=True, columns={"x0": "robust"}),
+    "keyed table": lambda: sn.TableNormalizer(by="shop", min_count=3),
+    "keyed mixed table": lambda: sn.TableNormalizer(columns={"x0": "minmax"}, by=["day", "shop"], unseen="keep"),
+    "keyed profiled table": lambda: sn.TableNormalizer(
+        "robust", profile=True, by="day", columns={"x0": sn.QuantileTransformer(n_quantiles=5)}
+    ),
 }
 #: What depends on the order, and therefore has other laws.
 ORDERED = {
@@ -141,8 +146,19 @@ def rows_of(n=300) -> np.ndarray:
     return np.stack([sample(name, n) for name in names], axis=1)
 
 
+def data_of(kind, rows) -> pa.Table:
+    """Give a table of the rows, with keys where the kind has some: they are made of the rows' values."""
+    table = table_of(rows)
+    if not kind.startswith("keyed"):
+        return table
+    number = np.floor(3 * np.abs(rows[:, 0]))
+    shops = pa.array([None if np.isnan(n) else f"shop {n:g}" for n in number], pa.string())
+    days = pa.array(np.nan_to_num(number).astype(np.int32) % 3, pa.int32()).cast(pa.date32())
+    return table.append_column("shop", shops.dictionary_encode()).append_column("day", days)
+
+
 def fitted(kind, rows):
-    return EVERY[kind]().fit(table_of(rows))
+    return EVERY[kind]().fit(data_of(kind, rows))
 
 
 @pytest.mark.filterwarnings("ignore:.*no value", "ignore:n_quantiles")
@@ -154,13 +170,13 @@ class TestNormalizers:
         for seed, cuts in enumerate(CUTS):
             one = NORMALIZERS[kind]()
             for part in pieces(rows, cuts, order=seed):
-                one.partial_fit(table_of(part))
+                one.partial_fit(data_of(kind, part))
             assert one == whole
             assert one.digest() == whole.digest()
 
     def test_a_stream_is_its_batches(self, kind):
         rows = rows_of()
-        batches = [table_of(part).to_batches()[0] for part in np.split(rows, [50, 200])]
+        batches = [data_of(kind, part).to_batches()[0] for part in np.split(rows, [50, 200])]
         reader = pa.RecordBatchReader.from_batches(batches[0].schema, batches)
         whole = fitted(kind, rows)
         assert NORMALIZERS[kind]().fit(reader) == whole
@@ -172,7 +188,7 @@ class TestNormalizers:
         whole = fitted(kind, rows)
         assert sum(parts) == whole
         assert sum(reversed(parts)).digest() == whole.digest()
-        if kind in ("minmax", "maxabs", "mixed table"):
+        if kind in ("minmax", "maxabs", "mixed table", "keyed mixed table"):
             with pytest.raises(MergeError, match="cannot forget"):
                 whole - parts[0]
             assert whole == fitted(kind, rows)
@@ -200,7 +216,7 @@ class TestEveryNormalizer:
         assert again == whole
         assert type(again) is type(whole)
         assert again.digest() == whole.digest()
-        table = table_of(rows_of())
+        table = data_of(kind, rows_of())
         assert again.transform(table).to_pandas().equals(whole.transform(table).to_pandas())
         assert again.partial_fit(table) == whole.partial_fit(table)
 
@@ -208,17 +224,17 @@ class TestEveryNormalizer:
         rows = rows_of()
         a = fitted(kind, rows)
         digest = a.digest()
-        assert a.partial_fit(table_of(rows[:0])).digest() == digest
+        assert a.partial_fit(data_of(kind, rows[:0])).digest() == digest
         nothing = np.full((3, 6), np.nan)
-        b = EVERY[kind]().partial_fit(table_of(nothing)).partial_fit(table_of(rows))
-        table = table_of(rows[:20])
+        b = EVERY[kind]().partial_fit(data_of(kind, nothing)).partial_fit(data_of(kind, rows))
+        table = data_of(kind, rows[:20])
         assert str(b.transform(table)) == str(a.transform(table))
 
     def test_a_refused_batch_changes_nothing(self, kind):
         a = fitted(kind, rows_of())
         digest, bad = a.digest(), rows_of(10)
         bad[4, 1] = np.inf
-        for wrong in (table_of(bad), table_of(bad[:, :2]), pa.table({f"x{i}": ["a"] for i in range(6)})):
+        for wrong in (data_of(kind, bad), data_of(kind, bad[:, :2]), pa.table({f"x{i}": ["a"] for i in range(6)})):
             with pytest.raises(ValueError, match="x"):
                 a.partial_fit(wrong)
             assert a.digest() == digest
@@ -229,9 +245,9 @@ class TestEveryNormalizer:
         again = pickle.loads(pickle.dumps(whole))
         assert again == whole
         assert again.digest() == whole.digest()
-        assert again.partial_fit(table_of(rows)) == whole.partial_fit(table_of(rows))
+        assert again.partial_fit(data_of(kind, rows)) == whole.partial_fit(data_of(kind, rows))
         assert clone(whole) == EVERY[kind]() != whole
-        assert clone(whole).fit(table_of(rows)) == fitted(kind, rows)
+        assert clone(whole).fit(data_of(kind, rows)) == fitted(kind, rows)
 
     def test_fitted_attributes_cannot_be_written_to(self, kind):
         one = fitted(kind, rows_of())
@@ -247,7 +263,7 @@ class TestEveryNormalizer:
 
     def test_refitting_forgets(self, kind):
         rows = rows_of()
-        assert fitted(kind, rows[:50]).fit(table_of(rows)) == fitted(kind, rows)
+        assert fitted(kind, rows[:50]).fit(data_of(kind, rows)) == fitted(kind, rows)
 
 
 @pytest.mark.parametrize("kind", ORDERED)

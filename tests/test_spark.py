@@ -99,6 +99,16 @@ def test_the_state_and_the_values_are_those_of_one_machine(spark, folder, scaler
     assert result.schema.names == expected.schema.names
 
 
+def test_keys(spark, folder):
+    normalizer = sn.TableNormalizer(columns={"far": "robust"}, exclude=["count"], by=["small", "day"], min_count=5)
+    df = spark.read.parquet(str(folder))
+    local, fitted = sn.fit(folder, normalizer), sn.spark.fit(df.repartition(3), normalizer)
+    assert fitted == local
+    assert fitted.digest() == local.digest()
+    expected = local.transform(pq.read_table(folder))
+    assert in_order(sn.spark.transform(fitted, df).toArrow()) == in_order(expected)
+
+
 def test_the_session_is_a_real_one_of_its_kind(spark, request):
     kind = {"classic": "pyspark.sql.session", "connect": "pyspark.sql.connect.session"}
     assert type(spark).__module__ == kind[request.node.callspec.params["spark"]]

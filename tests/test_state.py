@@ -26,6 +26,8 @@ RECIPE = {
     "columns": {"b": {"clip": [0, 1e3], "log1p": True, "type": "float32", "suffix": "_log"}, "c": "drop"},
 }
 VECTORS = pa.table({"v": pa.array([[1, 2], None], pa.list_(pa.int32(), 2)), "w": [[0.5], [None]], "x": [1.5, -1e-9]})
+KEYED = pa.table({"shop": ["a", None, "b", "a", "a"], "day": pa.array([0, 1, 2, 0, 0], pa.int32()).cast(pa.date32())})
+KEYED = KEYED.append_column("a", TABLE["a"]).append_column("b", TABLE["b"])
 MAKERS = {
     "v1_table.json": lambda: sn.TableNormalizer(
         columns={"b": sn.RobustScaler(quantile_range=(10.0, 90.0))}, suffix="_z"
@@ -36,6 +38,9 @@ MAKERS = {
     "v1_maxabs.json": lambda: sn.MaxAbsScaler().fit(TABLE),
     "v2_vectors.json": lambda: sn.TableNormalizer(columns={"w": "minmax"}).fit(VECTORS),
     "v2_recipe.json": lambda: sn.TableNormalizer.from_recipe(RECIPE).fit(TABLE.append_column("c", TABLE["b"])),
+    "v2_keyed.json": lambda: sn.TableNormalizer(
+        columns={"a": "minmax"}, by=["shop", "day"], unseen="null", min_count=2
+    ).fit(KEYED),
     "v1_quantile.json": lambda: sn.QuantileTransformer(n_quantiles=3, output_distribution="normal").fit(TABLE),
     "v1_adaptive.json": lambda: sn.AdaptiveStandardScaler(1).fit(ROWS, sample_weight=np.linspace(1, 2, len(ROWS))),
     "v1_batch.json": lambda: sn.BatchNormalizer(axis=1, momentum=0.5, gamma=np.array([2.0, 0.1])).fit(

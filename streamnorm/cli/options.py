@@ -82,6 +82,20 @@ CHOICES = together(
         metavar="COLUMN=SCALER",
         help="The scaler of one column or pattern (price_*), or none, or drop; repeatable.",
     ),
+    click.option("--by", metavar="A,B,...", help="Keep statistics for each key in these columns."),
+    click.option(
+        "--unseen",
+        type=click.Choice(["global", "error", "null", "keep"]),
+        default="global",
+        help="With --by, what becomes of keys not seen in the fit.",
+    ),
+    click.option(
+        "--min-count",
+        type=click.IntRange(1),
+        default=1,
+        metavar="N",
+        help="With --by, keys of fewer values use the statistics of all rows.",
+    ),
     click.option("--infinite", type=click.Choice(["error", "skip"]), default="error", help="What to do with +-inf."),
     click.option(
         "--vectors",
@@ -103,7 +117,8 @@ OUTPUT = together(
 
 #: The options that choose columns, scalers and settings.
 CHOICE_NAMES = (
-    "recipe", "scaler", "columns", "exclude", "scale", "infinite", "vectors", "ddof", "dtype", "suffix", "profile",
+    "recipe", "scaler", "columns", "exclude", "scale", "by", "unseen", "min_count",
+    "infinite", "vectors", "ddof", "dtype", "suffix", "profile",
 )  # fmt: skip
 
 
@@ -142,8 +157,11 @@ def table_of(words: dict[str, Any]) -> Table:
         if not equals:
             raise click.UsageError(f"--scale takes COLUMN=SCALER, got {pair!r}.")
         columns[name] = scaler if scaler in ("none", "drop") else rule(scaler)
+    if not words["by"] and (words["unseen"], words["min_count"]) != ("global", 1):
+        raise click.UsageError("--unseen and --min-count are about keys: name their columns (--by).")
     return Table(
         None if words["columns"] else rule(words["scaler"]), columns, exclude=listed(words["exclude"]),
+        by=listed(words["by"]) or None, unseen=words["unseen"], min_count=words["min_count"],
         dtype=words["dtype"], suffix=words["suffix"], infinite=words["infinite"], vectors=words["vectors"],
         profile=words["profile"],
     )  # fmt: skip

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["diff", "report", "show"]
 
+KEY = click.option("--key", metavar="KEY", multiple=True, help="One key alone; once for each column of --by.")
 #: Exit code where states have drifted further apart than allowed.
 DRIFTED = 3
 
@@ -30,16 +31,19 @@ def _width() -> int | None:
 @click.command()
 @STATE
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
-def show(state: str, as_json: bool) -> None:
+@KEY
+def show(state: str, as_json: bool, key: tuple[str, ...]) -> None:
     """Show the statistics in STATE.
 
-    On a terminal the table fits its width; into a pipe goes everything but the sparklines.
+    Those per key are summed up, unless one is named. On a terminal the table fits its width; into a pipe
+    goes everything but the sparklines.
     """
     from streamnorm.report.figures import to_json
+    from streamnorm.report.keys import of_key
     from streamnorm.report.text import show_table
     from streamnorm.state import read
 
-    known = read(state)
+    known = of_key(read(state), key) if key else read(state)
     click.echo(to_json(known) if as_json else show_table(known, _width()))
 
 
@@ -48,24 +52,31 @@ def show(state: str, as_json: bool) -> None:
 @click.argument("after", metavar="AFTER")
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
 @click.option("--fail-over", type=float, metavar="X", help="End with exit code 3 if the PSI of a column is above X.")
-def diff(before: str, after: str, as_json: bool, fail_over: float | None) -> None:
+@KEY
+def diff(before: str, after: str, as_json: bool, fail_over: float | None, key: tuple[str, ...]) -> None:
     """Compare the columns of two states, the worst drift first.
 
     PSI, the population stability index, is 0 where nothing moved; by custom a shift is moderate above 0.1
     and major above 0.25. It is taken from the histograms where both states have a profile (--profile of
     fit), else from what their scalers keep. A column that only one of the states has is above any X.
+
+    Statistics per key are compared in sum, with the keys that came, went and moved most; --key compares one.
     """
     from streamnorm.report.drift import drifts_of
+    from streamnorm.report.keys import changes_of, of_key
     from streamnorm.report.text import diff_table
     from streamnorm.state import read
 
     if fail_over is not None and not (math.isfinite(fail_over) and fail_over >= 0):
         raise click.UsageError(f"--fail-over takes a number that is not negative, got {fail_over}.")
-    drifts = drifts_of(read(before), read(after))
+    old, new = (of_key(read(path), key) if key else read(path) for path in (before, after))
+    drifts, changes = drifts_of(old, new), changes_of(old, new)
     if as_json:
-        click.echo(json.dumps({"columns": [drift.to_json() for drift in drifts]}, indent=2, allow_nan=False))
+        keys = {"keys": changes.to_json()} if changes else {}
+        columns = [drift.to_json() for drift in drifts]
+        click.echo(json.dumps({"columns": columns, **keys}, indent=2, allow_nan=False))
     else:
-        click.echo(diff_table(drifts, _width()))
+        click.echo("\n".join([diff_table(drifts, _width()), *(["", *changes.lines()] if changes else [])]))
     if fail_over is not None:
         _judge(drifts, fail_over)
 

@@ -81,7 +81,7 @@ def maps_of(normalizer: Any) -> list[ColumnMap]:
     Raises
     ------
     DataError
-        If it is not a fitted normalizer, or does more to a column than scaling numbers.
+        If it is not a fitted normalizer, does more to a column than scaling numbers, or has statistics per key.
     """
     if isinstance(normalizer, Table):
         dtype, learnt, targets = normalizer.settings()["dtype"], normalizer.learnt, normalizer.inputs(inverse=False)
@@ -104,7 +104,9 @@ def maps_of(normalizer: Any) -> list[ColumnMap]:
 
 
 def check_scaling_only(table: Table) -> None:
-    """Raise DataError where a fitted table does more to a column than scaling numbers."""
+    """Raise DataError where a fitted table does more to a column than scaling numbers, or has keys."""
+    if table.keyed_by:
+        raise DataError("statistics per key cannot be exported: fit without by (--by), or transform with streamnorm.")
     for name, (group, _) in table.learnt.columns().items():
         if group.vector is not None:
             raise DataError(f"column {name!r} holds vectors, which cannot be exported: leave it out of the fit.")

@@ -31,7 +31,7 @@ def to_sklearn(normalizer: Any) -> Any:
     Raises
     ------
     DataError
-        If it is not a fitted normalizer, or does more to a column than scaling numbers.
+        If it is not a fitted normalizer, does more to a column than scaling numbers, or has statistics per key.
 
     Examples
     --------

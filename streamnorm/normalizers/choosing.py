@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ __all__ = ["choose"]
 
 
 def choose(
-    schema: pa.Schema, default: Any, columns: Mapping[str, Any], exclude: Iterable[str]
+    schema: pa.Schema, default: Any, columns: Mapping[str, Any], exclude: Iterable[str], keys: Sequence[str] = ()
 ) -> tuple[dict[str, BoundRule], tuple[str, ...]]:
     """Choose the columns to normalise, and those to drop, for tables of a schema.
 
@@ -31,6 +31,8 @@ def choose(
         name counts before a pattern, and an earlier pattern before a later one.
     exclude : iterable of str
         Names and patterns.
+    keys : sequence of str
+        Columns that rows are grouped by; they are left alone.
 
     Returns
     -------
@@ -42,7 +44,13 @@ def choose(
     DataError
         If a column that was named does not exist, is there twice or holds no numbers.
     """
+    for name in keys:
+        if name not in schema.names:
+            raise DataError(f"there is no column {name!r} to group by: {nearest(name, schema.names)}")
+        if columns.get(name, "none") != "none":
+            raise DataError(f"column {name!r} cannot be normalised and grouped by: ask for one of the two.")
     asked = {name: spec for name, (spec, _) in reversed(list(_matches(schema, columns)))}
+    asked |= dict.fromkeys(keys, "none")
     exact = {name for name, (_, by_name) in _matches(schema, columns) if by_name}
     asked |= {name: columns[name] for name in exact}
     left = {name for name, _ in _matches(schema, dict.fromkeys(exclude))}

@@ -351,6 +351,15 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
         pattern): ``"none"`` leaves a column alone, ``"drop"`` leaves it out of the result.
     exclude : sequence of str, default=()
         Columns to leave alone, by names or patterns.
+    by : str or sequence of str, optional
+        Key columns of text, integers or dates: statistics are kept and applied per key. Null is a key like
+        others. Feed large batches or streams: adding up costs time for each key known. In memory a standardised
+        column takes about 100 bytes a key, a histogram 16 bytes for each of its bins, and a key its own size.
+    unseen : {"global", "error", "null", "keep"}, default="global"
+        What becomes of values whose key was not seen in the fit: the statistics of all rows are used, it is
+        an error, they become null, or they stay as they are.
+    min_count : int, default=1
+        A key that has had fewer values of a column uses the statistics of all rows.
     dtype : numpy dtype, optional
         Of the normalised columns; by default float32 for float32 and float64 for the rest.
     suffix : str, default=""

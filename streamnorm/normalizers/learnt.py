@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from streamnorm.errors import DataError, MergeError
 from streamnorm.normalizers.family import BoundRule
+from streamnorm.normalizers.keyed import Keyed
 from streamnorm.normalizers.vectors import Vector
 from streamnorm.summaries import Summary
 
@@ -78,7 +79,13 @@ class Group:
 
     def attribute(self, attribute: str) -> Any:
         """Compute a fitted attribute of all its columns."""
-        return self.rule.attribute(attribute, self.summary)
+        return self.rule.attribute(attribute, self.summary.overall)
+
+    def emptied(self) -> Group:
+        """Give the same columns under the same rule with nothing learnt."""
+        if isinstance(self.summary, Keyed):
+            return dataclasses.replace(self, summary=self.summary.emptied())
+        return dataclasses.replace(self, summary=self.rule.summary.empty(len(self.slot_names)))
 
 
 @dataclass(frozen=True)

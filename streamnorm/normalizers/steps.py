@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from streamnorm.columns import values_of
 from streamnorm.errors import DataError
-from streamnorm.numbers import readable
+from streamnorm.logarithm import log1p
+from streamnorm.numbers import booleans, readable
 from streamnorm.plans import Column, Plan
 from streamnorm.summaries import Histogram, HistogramOf, Moments, ProfiledOf, Summary, SummaryType, part
 
@@ -113,8 +114,7 @@ class Steps:
         out = np.array(x, np.float64) if self.clip is None else np.clip(x, *self.clip, dtype=np.float64)
         if self.log1p:
             self._check_log1p(array, out, name)
-            with np.errstate(all="ignore"):  # of what lies under a null
-                np.log1p(out, out=out)
+            out = log1p(out)
         if x.dtype.kind == "f" and not np.isfinite(x.sum()):
             np.copyto(out, x, where=np.isinf(x))
         validity = array.is_valid().buffers()[1] if array.null_count else None
@@ -146,16 +146,24 @@ class Steps:
         histogram = part(summary, Histogram)
         return None if histogram is None else histogram.quantile([0.5])[0]
 
-    def fill_missing(self, array: pa.Array, value: float) -> pa.Array:
-        """Replace nulls and NaN; those of a column without a value are kept."""
-        if np.isnan(value):
+    def fill_missing(self, array: pa.Array, values: NDArray[np.float64]) -> pa.Array:
+        """Replace nulls and NaN; those of a column without a value are kept.
+
+        Parameters
+        ----------
+        array : pyarrow.Array
+        values : ndarray of shape () or (n_rows,)
+            What missing ones become, in all rows or in each; NaN where there was no value.
+        """
+        if np.isnan(values).all() or not (array.null_count or pa.types.is_floating(array.type)):
             return array
-        if pa.types.is_integer(array.type) and array.null_count:
+        if pa.types.is_integer(array.type):
             array = array.cast(pa.float64(), safe=False)
-        array = pc.fill_null(array, pa.scalar(value, array.type)) if array.null_count else array
-        if not pa.types.is_floating(array.type):
-            return array
-        return pc.if_else(pc.is_nan(array), pa.scalar(value, array.type), array)
+        missing = pc.is_null(array, nan_is_null=True)
+        if not values.ndim:
+            return pc.if_else(missing, pa.scalar(float(values), array.type), array)
+        wanted = pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(values)])
+        return pc.if_else(pc.and_(missing, booleans(~np.isnan(values))), wanted.cast(array.type), array)
 
     def finish(self, plan: Plan) -> Plan:
         """Give the plan with what comes after it."""

@@ -18,25 +18,16 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.columns import (
-    as_pandas,
-    block_of_arrays,
-    block_of_batch,
-    float_type,
-    infinity_message,
-    is_stream,
-    map_array,
-    parts_of,
-    to_batches,
-)
-from streamnorm.errors import DataError, InfiniteValueError, MergeError, nearest
+from streamnorm.columns import as_pandas, is_stream, parts_of, to_batches
+from streamnorm.errors import DataError, MergeError, nearest
+from streamnorm.normalizers._batches import map_column, summarise_columns
 from streamnorm.normalizers.choosing import choose
 from streamnorm.normalizers.family import BoundRule
+from streamnorm.normalizers.keyed import By, Found, Grouped, in_large_batches
 from streamnorm.normalizers.learnt import Group, Learnt
 from streamnorm.normalizers.recipes import arguments_of
-from streamnorm.normalizers.steps import LAYOUTS, PLAIN
+from streamnorm.normalizers.steps import LAYOUTS
 from streamnorm.normalizers.vectors import Vector
-from streamnorm.summaries import Summary
 
 __all__ = ["Group", "Learnt", "Table", "batches_of"]
 
@@ -53,6 +44,9 @@ class Table:
         columns: Mapping[str, Any] | None = None,
         *,
         exclude: Sequence[str] = (),
+        by: str | Sequence[str] | None = None,
+        unseen: str = "global",
+        min_count: int = 1,
         dtype: Any = None,
         suffix: str = "",
         infinite: str = "error",
@@ -62,6 +56,9 @@ class Table:
         self.default = default
         self.columns = columns
         self.exclude = exclude
+        self.by = by
+        self.unseen = unseen
+        self.min_count = min_count
         self.dtype = dtype
         self.suffix = suffix
         self.infinite = infinite
@@ -126,7 +123,8 @@ class Table:
         return self
 
     def _learn(self, X: Any, total: Learnt | None) -> Learnt:
-        for batch in batches_of(X):
+        batches = batches_of(X)
+        for batch in in_large_batches(batches) if self.keyed_by else batches:
             part = self.summarise(batch, total)
             total = part if total is None else total + part
         if total is None:
@@ -148,12 +146,16 @@ class Table:
         if missing:
             raise DataError(f"column {missing[0]!r} is missing here: {nearest(missing[0], batch.schema.names)}")
         layouts = self._layouts(batch.schema, rules, like)
+        grouped = Grouped.of(batch, self.keyed_by.names) if self.keyed_by else None
         by_key: dict[tuple[Any, ...], list[str]] = {}
         for name in sorted(rules):
             alone = () if layouts[name] is None else (name,)
             by_key.setdefault((rules[name].key, alone), []).append(name)
         groups = tuple(
-            self._group(rules[names[0]], batch, names, layouts[names[0]]) for _, names in sorted(by_key.items())
+            summarise_columns(
+                rules[names[0]], batch, names, layouts[names[0]], grouped, skip_infinite=self.infinite == "skip"
+            )
+            for _, names in sorted(by_key.items())
         )
         kinds = {name: str(batch.schema.field(name).type) for name in rules}
         return Learnt(groups, MappingProxyType(kinds if like is None else dict(like.types)), dropped)
@@ -166,24 +168,6 @@ class Table:
         whole = {name: (rule.steps.vectors or self.vectors) == "whole" for name, rule in rules.items()}
         return {name: Vector.of(schema.field(name).type, whole[name]) for name in rules}
 
-    def _group(self, rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str], vector: Vector | None) -> Group:
-        if vector is not None:
-            array = batch.column(names[0])
-            vector = vector.seen(array, names[0])
-            block = vector.block(array, names[0], rule.steps)
-        elif rule.steps == PLAIN:
-            block = block_of_batch(batch.select(names))
-        else:
-            block = block_of_arrays([rule.steps.read(batch.column(name), name) for name in names], names)
-        group = Group(rule, tuple(names), rule.summary.empty(0), vector)
-        try:
-            summary: Summary = rule.summary.of(block, skip_infinite=self.infinite == "skip")
-        except InfiniteValueError as error:
-            row = error.row if vector is None else vector.row(error.row)
-            message = infinity_message(group.slot_names[error.slot], row)
-            raise InfiniteValueError(error.slot, row, message) from None
-        return dataclasses.replace(group, summary=summary)
-
     def choose(self, schema: pa.Schema) -> tuple[dict[str, BoundRule], tuple[str, ...]]:
         """Choose the columns to normalise, how, and those to drop, for tables of a schema.
 
@@ -194,10 +178,15 @@ class Table:
         """
         if self.vectors not in LAYOUTS:
             raise DataError(f"vectors must be 'element' or 'whole', got {self.vectors!r}.")
-        rules, dropped = choose(schema, self.default, self.columns or {}, self.exclude)
+        keys = self.keyed_by.names if self.keyed_by else ()
+        rules, dropped = choose(schema, self.default, self.columns or {}, self.exclude, keys)
         if self.profile:
             rules = {name: dataclasses.replace(rule, profile=True) for name, rule in rules.items()}
         return rules, dropped
+
+    def read_columns(self, like: Learnt) -> list[str]:
+        """Name the columns that learning reads: those learnt from, then the keys'."""
+        return [*like.types, *(self.keyed_by.names if self.keyed_by else ())]
 
     # ---- applying ----
 
@@ -250,7 +239,8 @@ class Table:
     def _map_pandas(self, frame: Any, *, inverse: bool) -> Any:
         """Map only the columns concerned, so that the others keep what only pandas knows of them."""
         names = [name for name in frame.columns if name in self.inputs(inverse)]
-        part = pa.Table.from_pandas(frame[names], preserve_index=False)
+        keys = [name for name in frame.columns if self.keyed_by and name in self.keyed_by.names]
+        part = pa.Table.from_pandas(frame[names + keys], preserve_index=False)
         mapped = pa.Table.from_batches([self.map_batch(b, inverse=inverse) for b in to_batches(part)])
         result = frame.copy(deep=False)
         for name, target in self.inputs(inverse).items():
@@ -278,9 +268,11 @@ class Table:
         columns = [(item, batch.column(i)) for i, item in enumerate(batch.schema)]
         at = {item.name: i for i, (item, _) in enumerate(columns)}
         added = []
+        found = Found.of(batch, self.keyed_by) if self.keyed_by else None
+        options = {"dtype": self.dtype, "inverse": inverse, "skip_infinite": self.infinite == "skip"}
         for source, target in inputs.items():
             item, array = fields[source]
-            mapped = self._map_column(array, source, *where[target if inverse else source], inverse)
+            mapped = map_column(array, source, *where[target if inverse else source], found, **options)
             new = (item.with_type(mapped.type).with_name(target), mapped)
             if target in at:
                 columns[at[target]] = new
@@ -290,22 +282,6 @@ class Table:
         columns = [pair for pair in columns if pair[0].name not in gone] + added
         schema = pa.schema([item for item, _ in columns], batch.schema.metadata)
         return pa.RecordBatch.from_arrays([array for _, array in columns], schema=schema)
-
-    def _map_column(self, array: pa.Array, name: str, group: Group, slot: int, inverse: bool) -> pa.Array:
-        steps, plan = group.rule.steps, group.rule.plan(group.summary)
-        options: dict[str, Any] = {
-            "dtype": steps.type or self.dtype,
-            "inverse": inverse,
-            "skip_infinite": self.infinite == "skip",
-        }
-        if group.vector is not None:
-            return group.vector.map(array, name, plan, steps, **options)
-        if not inverse and steps != PLAIN:
-            options["dtype"] = float_type(array.type, options["dtype"])
-            array = steps.read(array, name)
-            filling = group.rule.filling(group.summary)
-            array = array if filling is None else steps.fill_missing(array, float(filling[slot]))
-        return map_array(array, name, plan, slot, **options)
 
     def warn_of_empty(self) -> None:
         """Warn, once, of columns that no value was seen of."""
@@ -349,12 +325,18 @@ class Table:
     def settings(self) -> dict[str, Any]:
         """Give the parameters that matter to what was learnt and how it is applied."""
         dtype = None if self.dtype is None else np.dtype(self.dtype).name
-        return {"dtype": dtype, "suffix": self.suffix, "infinite": self.infinite}
+        keys = self.keyed_by.settings() if self.keyed_by else {}
+        return {"dtype": dtype, "suffix": self.suffix, "infinite": self.infinite, **keys}
+
+    @property
+    def keyed_by(self) -> By | None:
+        """The columns that rows are grouped by, and what happens to keys without statistics."""
+        return None if self.by is None else By.of(self.by, self.unseen, self.min_count)
 
     def with_learnt(self, learnt: Learnt) -> Self:
         """Give a table normalizer with these parameters that has learnt something else."""
         result = type(self)(
-            self.default, self.columns, exclude=self.exclude,
+            self.default, self.columns, exclude=self.exclude, by=self.by, unseen=self.unseen, min_count=self.min_count,
             dtype=self.dtype, suffix=self.suffix, infinite=self.infinite, vectors=self.vectors, profile=self.profile,
         )  # fmt: skip
         return result._set(learnt)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from streamnorm.columns import float_type, infinity_message, map_array, run_of
 from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.normalizers.steps import PLAIN, Steps
-from streamnorm.numbers import vector_values
+from streamnorm.numbers import booleans, vector_values
 from streamnorm.plans import Column, Plan
 from streamnorm.summaries import Block
 
@@ -184,8 +184,7 @@ def _hidden(values: pa.Array, lists: pa.FixedSizeListArray) -> pa.Array:
     """Make the values of a null vector nulls: what lies there is nobody's."""
     if not lists.null_count:
         return values
-    valid = np.packbits(np.repeat(np.asarray(lists.is_valid()), lists.type.list_size), bitorder="little")
-    mask = pa.BooleanArray.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(valid)])
+    mask = booleans(np.repeat(np.asarray(lists.is_valid()), lists.type.list_size))
     return pc.if_else(mask, values, pa.scalar(None, values.type))
 
 

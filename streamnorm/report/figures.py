@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from streamnorm.kernel import COUNTS
 from streamnorm.normalizers.table import Group
 from streamnorm.plans import Affine
+from streamnorm.report.keys import keys_to_json, of_all
 from streamnorm.report.shapes import Bars, Shape, bars_of
 from streamnorm.state import State
 from streamnorm.summaries import Extremes, Histogram, Moments, part
@@ -208,7 +209,7 @@ def _plain(value: Any) -> Any:
 
 def figures_of(state: State) -> list[Figures]:
     """Give the figures of every column, in the table's order."""
-    learnt = state.table.learnt
+    learnt = of_all(state.table.learnt)
     return [
         Figures.of(name, learnt.types[group.column(slot)], group, slot)
         for name, (group, slot) in learnt.where().items()
@@ -221,6 +222,7 @@ def to_json(state: State) -> str:
         "class": state.kind,
         "digest": state.table.digest(),
         "settings": state.table.settings(),
+        **keys_to_json(state.table.learnt),
         "columns": [column.to_json() for column in figures_of(state)],
         "dropped": list(state.table.learnt.dropped),
         "sources": [vars(source) for source in state.sources],

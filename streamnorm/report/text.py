@@ -10,6 +10,7 @@ import numpy as np
 
 from streamnorm.report.drift import Drift
 from streamnorm.report.figures import Figures, figures_of
+from streamnorm.report.keys import about_keys
 from streamnorm.report.shapes import bars_of
 from streamnorm.report.words import cut, number, percent, printable, wide
 from streamnorm.state import State
@@ -70,7 +71,11 @@ def show_table(state: State, width: int | None = None) -> str:
     lines = _lay_out(fields, width)
     counted = sum(source.rows for source in state.sources)
     sources = f"{len(state.sources)} source{'' if len(state.sources) == 1 else 's'}"
-    lines += ["", f"{sources}, {counted:,} rows counted; digest {state.table.digest()}"]
+    lines += [
+        "",
+        *about_keys(state.table.learnt),
+        f"{sources}, {counted:,} rows counted; digest {state.table.digest()}",
+    ]
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,11 @@ from streamnorm import kernel
 from streamnorm.errors import InfiniteValueError, MergeError
 from streamnorm.exact import Exact
 
-__all__ = ["Block", "Counts", "Slots", "Summary", "SummaryType"]
+__all__ = ["Block", "Counts", "Index", "Slots", "Summary", "SummaryType"]
 
 T = TypeVar("T")
+#: Positions of slots.
+Index: TypeAlias = Sequence[int] | NDArray[np.int64]
 _NO_INFINITY = np.int64(-1).tobytes()  # as the row of a column's first one
 
 
@@ -27,8 +29,11 @@ class Slots(Protocol):
     def __len__(self) -> int: ...
     def __add__(self, other: Any) -> Any: ...
     def __sub__(self, other: Any) -> Any: ...
-    def take(self, slots: Sequence[int]) -> Any:
+    def take(self, slots: Index) -> Any:
         """Keep the given slots, in that order."""
+
+    def place(self, slots: int, at: Index) -> Any:
+        """Put each slot at its place among more of them; the others are empty."""
 
 
 class SummaryType(Protocol):
@@ -54,7 +59,7 @@ class Block:
         Number of columns.
     rows : int
         Number of rows.
-    runs : list of kernel.Run, or kernel.Exported
+    runs : list of kernel.Run, kernel.Exported or kernel.Segments
         Where the values lie. Several runs of one slot follow each other in the order of their rows.
     zeros : ndarray of shape (slots,), dtype int64, optional
         How many more rows of each column are 0 without being stored (sparse input).
@@ -64,14 +69,14 @@ class Block:
 
     slots: int
     rows: int
-    runs: list[kernel.Run] | kernel.Exported
+    runs: list[kernel.Run] | kernel.Exported | kernel.Segments
     zeros: NDArray[np.int64] | None = None
     zero_weight: Exact | None = None
 
     @property
     def weighted(self) -> bool:
         """Whether its rows have weights."""
-        if isinstance(self.runs, kernel.Exported):
+        if isinstance(self.runs, (kernel.Exported, kernel.Segments)):
             return False
         return self.zero_weight is not None or any(run.weights is not None for run in self.runs)
 
@@ -139,9 +144,15 @@ class Counts:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def take(self, slots: Sequence[int]) -> Counts:
+    def take(self, slots: Index) -> Counts:
         """Keep the given slots, in that order."""
-        return Counts(self.table[list(slots)])
+        return Counts(self.table[np.asarray(slots, np.int64)])
+
+    def place(self, slots: int, at: Index) -> Counts:
+        """Put each slot at its place among more of them; the others are empty."""
+        table = np.zeros((slots, len(kernel.COUNTS)), np.int64)
+        table[at] = self.table
+        return Counts(table)
 
     def to_json(self) -> list[dict[str, int]]:
         """Give one object a slot, without the kinds that did not occur."""
@@ -219,9 +230,27 @@ class Summary:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def take(self, slots: Sequence[int]) -> Self:
+    def take(self, slots: Index) -> Self:
         """Keep the given slots, in that order."""
         return self._by_field(lambda a: a.take(slots))
+
+    def place(self, slots: int, at: Index) -> Self:
+        """Put each slot at its place among more of them; the others are empty."""
+        return self._by_field(lambda a: a.place(slots, at))
+
+    def together(self) -> Self:
+        """Add all slots up to one, as if their rows had been those of one column."""
+        rest = self if len(self) else self.place(1, [])
+        while len(rest) > 1:
+            half = len(rest) // 2
+            low, high = rest.take(np.arange(half)), rest.take(np.arange(half, len(rest)))
+            rest = high + low.place(len(high), np.arange(half))
+        return rest
+
+    @property
+    def overall(self) -> Summary:
+        """The record with one slot a column, whatever the rows were grouped by."""
+        return self
 
     def to_json(self) -> list[dict[str, Any]]:
         """Give one object of exact texts and integers a slot, equal exactly when the slots are."""

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from streamnorm import kernel
 from streamnorm.errors import MergeError
-from streamnorm.summaries._base import Block, Counts, Summary
+from streamnorm.summaries._base import Block, Counts, Index, Summary
 
-__all__ = ["Extremes"]
+__all__ = ["Bound", "Extremes"]
 
 
 @dataclass(frozen=True, eq=False)
-class _Bound:
-    """One bound a slot; `neutral` while there is no value."""
+class Bound:
+    """One bound a slot; `neutral` while there is no value, and the `better` of two when added."""
 
     array: NDArray[np.float64]
 
@@ -27,6 +27,7 @@ class _Bound:
 
     @classmethod
     def empty(cls, slots: int) -> Self:
+        """No value in any slot."""
         return cls(np.full(slots, cls.neutral))
 
     def __len__(self) -> int:
@@ -46,26 +47,35 @@ class _Bound:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def take(self, slots: Sequence[int]) -> Self:
-        return type(self)(self.array[list(slots)])
+    def take(self, slots: Index) -> Self:
+        """Keep the given slots, in that order."""
+        return type(self)(self.array[np.asarray(slots, np.int64)])
+
+    def place(self, slots: int, at: Index) -> Self:
+        """Put each slot at its place among more of them; the others are empty."""
+        array = np.full(slots, self.neutral)
+        array[at] = self.array
+        return type(self)(array)
 
     def to_json(self) -> list[str | None]:
+        """Give each bound as exact text."""
         return [v.hex() if np.isfinite(v) else None for v in self.array.tolist()]
 
     @classmethod
     def from_json(cls, slots: Sequence[str | None]) -> Self:
+        """Read what `to_json` gave."""
         array = np.array([cls.neutral if v is None else float.fromhex(v) for v in slots], np.float64)
         if np.isnan(array).any():
             raise ValueError("a bound is NaN")
         return cls(array)
 
 
-class _Least(_Bound):
+class _Least(Bound):
     neutral = np.inf
     better = np.minimum
 
 
-class _Greatest(_Bound):
+class _Greatest(Bound):
     neutral = -np.inf
     better = np.maximum
 

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamnorm import kernel
 from streamnorm.errors import DataError, MergeError
-from streamnorm.summaries._base import Block, Counts, Summary
+from streamnorm.summaries._base import Block, Counts, Index, Summary
 
-__all__ = ["MAX_BINS", "Bins", "Histogram", "HistogramOf"]
+__all__ = ["MAX_BINS", "Bins", "Histogram", "HistogramOf", "checked_max_bins", "images_are_finite"]
 
 #: Bins that may be left where nothing else is asked for.
 MAX_BINS = 4096
@@ -137,17 +137,21 @@ class Bins:
         for bits, size, end in zip(self.bits.tolist(), self.sizes.tolist(), ends, strict=True):
             yield bits, self.keys[end - size : end], self.counts[end - size : end]
 
-    def take(self, slots: Sequence[int]) -> Self:
+    def take(self, slots: Index) -> Self:
         """Keep the given slots, in that order."""
-        own, ends = list(slots), np.cumsum(self.sizes)
-        kept = [slice(int(ends[i] - self.sizes[i]), int(ends[i])) for i in own]
-        return type(self)(
-            self.max_bins,
-            self.bits[own],
-            self.sizes[own],
-            np.concatenate([self.keys[:0], *(self.keys[part] for part in kept)]),
-            np.concatenate([self.counts[:0], *(self.counts[part] for part in kept)]),
-        )
+        kept = np.asarray(slots, np.int64)
+        sizes, starts = self.sizes[kept], (np.cumsum(self.sizes) - self.sizes)[kept]
+        at = np.arange(sizes.sum()) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
+        return type(self)(self.max_bins, self.bits[kept], sizes, self.keys[at], self.counts[at])
+
+    def place(self, slots: int, at: Index) -> Self:
+        """Put each slot at its place among more of them; the others are empty."""
+        places = np.asarray(at, np.int64)
+        own = self.take(np.argsort(places))
+        bits, sizes = np.full(slots, _ALL_BITS), np.zeros(slots, np.int64)
+        places = np.sort(places)
+        bits[places], sizes[places] = own.bits, own.sizes
+        return type(self)(self.max_bins, bits, sizes, own.keys, own.counts)
 
     def coarsen(self, bits: NDArray[np.int64]) -> Self:
         """Bring every slot to `bits`, shape (n_slots,), where it has more."""
@@ -171,7 +175,7 @@ class Bins:
         """Read what `to_json` gave of one slot or more; raises ValueError where it is not that."""
         if len({slot["max_bins"] for slot in slots}) != 1:
             raise ValueError("the slots of a histogram do not have one and the same max_bins")
-        max_bins = _checked_max_bins(slots[0]["max_bins"])
+        max_bins = checked_max_bins(slots[0]["max_bins"])
         rows = [_checked_bins(max_bins, slot["bits"], slot["keys"], slot["counts"]) for slot in slots]
         return cls(
             max_bins,
@@ -182,7 +186,13 @@ class Bins:
         )
 
 
-def _checked_max_bins(max_bins: Any) -> int:
+def images_are_finite(images: NDArray[np.uint64], below: NDArray[np.uint64]) -> bool:
+    """Tell whether bins from each image on, with these bits below, hold a finite number."""
+    return bool(((images | below) >= _LEAST).all() and (images <= _GREATEST).all())
+
+
+def checked_max_bins(max_bins: Any) -> int:
+    """Give what may be a limit of bins; raises DataError where it may not."""
     if type(max_bins) is not int or not 2 <= max_bins <= _MOST_BINS:
         raise DataError(f"max_bins must be an integer from 2 to {_MOST_BINS}, not {max_bins!r}.")
     return max_bins
@@ -243,12 +253,12 @@ class Histogram(Summary):
     @classmethod
     def empty(cls, slots: int, max_bins: int = MAX_BINS) -> Self:
         """Summarise no rows."""
-        return cls(Counts.empty(slots), Bins.empty(slots, _checked_max_bins(max_bins)))
+        return cls(Counts.empty(slots), Bins.empty(slots, checked_max_bins(max_bins)))
 
     @classmethod
     def of(cls, block: Block, *, skip_infinite: bool = False, max_bins: int = MAX_BINS) -> Self:
         """Summarise a block of rows; raises DataError where a weight is not a whole number."""
-        _checked_max_bins(max_bins)
+        checked_max_bins(max_bins)
         try:
             counts, infinities, ragged = kernel.histogram(block.slots, block.runs, max_bins)
         except ValueError as error:
@@ -322,9 +332,11 @@ class Histogram(Summary):
         if fractions.ndim != 1 or not ((fractions >= 0) & (fractions <= 1)).all():
             raise DataError("quantiles are asked for by a list of fractions from 0 to 1.")
         out = np.full((len(fractions), len(self)), np.nan)
-        for slot, (bits, keys, counts) in enumerate(self.bins.of_slots()):
-            if len(keys):
-                out[:, slot] = function(_Neighbours.of(fractions, bits, keys, counts))
+        there = np.flatnonzero(self.bins.sizes)
+        # Ranks are counted through all slots at once, unless the sum of huge weights would not fit.
+        fits = self.bins.counts.sum(dtype=np.float64) < 2.0**62
+        for slots in [there] if fits and len(there) else there[:, np.newaxis]:
+            out[:, slots] = function(_Neighbours.of(fractions[:, np.newaxis], self.bins.take(slots)))
         return out
 
 
@@ -342,7 +354,8 @@ def _times_of_zero(block: Block, zeros: NDArray[np.int64]) -> NDArray[np.int64]:
 class _Neighbours:
     """The two values in order that each quantile lies between, and its place from the one to the other.
 
-    Of each value we know the bin: its least and greatest number, and which of the bin's values it is.
+    Of each value we know the bin: its least and greatest number, and which of the bin's values it is. Arrays are of
+    shape (n_quantiles, n_slots).
     """
 
     gamma: _Floats
@@ -351,14 +364,17 @@ class _Neighbours:
     part: tuple[_Floats, _Floats]  # of the way through the bin
 
     @classmethod
-    def of(cls, q: _Floats, bits: int, keys: NDArray[np.uint64], counts: NDArray[np.int64]) -> Self:
-        ends = np.cumsum(counts)
-        last = int(ends[-1]) - 1
+    def of(cls, q: _Floats, slots: Bins) -> Self:
+        """Find them for fractions of shape (n_quantiles, 1) in slots that all have bins."""
+        keys, counts, ends = slots.keys, slots.counts, np.cumsum(slots.counts)
+        totals = ends[np.cumsum(slots.sizes) - 1]
+        before = np.concatenate([[0], totals[:-1]])
+        last = totals - before - 1
         place = last * q
         below = np.minimum(np.floor(place).astype(np.int64), last)
-        both = (below, np.minimum(below + 1, last))
+        both = (before + below, before + np.minimum(below + 1, last))
         bins = [np.searchsorted(ends, rank, side="right") for rank in both]
-        rest = np.uint64((1 << (_ALL_BITS - bits)) - 1)
+        rest = (np.uint64(1) << (_ALL_BITS - slots.bits).astype(np.uint64)) - np.uint64(1)
         # The values of a bin count as evenly spread over it, half a step from its ends.
         parts = [(rank - ends[at] + counts[at] + 0.5) / counts[at] for rank, at in zip(both, bins, strict=True)]
         return cls(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -19,6 +18,8 @@ __all__ = ["CONSTANT", "Moments"]
 
 #: Times a column's magnitude: a standard deviation or range up to this is rounding noise. 4 eps of float64.
 CONSTANT = 2.0**-50
+
+_MOST = 2**62  # of values that the kernel can leave out of a divisor
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +63,62 @@ class Moments(Summary):
 
     def __sub__(self, other: Self) -> Self:
         rest = super().__sub__(other)
-        for slot, (count, (w, s1, s2)) in enumerate(zip(rest.counts.values.tolist(), rest._sums, strict=True)):
-            if w < 0 or w * s2 < s1 * s1 or (count == 0 and (w or s1 or s2)):
-                raise MergeError(f"cannot forget rows of column {slot} that were never counted.")
+        slot = rest._impossible()
+        if slot >= 0:
+            raise MergeError(f"cannot forget rows of column {slot} that were never counted.")
         return rest
+
+    def is_possible(self) -> bool:
+        """Tell whether there are rows that have these sums, as far as that can be seen."""
+        return self._impossible() < 0
+
+    def _impossible(self) -> int:
+        """Find a column whose sums are those of no rows; -1 where there is none."""
+        doubtful = np.flatnonzero(~self._rounded(0)[1])
+        rest = self.take(doubtful)
+        for slot, count, (w, s1, s2) in zip(doubtful, rest.counts.values.tolist(), rest._sums, strict=True):
+            if w < 0 or w * s2 < s1 * s1 or (count == 0 and (w or s1 or s2)):
+                return int(slot)
+        return -1
+
+    def _rounded(self, ddof: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """What `_statistics` gives, as far as the kernel finds it, and for which columns it does."""
+        values = np.ascontiguousarray(self.counts.values)
+        if not (float(ddof).is_integer() and ddof < _MOST and self.weight == Exact.of_counts(values)):
+            return np.full((len(self), 3), np.nan), np.zeros(len(self), bool)
+        sums = [part for sum in (self.total, self.squares) for part in (sum.limbs, sum.width, sum.exponent)]
+        statistics, found = kernel.round_moments(values, *sums, int(ddof))
+        return np.frombuffer(statistics).reshape(-1, 3), np.frombuffer(found, np.bool_)
+
+    def _statistics(self, ddof: float) -> NDArray[np.float64]:
+        """Mean, variance and standard deviation of each column, shape (n_slots, 3)."""
+
+        def compute() -> NDArray[np.float64]:
+            statistics, found = self._rounded(ddof)
+            if found.all():
+                return statistics
+            statistics, rest = statistics.copy(), np.flatnonzero(~found)
+            statistics[rest] = self.take(rest)._by_fractions(ddof)
+            return statistics
+
+        return self.cached(("statistics", ddof), compute)
+
+    def _by_fractions(self, ddof: float) -> NDArray[np.float64]:
+        """What `_statistics` gives, by integers of any size."""
+        lost, times = float(ddof).as_integer_ratio()
+        lost <<= -self._unit
+        rows = []
+        for w, s1, s2 in self._sums:
+            over, under = (w * s2 - s1 * s1) * times, w * (w * times - lost)
+            varies = w > 0 and under > 0
+            rows.append(
+                (
+                    divide(s1, w) if w else np.nan,
+                    divide(over, under) if varies else np.nan,
+                    square_root(over, under) if varies else np.nan,
+                )
+            )
+        return np.array(rows, np.float64).reshape(-1, 3)
 
     @functools.cached_property
     def _unit(self) -> int:
@@ -87,28 +140,15 @@ class Moments(Summary):
 
     def mean(self) -> NDArray[np.float64]:
         """Mean of each column, shape (n_slots,); NaN where there is no value."""
-        return np.array([divide(s1, w) if w else np.nan for w, s1, _ in self._sums], np.float64)
-
-    def _of_variance(self, ddof: float, function: Callable[[int, int], float]) -> NDArray[np.float64]:
-        """Apply a function of numerator and denominator to the exact variance of each column."""
-        lost, times = float(ddof).as_integer_ratio()
-        lost <<= -self._unit
-        freedom = [w * times - lost for w, _, _ in self._sums]
-        return np.array(
-            [
-                function((w * s2 - s1 * s1) * times, w * f) if w and f > 0 else np.nan
-                for (w, s1, s2), f in zip(self._sums, freedom, strict=True)
-            ],
-            np.float64,
-        )
+        return self._statistics(0)[:, 0].copy()
 
     def var(self, ddof: float = 0) -> NDArray[np.float64]:
         """Variance of each column, shape (n_slots,); NaN where the weights do not exceed `ddof`."""
-        return self._of_variance(ddof, divide)
+        return self._statistics(ddof)[:, 1].copy()
 
     def std(self, ddof: float = 0) -> NDArray[np.float64]:
         """Standard deviation of each column, shape (n_slots,); NaN where the weights do not exceed `ddof`."""
-        return self._of_variance(ddof, square_root)
+        return self._statistics(ddof)[:, 2].copy()
 
     def scale(self, ddof: float = 0) -> NDArray[np.float64]:
         """Standard deviation of each column, 1 where the column is constant, shape (n_slots,)."""

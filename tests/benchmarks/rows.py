@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import keyed
 import numpy as np
 import peers
 import vectors
@@ -293,6 +294,11 @@ ROWS = [
         vectors.fit),
     Row("vectors-transform-plain", "transform, vectors of 768 float32", "as many values in plain columns", at_most(2),
         vectors.transform),
+    *(
+        Row(f"keyed-{name}-polars", f"fit in memory by key, 100 rows for each {name} key", "Polars group_by mean, std",
+            at_most(3), partial(keyed.fit_polars, text=name == "text"), "polars")
+        for name in ("integer", "text")
+    ),
     *_file_rows(),
     *(
         Row(f"memory-{job}-{name}", f"peak memory of {job}, 4x the data", against, goal, partial(measure, job))

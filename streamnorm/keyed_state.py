@@ -1,0 +1,94 @@
+"""Statistics per key in a state file: the keys once, in order, and each column's slots as packed arrays."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from streamnorm.normalizers._keys import KEY_TYPES, Keys, integers
+from streamnorm.normalizers.family import BoundRule
+from streamnorm.normalizers.keyed import Keyed
+from streamnorm.summaries.packing import pack, unpack
+
+__all__ = ["columns_to_json", "keyed_from_json", "keys_from_json", "keys_to_json"]
+
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
+
+
+def keys_to_json(keyed: Keyed) -> dict[str, Any]:
+    """Write the keys of a summary in ascending order, column by column."""
+    kinds = {kind: name for name, kind in KEY_TYPES.items()}
+    columns = zip(keyed.keys.names, keyed.keys.columns, keyed.keys.values(), strict=True)
+    return {
+        "count": len(keyed.keys),
+        "columns": [{"name": name, "type": kinds[array.type], "values": v} for name, array, v in columns],
+    }
+
+
+def columns_to_json(keyed: Keyed) -> list[dict[str, Any]]:
+    """Write each column's slots, in the order of `keys_to_json`."""
+    return [pack(column.take(keyed.keys.order)) for column in keyed.columns]
+
+
+def keys_from_json(document: Mapping[str, Any]) -> Keys:
+    """Read what `keys_to_json` gave; raises ValueError or KeyError where it is not that."""
+    count, names = document["count"], tuple(column["name"] for column in document["columns"])
+    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise ValueError("the key columns have no names, or not different ones")
+    arrays = [_array(column["values"], column["type"]) for column in document["columns"]]
+    if type(count) is not int or any(len(array) != count for array in arrays):
+        raise ValueError("the key columns do not have as many keys as there are")
+    distinct, _ = Keys.of(names, arrays)
+    keys = Keys(names, tuple(arrays))
+    if len(distinct) < count or (keys.order != np.arange(count)).any():
+        raise ValueError("the keys are not distinct, or not in order")
+    return keys
+
+
+def _array(values: Any, kind: str) -> pa.Array:
+    """Make an array of Python's objects; `pyarrow.array` would import pandas."""
+    if not isinstance(values, list):
+        raise TypeError("the keys are no list")
+    wanted, missing = KEY_TYPES[kind], np.array([value is None for value in values], bool)
+    present = [value for value in values if value is not None]
+    if kind == "string":
+        array = _text(present)
+    elif kind == "integer":
+        array = integers(_checked([value if type(value) is int else None for value in present]))
+    elif kind == "date":
+        days = integers(_checked([datetime.date.fromisoformat(value).toordinal() - _EPOCH for value in present]))
+        array = days.cast(pa.int32()).cast(wanted)
+    elif present:
+        raise ValueError("a key that is null has a value")
+    else:
+        return pa.nulls(len(values))
+    places = np.where(missing, len(present), np.cumsum(~missing) - 1)  # the place behind the last is null
+    return pa.concat_arrays([array, pa.nulls(1, wanted)]).take(integers(places))
+
+
+def _checked(values: Sequence[int | None]) -> Any:
+    if not all(value is not None and -(2**63) <= value < 2**63 for value in values):
+        raise ValueError("a key is no 64-bit integer")
+    return np.array(values, np.int64)
+
+
+def _text(values: Sequence[Any]) -> pa.Array:
+    encoded = [value.encode() for value in values]
+    offsets = np.array([0, *itertools.accumulate(map(len, encoded))], np.int64)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.large_string(), len(encoded), buffers)
+
+
+def keyed_from_json(keys: Keys, rule: BoundRule, summaries: Sequence[Mapping[str, Any]]) -> Keyed:
+    """Read the columns of one rule; raises ValueError or KeyError where they are not what `columns_to_json` gave."""
+    nothing = rule.summary.empty(len(keys))
+    columns = [unpack(nothing, summary) for summary in summaries]
+    rows = {column.counts.rows.tobytes() for column in columns}
+    if len(rows) > 1 or any((column.counts.rows == 0).any() for column in columns):
+        raise ValueError("the columns have other numbers of rows of a key, or none")
+    return Keyed.make(keys, columns)

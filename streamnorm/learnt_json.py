@@ -1,0 +1,119 @@
+"""What a table has learnt, as the part of a state file between its parameters and its sources.
+
+How it is laid out is told in `state`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from types import MappingProxyType
+from typing import Any
+
+from streamnorm.keyed_state import columns_to_json, keyed_from_json, keys_from_json, keys_to_json
+from streamnorm.normalizers._keys import Keys
+from streamnorm.normalizers.family import FAMILY, BoundRule
+from streamnorm.normalizers.keyed import Keyed
+from streamnorm.normalizers.learnt import Group, Learnt
+from streamnorm.normalizers.steps import PLAIN, Steps
+from streamnorm.normalizers.vectors import Vector
+
+__all__ = ["is_plain", "learnt_from_json", "learnt_to_json"]
+
+
+def is_plain(learnt: Learnt) -> bool:
+    """Tell whether version 1 of the format can say all of it."""
+    return not learnt.dropped and all(
+        group.vector is None and group.rule.steps == PLAIN and not isinstance(group.summary, Keyed)
+        for group in learnt.groups
+    )
+
+
+def learnt_to_json(learnt: Learnt) -> dict[str, Any]:
+    """Give the entries of a document."""
+    keyed = [group.summary for group in learnt.groups if isinstance(group.summary, Keyed)]
+    slots = {
+        id(group): columns_to_json(group.summary) if isinstance(group.summary, Keyed) else group.summary.to_json()
+        for group in learnt.groups
+    }
+    columns = [
+        {"name": name, "type": learnt.types[name], "rule": learnt.groups.index(group)}
+        | (
+            {"summary": slots[id(group)][i]}
+            if group.vector is None
+            else {"vector": asdict(group.vector), "summary": slots[id(group)]}
+        )
+        for name, (group, i) in learnt.columns().items()
+    ]
+    return {
+        "rules": [_rule_to_json(group.rule) for group in learnt.groups],
+        **({"keys": keys_to_json(keyed[0])} if keyed else {}),
+        "columns": columns,
+        **({"dropped": list(learnt.dropped)} if learnt.dropped else {}),
+    }
+
+
+def learnt_from_json(document: Mapping[str, Any]) -> tuple[Learnt, tuple[str, ...]]:
+    """Read what `learnt_to_json` gave, and the names of the key columns.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        If it is not that.
+    """
+    rules = [_rule_from_json(rule) for rule in document["rules"]]
+    columns = document["columns"]
+    names = [column["name"] for column in columns]
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise ValueError("the names of the columns are no texts, or not different")
+    if not all(column["rule"] in range(len(rules)) for column in columns):
+        raise ValueError("a column has a rule that is not there")
+    keys = keys_from_json(document["keys"]) if "keys" in document else None
+    groups = tuple(_group(i, rule, columns, keys) for i, rule in enumerate(rules))
+    for group in groups:
+        group.rule.plan(group.summary.overall)  # cannot be made of sums that no rows have
+    dropped = tuple(document.get("dropped", ()))
+    if not all(isinstance(name, str) for name in dropped) or set(dropped) & set(names):
+        raise ValueError("what is dropped is no text, or a column too")
+    types = MappingProxyType({column["name"]: str(column["type"]) for column in columns})
+    return Learnt(groups, types, dropped), keys.names if keys else ()
+
+
+def _group(index: int, rule: BoundRule, columns: Sequence[Mapping[str, Any]], keys: Keys | None) -> Group:
+    own = sorted((c for c in columns if c["rule"] == index), key=lambda c: str(c["name"]))
+    names = tuple(column["name"] for column in own)
+    if keys is not None:
+        return Group(rule, names, keyed_from_json(keys, rule, [column["summary"] for column in own]))
+    if not any("vector" in column for column in own):
+        return Group(rule, names, rule.summary.from_json([column["summary"] for column in own]))
+    (column,) = own
+    vector, summary = _vector_from_json(column["vector"]), rule.summary.from_json(column["summary"])
+    if len(summary) != vector.slots:
+        raise ValueError(f"column {names[0]!r} has {len(summary)} statistics for {vector.slots} elements")
+    return Group(rule, names, summary, vector)
+
+
+def _vector_from_json(data: Mapping[str, Any]) -> Vector:
+    width, whole = data["width"], data["whole"]
+    if not (width is None or (type(width) is int and width >= 0)) or type(whole) is not bool or len(data) > 2:
+        raise ValueError(f"no vector is like that: {data!r}"[:200])
+    return Vector(width, whole)
+
+
+def _rule_to_json(rule: BoundRule) -> dict[str, Any]:
+    steps = {"steps": rule.steps.to_json()} if rule.steps != PLAIN else {}
+    profile = {"profile": True} if rule.profile else {}
+    return {"scaler": rule.rule.name, "parameters": dict(rule.params), **steps, **profile}
+
+
+def _rule_from_json(data: Mapping[str, Any]) -> BoundRule:
+    rule = FAMILY[data["scaler"]]
+    given = data["parameters"]
+    params = {
+        name: tuple(given[name]) if isinstance(default, tuple) else given[name]
+        for name, default in rule.defaults.items()
+    }
+    profile = data.get("profile", False)
+    if type(profile) is not bool:
+        raise ValueError(f"a rule has a profile or not, found {profile!r}")
+    return BoundRule(rule, MappingProxyType(params), Steps.from_json(data.get("steps", {})), profile)

@@ -1,0 +1,103 @@
+"""The columns of one batch: summarised under a rule, and mapped by what was learnt."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from streamnorm.columns import block_of_arrays, block_of_batch, float_type, infinity_message, map_array
+from streamnorm.errors import DataError, InfiniteValueError
+from streamnorm.normalizers.family import BoundRule
+from streamnorm.normalizers.keyed import Found, Grouped
+from streamnorm.normalizers.learnt import Group
+from streamnorm.normalizers.steps import PLAIN
+from streamnorm.normalizers.vectors import Vector
+from streamnorm.summaries import Block
+
+__all__ = ["map_column", "summarise_columns"]
+
+
+def summarise_columns(
+    rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str], vector: Vector | None, grouped: Grouped | None, *,
+    skip_infinite: bool,
+) -> Group:  # fmt: skip
+    """Summarise columns of a batch under one rule.
+
+    Parameters
+    ----------
+    rule : BoundRule
+    batch : pyarrow.RecordBatch
+    names : sequence of str
+        Ascending; one where there is a `vector`.
+    vector : Vector, optional
+        How the one column lies in the slots.
+    grouped : Grouped, optional
+        The batch's rows by their keys.
+    skip_infinite : bool
+
+    Raises
+    ------
+    DataError
+        If a column cannot be summarised so, or holds an infinity that is not to be skipped.
+    """
+    if grouped is not None:
+        if vector is not None:
+            raise DataError(
+                f"column {names[0]!r} holds vectors, of which there are no statistics per key: leave it out (exclude)."
+            )
+        arrays = [rule.steps.read(batch.column(name), name) for name in names]
+        keyed = grouped.summarise(rule.summary, arrays, names, skip_infinite=skip_infinite)
+        return Group(rule, tuple(names), keyed)
+    if vector is not None:
+        vector = vector.seen(batch.column(names[0]), names[0])
+    group = Group(rule, tuple(names), rule.summary.empty(0), vector)
+    try:
+        summary = rule.summary.of(_block(rule, batch, names, vector), skip_infinite=skip_infinite)
+    except InfiniteValueError as error:
+        row = error.row if vector is None else vector.row(error.row)
+        message = infinity_message(group.slot_names[error.slot], row)
+        raise InfiniteValueError(error.slot, row, message) from None
+    return dataclasses.replace(group, summary=summary)
+
+
+def _block(rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str], vector: Vector | None) -> Block:
+    if vector is not None:
+        return vector.block(batch.column(names[0]), names[0], rule.steps)
+    if rule.steps == PLAIN:
+        return block_of_batch(batch.select(names))
+    return block_of_arrays([rule.steps.read(batch.column(name), name) for name in names], names)
+
+
+def map_column(array: pa.Array, name: str, group: Group, slot: int, found: Found | None, **options: Any) -> pa.Array:
+    """Map a column by what was learnt.
+
+    Parameters
+    ----------
+    array : pyarrow.Array
+    name : str
+        The column's name, for errors.
+    group : Group
+    slot : int
+        The column's first slot in its group.
+    found : Found, optional
+        The keys of the rows.
+    **options
+        Those of `columns.map_array`.
+    """
+    rule, steps = group.rule, group.rule.steps
+    options["dtype"] = steps.type or options["dtype"]
+    if group.vector is not None:
+        return group.vector.map(array, name, rule.plan(group.summary), steps, **options)
+    before = array
+    if not options["inverse"] and steps != PLAIN:
+        options["dtype"] = float_type(array.type, options["dtype"])
+        array = steps.read(array, name)
+    if found is not None:
+        return found.map_array(array, before, name, rule, group.summary, slot, **options)
+    filling = None if options["inverse"] else rule.filling(group.summary)
+    if filling is not None:
+        array = steps.fill_missing(array, filling[slot, ...])
+    return map_array(array, name, rule.plan(group.summary), slot, **options)

@@ -1,0 +1,254 @@
+"""Keys: the distinct values of one or several columns that rows are grouped by."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from streamnorm.errors import DataError, MergeError, nearest
+
+__all__ = ["KEY_TYPES", "Keys", "integers", "keys_of_batch"]
+
+_Ids = NDArray[np.int64]
+
+#: The types that keys are kept in, by the names that a state file gives them.
+KEY_TYPES = {"string": pa.large_string(), "integer": pa.int64(), "date": pa.date32(), "null": pa.null()}
+
+
+@dataclass(frozen=True, eq=False)
+class Keys:
+    """Distinct rows of the key columns, in any order; null is a key like others.
+
+    Parameters
+    ----------
+    names : tuple of str
+        The columns.
+    columns : tuple of pyarrow.Array of shape (n_keys,)
+        Large strings, int64, date32; null where no column had a value.
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[pa.Array, ...]
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give numbers and texts alone, which may travel where classes of pyarrow may not."""
+        return {"names": self.names, "columns": [_to_plain(column) for column in self.columns]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(names=state["names"], columns=tuple(_of_plain(*column) for column in state["columns"]))
+
+    def take(self, at: _Ids) -> Keys:
+        """Keep the keys at these places, in that order."""
+        return Keys(self.names, tuple(column.take(integers(at)) for column in self.columns))
+
+    @classmethod
+    def of(cls, names: tuple[str, ...], rows: Sequence[pa.Array]) -> tuple[Keys, NDArray[Any]]:
+        """Find the distinct keys of rows, and which of them each row has, shape (n_rows,)."""
+        ids, count = _encode(rows)
+        first = np.empty(count, np.int64)
+        first[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)  # the last one written stays
+        return cls(names, tuple(rows)).take(first), ids
+
+    def union(self, other: Keys) -> tuple[Keys, _Ids]:
+        """Add the keys of another; also tell at which places of the union those of the other are."""
+        both = self._with(other.columns)
+        ids, count = _encode(both)
+        at = ids[len(self) :].astype(np.int64)
+        if count == len(self):
+            return self, at
+        new = np.flatnonzero(at >= len(self))
+        fresh = other.take(new)
+        columns = (
+            pa.concat_arrays([a.slice(0, len(self)), b.cast(a.type)]) for a, b in zip(both, fresh.columns, strict=True)
+        )
+        return Keys(self.names, tuple(columns)), at
+
+    def find(self, rows: Sequence[pa.Array]) -> _Ids:
+        """Tell which key each row has, -1 where it has none of these, shape (n_rows,)."""
+        both = self._with(rows)
+        if len(both) == 1:
+            at = pc.index_in(both[0].slice(len(self)), value_set=both[0].slice(0, len(self)), skip_nulls=False)
+            return np.asarray(at.fill_null(-1).to_numpy(zero_copy_only=False)).astype(np.int64)
+        ids = _encode(both)[0][len(self) :].astype(np.int64)
+        return np.where(ids < len(self), ids, -1)
+
+    def _with(self, rows: Sequence[pa.Array]) -> list[pa.Array]:
+        """Put rows behind these keys, column by column."""
+        both = []
+        for name, mine, theirs in zip(self.names, self.columns, rows, strict=True):
+            kinds = {mine.type, theirs.type} - {pa.null()}
+            if len(kinds) > 1:
+                raise MergeError(
+                    f"the keys in column {name!r} are {_name_of(mine.type)}s there and {_name_of(theirs.type)}s here: "
+                    "cast one of the two."
+                )
+            kind = kinds.pop() if kinds else pa.null()
+            both.append(pa.concat_arrays([mine.cast(kind), theirs.cast(kind)]))
+        return both
+
+    @cached_property
+    def order(self) -> _Ids:
+        """The places of the keys in ascending order, nulls last."""
+        table = pa.table(dict(zip(map(str, range(len(self.columns))), self.columns, strict=True)))
+        by = [(name, "ascending") for name in table.column_names if table.column(name).type != pa.null()]
+        if not by:
+            return np.arange(len(self))
+        return np.asarray(pc.sort_indices(table, sort_keys=by)).astype(np.int64)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare names and keys, in any order."""
+        if not isinstance(other, Keys):
+            return NotImplemented
+        mine, theirs = self.take(self.order), other.take(other.order)
+        return self.names == other.names and all(map(_same, mine.columns, theirs.columns))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def values(self) -> list[list[Any]]:
+        """Give each column of the keys, in their order, as Python's objects; dates as text."""
+        columns = []
+        for column in self.take(self.order).columns:
+            found = column.to_pylist()
+            columns.append([v.isoformat() if isinstance(v, datetime.date) else v for v in found])
+        return columns
+
+    def digest(self) -> str:
+        """Give a hash of the names and keys, whatever their order."""
+        digest = hashlib.sha256(repr(self.names).encode())
+        for column in self.take(self.order).columns:
+            digest.update(np.asarray(column.is_null().to_numpy(zero_copy_only=False)).tobytes())
+            for part in _bytes_of(column.drop_null()):
+                digest.update(part)
+        return digest.hexdigest()
+
+    def words(self, at: int) -> str:
+        """Write one key for people."""
+        return ", ".join("null" if (v := column[at].as_py()) is None else str(v) for column in self.columns)
+
+    def parse(self, words: Sequence[str]) -> int:
+        """Find the place of the key that is written so, one word a column; ``null`` is the missing one.
+
+        Raises
+        ------
+        DataError
+            If there is no such key; the message has the nearest one there is.
+        """
+        if len(words) != len(self.names):
+            raise DataError(f"a key has a word for each of {', '.join(self.names)}: got {len(words)}.")
+        rows = [_parsed(word, column) for word, column in zip(words, self.columns, strict=True)]
+        at = int(self.find(rows)[0])
+        if at < 0:
+            known = nearest(", ".join(words), [self.words(i) for i in range(min(len(self), 10000))])
+            raise DataError(f"there is no key {', '.join(words)!r}: {known}")
+        return at
+
+
+def _bytes_of(present: pa.Array) -> Iterator[bytes]:
+    """Give what two arrays without nulls have in common exactly when they are equal."""
+    if len(present) and present.type == KEY_TYPES["string"]:
+        offsets = np.frombuffer(present.buffers()[1], np.int64)[present.offset : present.offset + len(present) + 1]
+        yield np.diff(offsets).tobytes()
+        yield present.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0])).to_pybytes()
+    elif len(present):
+        whole = present.cast(pa.int32()) if present.type == KEY_TYPES["date"] else present
+        yield whole.to_numpy().tobytes()
+
+
+def _to_plain(column: pa.Array) -> tuple[str, int, list[bytes | None]]:
+    """Give type, length and buffers of an array."""
+    whole = pa.concat_arrays([column.slice(0, 0), column])  # without an offset
+    return _name_of(whole.type), len(whole), [None if b is None else b.to_pybytes() for b in whole.buffers()]
+
+
+def _of_plain(kind: str, length: int, buffers: list[bytes | None]) -> pa.Array:
+    column = pa.Array.from_buffers(KEY_TYPES[kind], length, [None if b is None else pa.py_buffer(b) for b in buffers])
+    column.validate(full=True)
+    return column
+
+
+def _same(a: pa.Array, b: pa.Array) -> bool:
+    return bool(a.equals(b) or (len(a) == len(b) == a.null_count == b.null_count))
+
+
+def _parsed(word: str, column: pa.Array) -> pa.Array:
+    text = pa.repeat(pa.scalar(word, pa.large_string()), 1)
+    present = bool(pc.any(pc.equal(column.cast(pa.large_string()), word)).as_py())
+    if word == "null" and not present:
+        return pa.nulls(1, column.type)
+    try:
+        return text.cast(column.type)
+    except pa.ArrowInvalid:
+        raise DataError(f"{word!r} is no {_name_of(column.type)}, as the keys are.") from None
+
+
+def _name_of(kind: pa.DataType) -> str:
+    return next(name for name, known in KEY_TYPES.items() if known == kind)
+
+
+def integers(values: _Ids) -> pa.Array:
+    """Give an Arrow array; `pyarrow.array` would import pandas."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values, np.int64))])
+
+
+def _encode(columns: Sequence[pa.Array]) -> tuple[NDArray[Any], int]:
+    """Number distinct rows from 0 in the order in which they first occur; also give how many there are."""
+    ids, count = _encode_one(columns[0])
+    for column in columns[1:]:
+        own, more = _encode_one(column)
+        ids, count = _encode_one(integers(ids.astype(np.int64) * more + own))
+    return ids, count
+
+
+def _encode_one(column: pa.Array) -> tuple[NDArray[Any], int]:
+    encoded = pc.dictionary_encode(column, null_encoding="encode")
+    return np.asarray(encoded.indices), len(encoded.dictionary)
+
+
+def keys_of_batch(batch: pa.RecordBatch, names: Sequence[str]) -> list[pa.Array]:
+    """Give the key columns of a batch in the types that keys are kept in.
+
+    Raises
+    ------
+    DataError
+        If a column is missing or of a type that keys cannot have.
+    """
+    return [_as_key(name, column) for name, column in _columns(batch, names)]
+
+
+def _columns(batch: pa.RecordBatch, names: Sequence[str]) -> Iterator[tuple[str, pa.Array]]:
+    for name in names:
+        if batch.schema.names.count(name) != 1:
+            raise DataError(f"there is no column {name!r} to group by: {nearest(name, batch.schema.names)}")
+        yield name, batch.column(name)
+
+
+def _as_key(name: str, column: pa.Array) -> pa.Array:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _as_key(name, column.dictionary_decode())
+    if pa.types.is_integer(kind):
+        wanted = pa.int64()
+    elif pa.types.is_date(kind):
+        wanted = pa.date32()
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        wanted = pa.large_string()
+    elif pa.types.is_null(kind):
+        return column
+    else:
+        raise DataError(f"column {name!r} holds {kind}: group by text, integers or dates, or cast it to one of these.")
+    try:
+        return column.cast(wanted)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"column {name!r} cannot be grouped by: {error}; cast it to text.") from None

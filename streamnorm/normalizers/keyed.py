@@ -1,0 +1,320 @@
+"""Statistics per key: for every column a summary with one slot a key, added key by key."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from streamnorm import kernel
+from streamnorm.columns import block_of_groups, infinity_message, map_array
+from streamnorm.errors import DataError, InfiniteValueError, MergeError, UnseenKeyError
+from streamnorm.normalizers._keys import Keys, integers, keys_of_batch
+from streamnorm.normalizers.family import BoundRule
+from streamnorm.numbers import booleans, readable
+from streamnorm.summaries import Counts, Summary, SummaryType
+from streamnorm.summaries.packing import pack
+
+__all__ = ["UNSEEN", "By", "Found", "Grouped", "Keyed", "in_large_batches"]
+
+#: What may become of rows whose key was not seen in the fit.
+UNSEEN = ("global", "error", "null", "keep")
+
+#: Bytes of rows summarised at once: adding up takes as long for few rows of many keys as for many.
+_BYTES = 1 << 27
+
+
+@dataclass(frozen=True, eq=False)
+class Keyed(Summary):
+    """Summaries of columns by key.
+
+    Adding aligns the keys and adds key by key, so that the laws of the summaries carry over. A key whose
+    last row is taken away is gone. The keys may lie in any order: equality, digest and state files do not
+    depend on it.
+
+    Parameters
+    ----------
+    counts : Counts
+        Of each column, over all keys.
+    keys : Keys
+    columns : tuple of Summary
+        One a column, each with one slot a key.
+    """
+
+    keys: Keys
+    columns: tuple[Summary, ...]
+
+    @classmethod
+    def make(cls, keys: Keys, columns: Sequence[Summary]) -> Self:
+        """Put keys and their summaries together."""
+        totals = [column.counts.table.sum(axis=0) for column in columns]
+        return cls(Counts(np.array(totals, np.int64).reshape(len(columns), -1)), keys, tuple(columns))
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Rows of each key, shape (n_keys,)."""
+        return self.columns[0].counts.rows
+
+    def _combinable(self, other: Summary) -> None:
+        self._check(other)
+        if not isinstance(other, Keyed) or self.keys.names != other.keys.names:
+            raise MergeError(f"cannot combine statistics by {self.keys.names} with those by others: fit both alike.")
+
+    def __add__(self, other: Self) -> Self:
+        self._combinable(other)
+        if not len(self.keys) or not len(other.keys):
+            return self if len(self.keys) else other
+        keys, at = self.keys.union(other.keys)
+        mine = np.arange(len(self.keys))
+        columns = [
+            (a if len(keys) == len(a) else a.place(len(keys), mine)) + b.place(len(keys), at)
+            for a, b in zip(self.columns, other.columns, strict=True)
+        ]
+        return self.make(keys, columns)
+
+    def __sub__(self, other: Self) -> Self:
+        self._combinable(other)
+        at = self.keys.find(other.keys.columns)
+        if (at < 0).any():
+            unknown = other.keys.words(int(np.argmax(at < 0)))
+            raise MergeError(f"cannot forget rows of key {unknown!r}, of which none were counted.")
+        columns = [a - b.place(len(a), at) for a, b in zip(self.columns, other.columns, strict=True)]
+        left = np.flatnonzero(columns[0].counts.rows)
+        if len(left) == len(self.keys):
+            return self.make(self.keys, columns)
+        return self.make(self.keys.take(left), [column.take(left) for column in columns])
+
+    def emptied(self) -> Self:
+        """Give the same columns without keys."""
+        none = np.empty(0, np.int64)
+        return self.make(self.keys.take(none), [column.take(none) for column in self.columns])
+
+    def in_order(self) -> Self:
+        """Give the same with ascending keys."""
+        order = self.keys.order
+        return self.make(self.keys.take(order), [column.take(order) for column in self.columns])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Keyed):
+            return NotImplemented
+        if self.keys.names != other.keys.names or len(self.keys) != len(other.keys) or len(self) != len(other):
+            return False
+        mine, theirs = self.in_order(), other.in_order()
+        same = (a == b for a, b in zip(mine.columns, theirs.columns, strict=True))
+        return mine.keys == theirs.keys and all(same)
+
+    __hash__ = None
+
+    def take(self, slots: Any) -> Self:
+        """Keep the given columns, in that order."""
+        return self.make(self.keys, [self.columns[i] for i in slots])
+
+    def digest(self) -> str:
+        """Give a short hash of keys and statistics, equal exactly when they are."""
+        digest = hashlib.sha256(self.keys.digest().encode())
+        for column in self.columns:
+            digest.update(json.dumps([type(column).__name__, pack(column.take(self.keys.order))]).encode())
+        return digest.hexdigest()[:16]
+
+    @property
+    def overall(self) -> Summary:
+        """The statistics over all keys: exactly those of the rows without grouping."""
+        return self.cached("overall", lambda: _side_by_side([column.together() for column in self.columns]))
+
+    def of_key(self, at: int) -> Summary:
+        """Give the statistics of one key, with one slot a column."""
+        return _side_by_side([column.take([at]) for column in self.columns])
+
+    def with_overall(self, column: int) -> Summary:
+        """Give one column's slots: those of all keys, and behind them that of all rows."""
+
+        def make() -> Summary:
+            own, count = self.columns[column], len(self.keys)
+            last = self.overall.take([column])
+            return own.place(count + 1, np.arange(count)) + last.place(count + 1, [count])
+
+        return self.cached(("with overall", column), make)
+
+
+def _side_by_side(columns: Sequence[Summary]) -> Summary:
+    """Make one summary of several with one slot each."""
+    placed = [column.place(len(columns), [i]) for i, column in enumerate(columns)]
+    return functools.reduce(operator.add, placed)
+
+
+@dataclass(frozen=True)
+class By:
+    """The columns that rows are grouped by, and what happens to keys without statistics.
+
+    Parameters
+    ----------
+    names : tuple of str
+    unseen : {"global", "error", "null", "keep"}
+    min_count : int
+        Values that a key must have had of a column for its own statistics to be used.
+    """
+
+    names: tuple[str, ...]
+    unseen: str
+    min_count: int
+
+    @classmethod
+    def of(cls, by: str | Sequence[str], unseen: str, min_count: int) -> By:
+        """Check what was asked for; raises DataError where it cannot be."""
+        names = (by,) if isinstance(by, str) else tuple(by)
+        if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+            raise DataError(f"by takes one or several different names of columns, got {by!r}.")
+        if unseen not in UNSEEN:
+            raise DataError(f"unseen takes one of {', '.join(UNSEEN)}, got {unseen!r}.")
+        if type(min_count) is not int or min_count < 1:
+            raise DataError(f"min_count takes a number of values from 1 on, got {min_count!r}.")
+        return cls(names, unseen, min_count)
+
+    def settings(self) -> dict[str, Any]:
+        """Give the parameters as they are compared and written."""
+        return {"by": list(self.names), "unseen": self.unseen, "min_count": self.min_count}
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """The rows of a batch, sorted by their key.
+
+    Parameters
+    ----------
+    keys : Keys
+        Those that occur.
+    order : ndarray of shape (n_rows,), dtype int64
+        The rows, key by key.
+    bounds : ndarray of shape (n_keys + 1,), dtype int64
+        Where those of each key begin and end.
+    """
+
+    keys: Keys
+    order: NDArray[np.int64] = field(repr=False)
+    bounds: NDArray[np.int64] = field(repr=False)
+
+    @classmethod
+    def of(cls, batch: pa.RecordBatch, by: Sequence[str]) -> Grouped:
+        """Sort the rows of a batch by their values in the columns `by`."""
+        keys, ids = Keys.of(tuple(by), keys_of_batch(batch, by))
+        order, bounds = kernel.sort(len(keys), np.ascontiguousarray(ids, np.int32))
+        return cls(keys, np.frombuffer(order, np.int64), np.frombuffer(bounds, np.int64))
+
+    def summarise(
+        self, kind: SummaryType, arrays: Sequence[pa.Array], names: Sequence[str], *, skip_infinite: bool
+    ) -> Keyed:
+        """Summarise columns, each with a slot a key.
+
+        Raises
+        ------
+        InfiniteValueError
+            If a column holds an infinity that is not to be skipped.
+        """
+        places = integers(self.order)
+        columns = []
+        for slot, (array, name) in enumerate(zip(arrays, names, strict=True)):
+            block = block_of_groups(array.take(places), name, self.bounds)
+            try:
+                columns.append(kind.of(block, skip_infinite=skip_infinite))
+            except InfiniteValueError as error:
+                row = int(self.order[self.bounds[error.slot] + error.row])
+                raise InfiniteValueError(slot, row, infinity_message(name, row)) from None
+        return Keyed.make(self.keys, columns)
+
+
+def in_large_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Put neighbouring batches of one schema together until they would have too many bytes."""
+    pending: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        if pending and (pending[0].schema != batch.schema or size + batch.nbytes > _BYTES):
+            yield _joined(pending)
+            pending, size = [], 0
+        pending.append(batch)
+        size += batch.nbytes
+    if pending:
+        yield _joined(pending)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(batches) == 1:
+        return batches[0]
+    return pa.concat_batches(batches)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The rows of a batch to be mapped, and which keys they have.
+
+    Parameters
+    ----------
+    by : By
+    rows : list of pyarrow.Array
+        The key columns.
+    """
+
+    by: By
+    rows: list[pa.Array]
+    _places: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, batch: pa.RecordBatch, by: By) -> Found:
+        """Take the key columns of a batch."""
+        return cls(by, keys_of_batch(batch, by.names))
+
+    def places(self, keys: Keys) -> NDArray[np.int64]:
+        """Tell which of the keys each row has, -1 where none, shape (n_rows,)."""
+        if id(keys) not in self._places:
+            self._places[id(keys)] = keys.find(self.rows)
+        return self._places[id(keys)]
+
+    def map_array(
+        self, array: pa.Array, given: pa.Array, name: str, rule: BoundRule, summary: Summary, slot: int, **options: Any
+    ) -> pa.Array:
+        """Apply to each value the plan of its key, or of all rows where the key has too few values.
+
+        Parameters are those of `columns.map_array`, with a rule and a keyed summary for the plan, and with the
+        column as it was given, before the rule's steps, for values that are kept.
+
+        Raises
+        ------
+        UnseenKeyError
+            If a key was not seen and that is an error.
+        """
+        if not isinstance(summary, Keyed):
+            raise DataError(f"the statistics are not those by {', '.join(self.by.names)}: fit again.")
+        at = self.places(summary.keys)
+        unseen = at < 0
+        if self.by.unseen == "error" and unseen.any():
+            row = int(np.argmax(unseen))
+            raise UnseenKeyError(Keys(self.by.names, tuple(self.rows)).words(row), row)
+        both, slots = summary.with_overall(slot), self._slots(summary, slot, at)
+        filling = None if options.get("inverse") else rule.filling(both)
+        if filling is not None:
+            array = rule.steps.fill_missing(array, filling[slots])
+        mapped = map_array(array, name, rule.plan(both), slots, **options)
+        if self.by.unseen == "global" or not unseen.any():
+            return mapped
+        keep = self.by.unseen == "keep"
+        other = readable(given, name).cast(mapped.type, safe=False) if keep else pa.nulls(len(array), mapped.type)
+        return pc.if_else(booleans(unseen), other, mapped)
+
+    def _slots(self, summary: Keyed, slot: int, at: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give each row's slot in the summary with that of all rows behind the keys'."""
+
+        def choose() -> NDArray[np.int64]:
+            values = summary.columns[slot].counts.values
+            places = np.where(values >= self.by.min_count, np.arange(len(values)), len(values))
+            return np.append(places, len(values))  # the last is found by -1
+
+        chosen = summary.cached(("chosen", slot, self.by.min_count), choose)
+        return chosen[at]

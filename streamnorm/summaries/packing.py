@@ -1,0 +1,233 @@
+"""Summaries of many slots as text: arrays in as few bytes as their numbers need, in base64.
+
+A slot takes some tens of bytes where an object of texts takes some hundreds, and nothing is parsed number
+by number. Equal summaries are equal text. What is read is checked before it is believed.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamnorm import kernel
+from streamnorm.exact import Exact
+from streamnorm.summaries._base import Counts, Summary
+from streamnorm.summaries.extremes import Bound, Extremes
+from streamnorm.summaries.histogram import Bins, Histogram, checked_max_bins, images_are_finite
+from streamnorm.summaries.moments import Moments
+from streamnorm.summaries.profile import Profiled
+
+__all__ = ["pack", "unpack"]
+
+Packed = Mapping[str, Any]
+S = TypeVar("S", bound=Summary)
+_FURTHEST = 8192  # bits from the binary point: beyond what sums of float64 reach
+
+
+def pack(summary: Summary) -> dict[str, Any]:
+    """Write a summary as an object of texts and integers."""
+    if isinstance(summary, Profiled):
+        beside = {name: _without_counts(pack(own)) for name, own in summary.beside.items()}
+        return {**pack(summary.needed), "profile": beside}
+    fields = {f.name: getattr(summary, f.name) for f in dataclasses.fields(summary)}
+    if isinstance(summary, Moments) and summary.weight == Exact.of_counts(summary.counts.values):
+        fields.pop("weight")  # rows without weights: it is their number
+    return {name: _PACK[type(value)](value) for name, value in fields.items()}
+
+
+def _without_counts(packed: Packed) -> dict[str, Any]:
+    return {name: value for name, value in packed.items() if name != "counts"}
+
+
+def unpack(like: S, packed: Packed) -> S:
+    """Read what `pack` gave of a summary.
+
+    Parameters
+    ----------
+    like : Summary
+        Of no rows, with as many slots and of the kind that is expected.
+    packed : mapping
+
+    Raises
+    ------
+    ValueError, KeyError
+        If it is something else.
+    """
+    if isinstance(like, Profiled):
+        return cast(S, _unpack_profile(like, packed))
+    kind, slots, types = type(like), len(like), like.field_types()
+    if set(packed) - set(types):
+        raise ValueError(f"a {kind.__name__} has no {min(set(packed) - set(types))!r}")
+    counts = _counts(slots, packed["counts"])
+    given = {name: _UNPACK[types[name]](slots, packed[name]) for name in packed if name != "counts"}
+    if issubclass(kind, Moments):
+        given.setdefault("weight", Exact.of_counts(counts.values))
+    summary = kind(counts, **given)
+    _check(summary)
+    return summary + like  # another max_bins cannot be added
+
+
+def _unpack_profile(like: Profiled, packed: Packed) -> Profiled:
+    own = dict(packed)
+    profile = own.pop("profile")
+    if profile.keys() != like.beside.keys():
+        raise ValueError(f"a profile does not consist of {', '.join(like.beside)}")
+    needed = unpack(like.needed, own)
+    beside = {
+        name: unpack(nothing, {**profile[name], "counts": own["counts"]}) for name, nothing in like.beside.items()
+    }
+    return Profiled.of_parts(needed, beside)
+
+
+def _check(summary: Summary) -> None:
+    values = summary.counts.values
+    if isinstance(summary, Histogram):
+        ends = np.concatenate([[0], np.cumsum(summary.bins.counts)])
+        last = np.cumsum(summary.bins.sizes)
+        totals = ends[last] - ends[last - summary.bins.sizes]
+        if (totals < values).any() or ((totals > 0) != (values > 0)).any():
+            raise ValueError("a histogram has other numbers of values than its bins")
+    if isinstance(summary, Extremes):
+        low, high = summary.least.array, summary.greatest.array
+        if not (np.isfinite(low) == (values > 0)).all() or not (np.isfinite(high) == (values > 0)).all():
+            raise ValueError("a bound is not finite where there are values, or finite where there are none")
+        if (low[values > 0] > high[values > 0]).any():
+            raise ValueError("a least value is above the greatest")
+    if isinstance(summary, Moments) and not summary.is_possible():
+        raise ValueError("these sums are those of no rows")
+
+
+# ---- arrays ----
+
+
+def _text(data: NDArray[Any]) -> str:
+    return base64.b64encode(np.ascontiguousarray(data).tobytes()).decode("ascii")
+
+
+def _data(text: str, size: int) -> bytes:
+    """Decode so many bytes."""
+    if not isinstance(text, str) or len(text) != (size + 2) // 3 * 4:
+        raise ValueError(f"expected {size} bytes in base64")
+    data = base64.b64decode(text, validate=True)
+    if len(data) != size:
+        raise ValueError(f"expected {size} bytes in base64, found {len(data)}")
+    return data
+
+
+def _integers(values: NDArray[np.int64]) -> dict[str, Any]:
+    """Write non-negative integers in 0, 1, 2, 4 or 8 bytes each."""
+    most = int(values.max(initial=0))
+    width = next(width for width in (0, 1, 2, 4, 8) if most < 1 << 8 * width)
+    return {"width": width, "data": _text(values.astype(f"<u{width}")) if width else ""}
+
+
+def _read_integers(count: int, packed: Packed) -> NDArray[np.int64]:
+    width = packed["width"]
+    if type(width) is not int or width not in (0, 1, 2, 4, 8):
+        raise ValueError(f"integers are not of {width!r} bytes")
+    data = _data(packed["data"], count * width)
+    values = np.frombuffer(data, f"<u{width}").astype(np.int64) if width else np.zeros(count, np.int64)
+    if (values < 0).any():
+        raise ValueError("a count is no integer of 63 bits")
+    return values
+
+
+# ---- fields ----
+
+
+def _pack_counts(counts: Counts) -> dict[str, Any]:
+    columns = zip(kernel.COUNTS, counts.table.T, strict=True)
+    return {name: _integers(column) for name, column in columns if column.any()}
+
+
+def _counts(slots: int, packed: Packed) -> Counts:
+    if set(packed) - set(kernel.COUNTS):
+        raise ValueError("a count is of no known kind")
+    columns = [_read_integers(slots, packed.get(name, {"width": 0, "data": ""})) for name in kernel.COUNTS]
+    return Counts(np.ascontiguousarray(np.stack(columns, axis=1)))
+
+
+def _pack_exact(numbers: Exact) -> dict[str, Any]:
+    """Write the bytes that differ from zeros below and the sign above, as many for each slot."""
+    table = np.ascontiguousarray(numbers.table.astype("<u8")).view(np.uint8).reshape(len(numbers), -1)
+    low, high = 0, table.shape[1]
+    while low < high and not table[:, low].any():
+        low += 1
+    while high - low > 1 and (table[:, high - 1] == _signs(table[:, high - 2])).all():
+        high -= 1
+    return {"exponent": numbers.exponent + 8 * low, "width": high - low, "data": _text(table[:, low:high])}
+
+
+def _signs(highest: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.where(highest >= 128, 255, 0).astype(np.uint8)
+
+
+def _exact(slots: int, packed: Packed) -> Exact:
+    width, exponent = packed["width"], packed["exponent"]
+    if type(width) is not int or type(exponent) is not int or width < 0 or abs(exponent) + 8 * width > _FURTHEST:
+        raise ValueError("an exact number is out of range")
+    data = np.frombuffer(_data(packed["data"], slots * width), np.uint8).reshape(slots, width)
+    if exponent % 8 or not width:
+        if exponent or width:
+            raise ValueError(f"the exponent {exponent} is no multiple of 8")
+        return Exact.empty(slots)
+    below = exponent // 8 % 8
+    table = np.empty((slots, (below + width + 7) // 8 * 8), np.uint8)
+    table[:, :below] = 0
+    table[:, below : below + width] = data
+    table[:, below + width :] = _signs(data[:, -1])[:, None]
+    numbers = Exact.of_table(table.view("<u8").astype(np.uint64), exponent - 8 * below)
+    return numbers + Exact.empty(slots)  # as narrow as it can be
+
+
+def _pack_bound(bound: Bound) -> str:
+    return _text(bound.array.astype("<f8"))
+
+
+def _bound(kind: type[Bound], slots: int, packed: str) -> Bound:
+    array = np.frombuffer(_data(packed, 8 * slots), "<f8").astype(np.float64)
+    if np.isnan(array).any():
+        raise ValueError("a bound is NaN")
+    return kind(array)
+
+
+def _pack_bins(bins: Bins) -> dict[str, Any]:
+    return {
+        "max_bins": bins.max_bins,
+        "bits": _integers(bins.bits),
+        "sizes": _integers(bins.sizes),
+        "keys": _text(bins.keys.astype("<u8")),
+        "counts": _integers(bins.counts),
+    }
+
+
+def _bins(slots: int, packed: Packed) -> Bins:
+    most = checked_max_bins(packed["max_bins"])
+    bits, sizes = _read_integers(slots, packed["bits"]), _read_integers(slots, packed["sizes"])
+    if (sizes > most).any() or not ((bits >= 1) & (bits <= 64)).all() or (bits[sizes == 0] != 64).any():
+        raise ValueError("a histogram has too many bins, or bits that it cannot have")
+    count = int(sizes.sum())
+    keys = np.frombuffer(_data(packed["keys"], 8 * count), "<u8").astype(np.uint64)
+    counts = _read_integers(count, packed["counts"])
+    slot = np.repeat(np.arange(slots), sizes)
+    beside = slot[1:] == slot[:-1]
+    dropped = (64 - bits[slot]).astype(np.uint64)
+    below = (np.uint64(1) << dropped) - np.uint64(1)
+    if (keys[1:] <= keys[:-1])[beside].any() or (keys & below).any() or not images_are_finite(keys, below):
+        raise ValueError("the keys of a histogram do not ascend, or are not those of finite numbers")
+    if (counts == 0).any() or float(counts.sum(dtype=np.float64)) >= 2.0**63:
+        raise ValueError("the counts of a histogram are not positive 64-bit integers")
+    return Bins(most, bits, sizes, keys, counts)
+
+
+_PACK: dict[type, Any] = {Counts: _pack_counts, Exact: _pack_exact, Bins: _pack_bins}
+_UNPACK: dict[type, Any] = {Exact: _exact, Bins: _bins}
+for _kind in Extremes.field_types().values():
+    if issubclass(_kind, Bound):
+        _PACK[_kind] = _pack_bound
+        _UNPACK[_kind] = lambda slots, packed, kind=_kind: _bound(kind, slots, packed)
