@@ -93,7 +93,9 @@ class Exact:
 
     def take(self, slots: Sequence[int]) -> Exact:
         """Keep the given slots, in that order."""
-        return Exact.of_fractions([self.fractions()[i] for i in slots])
+        kept = np.frombuffer(self.limbs, np.uint8).reshape(self.slots, 8 * self.width)[list(slots)].tobytes()
+        # As above: what is left may be narrower.
+        return Exact(len(slots), *kernel.add(len(slots), kept, self.width, self.exponent, b"", 0, 0, False))
 
     def fractions(self) -> list[tuple[int, int]]:
         """Give every number as (odd integer, power of two), zero as (0, 0)."""
