@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,9 @@ NUMBERS = {
     "int8": numbers([127] * 300 + [-128], pa.int8()),
     "int16": numbers([32767] * 300 + [-32768], pa.int16()),
     "int64": numbers([2**63 - 1, -(2**63), 2**53 + 1], pa.int64()),
+    "decimals": numbers(
+        [Decimal("0.10"), Decimal("-99999999999999999.99"), None], pa.decimal128(38, 2), [0.1, -1e17, None]
+    ),
     "uint64": numbers([2**64 - 1, 2**64 - 1, 0], pa.uint64()),
 }
 
