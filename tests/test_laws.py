@@ -114,6 +114,15 @@ class TestSummaries:
         assert (a + b) - a == b
         assert a - a == summary.empty(1)
 
+    def test_taking_slots(self, kind, name):
+        summary, column = SUMMARIES[kind], sample(name, 300)
+        rows = np.stack([column, column[::-1] // 2, np.zeros_like(column)], axis=1)
+        whole = summary.of(block_of_matrix(rows))
+        for slots in ([0], [2], [1, 0, 1], [-1], []):
+            assert whole.take(slots) == summary.of(block_of_matrix(rows[:, slots]))
+        with pytest.raises(IndexError):
+            whole.take([3])
+
     def test_json_and_pickle(self, kind, name):
         summary = SUMMARIES[kind]
         a = summary.of(block(sample(name, 300)))

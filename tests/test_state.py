@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -298,6 +299,14 @@ def test_threads_do_not_show(tmp_path, capsys, threads):
         streamnorm(capsys, "fit", tmp_path / "x.parquet", "--state", tmp_path / f"{n}.json", "--threads", n)
         texts.append((tmp_path / f"{n}.json").read_bytes())
     assert texts[0] == texts[1]
+
+
+def test_many_columns_cost_time_in_proportion(tmp_path):
+    scaler = sn.StandardScaler().fit(np.arange(40_000.0).reshape(2, -1))
+    started = time.process_time()
+    sn.save(scaler, tmp_path / "state.json")
+    assert sn.load(tmp_path / "state.json") == scaler
+    assert time.process_time() - started < 20
 
 
 def test_a_state_in_a_folder_that_is_not_there(tmp_path):

@@ -1,0 +1,60 @@
+"""What we wrote is read back as it was written or refused, and is the same bytes for any number of threads."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hostile import contents
+from shell import streamnorm
+
+import streamnorm as sn
+from streamnorm.errors import StreamnormError
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    numbers = [None if i % 7 == 0 else i for i in range(300)]
+    return pa.table({"x": rng.normal(size=300), "n": numbers, "t": [f"t{i % 9}" for i in range(300)]})
+
+
+def test_a_flipped_bit_in_the_pages_is_no_other_value(table, tmp_path):
+    source, written, back = (tmp_path / f"{name}.parquet" for name in ("source", "written", "back"))
+    pq.write_table(table, source)
+    normalizer = sn.fit(source)
+    sn.transform(normalizer, source, written)
+    data, good, values = written.read_bytes(), sn.fit(written), pq.read_table(written)
+    (footer,) = struct.unpack("<i", data[-8:-4])
+    rng, refused = np.random.default_rng(1), 0
+    for at in rng.integers(0, len(data) - 8 - footer, 150).tolist():
+        written.write_bytes(data[:at] + bytes([data[at] ^ 1 << int(rng.integers(8))]) + data[at + 1 :])
+        try:
+            sn.transform(normalizer, written, back, inverse=True, overwrite=True)
+        except StreamnormError as error:
+            assert str(written) in str(error)
+            refused += 1
+        else:  # statistics in a page's header, which nothing is read from
+            assert sn.fit(written) == good
+            assert pq.read_table(written).equals(values)
+    assert refused > 130
+
+
+@pytest.mark.parametrize("threads", [2, 8])
+def test_threads_do_not_show_in_states_and_files(threads, table, tmp_path, capsys):
+    source = tmp_path / "in"
+    source.mkdir()
+    for day in range(3):
+        pq.write_table(table.slice(day), source / f"{day}.parquet", row_group_size=19)
+    made = []
+    for number in (1, threads):
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        words = ["--output", folder / "out", "--state", folder / "state.json", "--threads", number]
+        assert streamnorm(capsys, "run", source, *words, "--quiet").code == 0
+        made.append(contents(folder))
+    assert len(made[0]) == 4
+    assert made[0] == made[1]
