@@ -63,11 +63,11 @@ class Normalizer(Algebra, StreamTransformer):
         kind = self._bound.summary
         for block in self._blocks(X, sample_weight):
             try:
-                part = kind.of(block)
+                total = self._summary.with_rows(kind, block) if self.__sklearn_is_fitted__() else kind.of(block)
             except InfiniteValueError as error:
                 message = infinity_message(self._name_of(error.slot), error.row)
                 raise InfiniteValueError(error.slot, error.row, message) from None
-            self._summary = self._summary + part if self.__sklearn_is_fitted__() else part
+            self._summary = total
 
     def _blocks(self, X: Any, sample_weight: Any) -> Iterator[Block]:
         first = not self.__sklearn_is_fitted__()
