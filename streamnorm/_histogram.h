@@ -36,6 +36,7 @@ typedef struct {
 typedef struct {
     tally tally;
     int64_t most;        /* bins that may be left */
+    int finest;          /* bits that are asked for at most */
     int bits;            /* resolution of the table and the window */
     int guessed;         /* whether `bits` may be too low */
     enum { FINE, NO_MEMORY, BAD_WEIGHT } failure;
@@ -367,7 +368,7 @@ static int shift_for(uint64_t least, uint64_t greatest, uint64_t cells)
     return shift;
 }
 
-/* Place a window over the magnitudes of a sample, at as high a resolution as has it fit. */
+/* Place a window over the magnitudes of a sample, at as high a resolution as has it fit and is asked for. */
 static void propose(histogram *h, const bins *taken, uint64_t cells)
 {
     int64_t n = taken->used, repeated = 0;
@@ -387,9 +388,16 @@ static void propose(histogram *h, const bins *taken, uint64_t cells)
         greatest = taken->keys[n - 1 - n / 64];
         shift = shift_for(least, greatest, cells);
     }
+    if (shift <= ALL_BITS - h->finest) {
+        /* No finer than this: half as many cells again as the sample takes are enough, and sooner emptied. */
+        uint64_t enough;
+        shift = ALL_BITS - h->finest;
+        enough = 3 * ((greatest >> shift) - (least >> shift)) / 2 + FEW_ENTRIES;
+        cells = enough < cells ? enough : cells;
+    }
     margin = (cells - (greatest >> shift) + (least >> shift)) / 2;
     h->bits = ALL_BITS - shift;
-    h->guessed = shift > 0;
+    h->guessed = h->bits < h->finest;
     h->cells = take_cleared(h->memory, 2 * (size_t)(cells + 1) * sizeof *h->cells);
     h->spare_cells = take(h->memory, 2 * (size_t)(cells + 1) * sizeof *h->spare_cells);
     if (h->cells == NULL || h->spare_cells == NULL)
@@ -398,14 +406,14 @@ static void propose(histogram *h, const bins *taken, uint64_t cells)
         move_window(h, least >> shift > margin ? least - (margin << shift) : 0, (int64_t)cells);
 }
 
-static void begin_histogram(histogram *h, const arguments *a, int64_t slot, int64_t most, int may_guess,
+static void begin_histogram(histogram *h, const arguments *a, int64_t slot, int64_t most, int finest, int may_guess,
                             arena *memory, bins *room)
 {
     int64_t rows = rows_of(a, slot);
     memset(h, 0, sizeof *h);
     h->tally.first_infinity = -1;
     h->most = most;
-    h->bits = ALL_BITS;
+    h->bits = h->finest = finest;
     h->memory = memory;
     h->room = room;
     h->largest = table_size(most, rows);
@@ -419,18 +427,18 @@ static void begin_histogram(histogram *h, const arguments *a, int64_t slot, int6
 
 /* The column's bins once all its rows are counted; NULL where it has to be counted again without a guess.
  *
- * A guess was too low unless it had more bins than may be left, or all values end in zeros after it. */
+ * A guess was too low unless it had more bins than may be left, or all values have zeros in the bits after it. */
 static const bins *settled(histogram *h)
 {
     bins *all = assemble(h);
-    uint64_t rest = ~mask_of(h->bits);
+    uint64_t rest = mask_of(h->finest) & ~mask_of(h->bits);
     if (!h->guessed)
         return all;
     if (h->seen & rest)
         return NULL;
     for (int64_t i = 0; i < all->used && !(all->keys[i] & SIGN); i++)
         all->keys[i] |= rest; /* of negative values all bits are flipped */
-    h->bits = ALL_BITS;
+    h->bits = h->finest;
     return all;
 }
 

@@ -217,12 +217,12 @@ done:
     return result;
 }
 
-static int count_group(const arguments *a, histogram *h, int64_t first, int64_t last, int64_t most, arena *memory,
-                       bins *room, const tallies *t, ragged *out)
+static int count_group(const arguments *a, histogram *h, int64_t first, int64_t last, int64_t most,
+                       const int64_t *finest, arena *memory, bins *room, const tallies *t, ragged *out)
 {
     int failure = FINE;
     for (int64_t s = first; s < last; s++) {
-        begin_histogram(&h[s - first], a, s, most, 1, memory, room);
+        begin_histogram(&h[s - first], a, s, most, (int)finest[s], 1, memory, room);
         failure = failure ? failure : (int)h[s - first].failure;
     }
     if (!failure)
@@ -231,7 +231,7 @@ static int count_group(const arguments *a, histogram *h, int64_t first, int64_t 
         histogram *one = &h[s - first];
         const bins *all = one->failure ? NULL : settled(one);
         if (all == NULL && !one->failure) {
-            begin_histogram(one, a, s, most, 0, memory, room);
+            begin_histogram(one, a, s, most, (int)finest[s], 0, memory, room);
             if (!one->failure)
                 walk(a, s, s + 1, count_rows, one, sizeof *one);
             all = one->failure ? NULL : settled(one);
@@ -253,7 +253,8 @@ static int64_t columns_at_once(const arguments *a)
     return 1;
 }
 
-static int count_columns(const arguments *a, int64_t most, arena *memory, const tallies *t, ragged *out)
+static int count_columns(const arguments *a, int64_t most, const int64_t *finest, arena *memory, const tallies *t,
+                         ragged *out)
 {
     histogram group[TILE];
     bins room[4];
@@ -274,13 +275,15 @@ static int count_columns(const arguments *a, int64_t most, arena *memory, const 
             if (room[i].keys == NULL || room[i].counts == NULL)
                 return NO_MEMORY;
         }
-        failure = count_group(a, group, s, s + step < a->slots ? s + step : a->slots, most, memory, room, t, out);
+        failure = count_group(a, group, s, s + step < a->slots ? s + step : a->slots, most, finest, memory, room, t,
+                              out);
     }
     return failure;
 }
 
 PyDoc_STRVAR(histogram_doc,
-             "histogram(slots, runs, max_bins) -> (counts, first_infinities, (bits, sizes, keys, counts of bins))");
+             "histogram(slots, runs, max_bins, finest) -> (counts, first_infinities, (bits, sizes, keys, counts of "
+             "bins)); finest: int64, the most bits to keep of each slot");
 
 static PyObject *kernel_histogram(PyObject *self, PyObject *args)
 {
@@ -288,23 +291,31 @@ static PyObject *kernel_histogram(PyObject *self, PyObject *args)
     tallies t = {NULL, NULL, NULL, NULL};
     ragged out;
     PyObject *slots, *runs, *both = NULL, *result = NULL;
+    Py_buffer finest = {0};
     long long most;
-    int failure = FINE;
+    int failure = FINE, fine;
     (void)self;
     memset(&a, 0, sizeof a);
     memset(&out, 0, sizeof out);
-    if (!PyArg_ParseTuple(args, "OOL", &slots, &runs, &most) || (both = PyTuple_Pack(2, slots, runs)) == NULL ||
+    if (!PyArg_ParseTuple(args, "OOLy*", &slots, &runs, &most, &finest) || (both = PyTuple_Pack(2, slots, runs)) == NULL ||
         parse(both, &a) < 0 || new_tallies(&t, a.slots) < 0)
         goto done;
     if (most < 2 || most > MOST_BINS) {
         PyErr_Format(PyExc_ValueError, "max_bins is from 2 to %d", MOST_BINS);
         goto done;
     }
+    fine = finest.len == (Py_ssize_t)(a.slots * sizeof(int64_t));
+    for (int64_t s = 0; s < a.slots && fine; s++)
+        fine = ((const int64_t *)finest.buf)[s] >= 1 && ((const int64_t *)finest.buf)[s] <= ALL_BITS;
+    if (!fine) {
+        PyErr_SetString(PyExc_ValueError, "finest is a number of bits for each slot, from 1 to 64");
+        goto done;
+    }
     failure = new_ragged(&out, a.slots) < 0 ? NO_MEMORY : FINE;
     if (!failure) {
         arena memory = claim();
         Py_BEGIN_ALLOW_THREADS
-        STRICTLY(failure = count_columns(&a, most, &memory, &t, &out));
+        STRICTLY(failure = count_columns(&a, most, finest.buf, &memory, &t, &out));
         Py_END_ALLOW_THREADS
         give_back(memory);
     }
@@ -315,6 +326,7 @@ static PyObject *kernel_histogram(PyObject *self, PyObject *args)
     else
         result = Py_BuildValue("OON", t.counts_object, t.infinities_object, exported(&out, a.slots));
 done:
+    PyBuffer_Release(&finest);
     Py_XDECREF(both);
     free_ragged(&out);
     free_tallies(&t);

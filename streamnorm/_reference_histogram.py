@@ -72,19 +72,23 @@ def _check_limits(runs: Sequence[Any], max_bins: int) -> None:
                 raise ValueError("weights of a histogram are whole numbers up to 2^32")
 
 
-def histogram(slots: int, runs: Sequence[Any], max_bins: int) -> tuple[bytes, bytes, _Ragged]:
-    """Count the values of every column by the leading bits of their images."""
+def histogram(slots: int, runs: Sequence[Any], max_bins: int, finest: Any) -> tuple[bytes, bytes, _Ragged]:
+    """Count the values of every column by the leading bits of their images, by no more than `finest`."""
     from streamnorm import _reference
 
     _check_limits(runs, max_bins)
+    widths = np.frombuffer(finest, np.int64).tolist()
+    if len(widths) != slots or not all(1 <= bits <= _ALL_BITS for bits in widths):
+        raise ValueError("finest is a number of bits for each slot, from 1 to 64")
     tallies = _reference._new_tallies(slots)
     columns = []
-    for parts in _reference._finite(slots, runs, tallies):
+    for bits, parts in zip(widths, _reference._finite(slots, runs, tallies), strict=True):
         keys, counts = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
         for values, weight in parts:
             keys.append(_images(values))
             counts.append(np.ones(len(values), np.int64) if weight is None else weight.astype(np.int64))
-        columns.append(_fit(*_grouped(np.concatenate(keys), np.concatenate(counts)), _ALL_BITS, max_bins))
+        grouped = _grouped(np.concatenate(keys) & _mask(bits), np.concatenate(counts))
+        columns.append(_fit(*grouped, bits, max_bins))
     return tallies[0].tobytes(), tallies[1].tobytes(), _ragged(columns)
 
 

@@ -37,6 +37,10 @@ def of(*columns, max_bins=64, weights=None):
     return Histogram.of(block_of(*columns, weights=weights), max_bins=max_bins)
 
 
+def finest(slots, bits=64):
+    return np.full(slots, bits, np.int64)
+
+
 def tree(parts, seed):
     """Merge two at random until one is left."""
     rng, parts = np.random.default_rng(seed), list(parts)
@@ -95,8 +99,18 @@ class TestLaws:
         columns = [sample(name, 500, seed) for seed in range(3)]
         weights = np.random.default_rng(0).integers(0, 3, 500).astype(float)
         for block in (block_of(*columns), block_of(*columns, weights=weights)):
-            one, other = (k.histogram(3, block.runs, max_bins) for k in (kernel, _reference))
-            assert one == other
+            for bits in (finest(3), np.array([64, 12, 1], np.int64), np.array([20, 52, 40], np.int64)):
+                one, other = (k.histogram(3, block.runs, max_bins, bits) for k in (kernel, _reference))
+                assert one == other
+
+    def test_rows_added_to_what_is_there(self, name, max_bins):
+        rows, kind = sample(name, 500), HistogramOf(max_bins)
+        total = kind.empty(1)
+        for part in np.split(rows, [0, 3, 300]):
+            bits, block = total.bits, block_of(part)
+            assert kind.of(block, bits=bits) == kind.of(block).coarsen(bits)
+            total = total.with_rows(kind, block)
+        assert total == of(rows, max_bins=max_bins)
 
 
 @settings(deadline=None, max_examples=300)
@@ -150,8 +164,22 @@ class TestWindow:
     def test_the_kernel_gives_what_the_reference_does(self, name, odd, max_bins):
         column = ODD[odd](smooth(name, 9000))
         runs = [run_of(part) for part in np.split(column, [0, 1, 5000])]
-        expected = _reference.histogram(1, runs, max_bins)
-        assert kernel.histogram(1, runs, max_bins) == expected
+        expected = _reference.histogram(1, runs, max_bins, finest(1))
+        assert kernel.histogram(1, runs, max_bins, finest(1)) == expected
+        kept = int(np.frombuffer(expected[2][0], np.int64)[0])
+        for bits in {min(kept + 1, 64), kept, max(kept - 1, 1), 1}:
+            expected = _reference.histogram(1, runs, max_bins, finest(1, bits))
+            assert kernel.histogram(1, runs, max_bins, finest(1, bits)) == expected
+
+    @pytest.mark.parametrize("max_bins", [100, 1000])
+    @pytest.mark.parametrize("name", SMOOTH)
+    def test_a_stream_that_drifts(self, name, max_bins):
+        parts = [smooth(other, 5000, seed) * 2.0**seed for seed, other in enumerate([name, *SMOOTH, name])]
+        kind = HistogramOf(max_bins)
+        total = kind.empty(1)
+        for part in parts:
+            total = total.with_rows(kind, block_of(part))
+        assert total == of(np.concatenate(parts), max_bins=max_bins)
 
     @pytest.mark.parametrize("order", ["C", "F"])
     def test_matrices(self, order):
@@ -160,14 +188,15 @@ class TestWindow:
         matrix[:, 4] = np.arange(9000) % 5
         matrix = np.array(matrix, order=order)
         runs = [kernel.Run(0, matrix.shape[1], "d", matrix, 0, *matrix.strides, len(matrix))]
-        assert kernel.histogram(21, runs, 500) == _reference.histogram(21, runs, 500)
+        for bits in (finest(21), finest(21) - np.arange(21) * 3):
+            assert kernel.histogram(21, runs, 500, bits) == _reference.histogram(21, runs, 500, bits)
 
     def test_nulls_and_infinities(self):
         column = smooth("normal", 20_000)
         column[[7777, 9999]] = np.inf, -np.inf
         valid = np.random.default_rng(1).integers(0, 256, 2501, np.uint8)
         run = run_of(column)._replace(validity=valid.tobytes(), validity_offset=3)
-        assert kernel.histogram(1, [run], 4096) == _reference.histogram(1, [run], 4096)
+        assert kernel.histogram(1, [run], 4096, finest(1)) == _reference.histogram(1, [run], 4096, finest(1))
         with pytest.raises(InfiniteValueError, match=r"column 0, row 7777"):
             of(column)
         skipped = Histogram.of(block_of(column), skip_infinite=True)
@@ -179,7 +208,8 @@ class TestWindow:
         run = run_of(smooth("cauchy", 20_000))
         kernel.instructions(target)
         try:
-            assert kernel.histogram(1, [run], 300) == _reference.histogram(1, [run], 300)
+            for bits in (finest(1), finest(1, 12)):
+                assert kernel.histogram(1, [run], 300, bits) == _reference.histogram(1, [run], 300, bits)
         finally:
             kernel.instructions(best if best != "python" else None)
 
@@ -211,7 +241,7 @@ class TestQuantiles:
     def test_other_weights(self, bad):
         for k in (kernel, _reference):
             with pytest.raises(ValueError, match="whole numbers"):
-                k.histogram(1, block_of(np.ones(2), weights=np.array([1, bad])).runs, 9)
+                k.histogram(1, block_of(np.ones(2), weights=np.array([1, bad])).runs, 9, finest(1))
         with pytest.raises(DataError, match="Quantiles cannot take these weights"):
             of(np.ones(2), weights=np.array([1, bad]))
 
@@ -281,6 +311,12 @@ class TestMerging:
         for args in ((a, b, False), (b, a, False), (a + b, b, True), (a, b, True)):
             flat = [array for bins in args[:2] for array in bins._arrays()]
             assert kernel.merge_bins(7, 50, *flat, args[2]) == _reference.merge_bins(7, 50, *flat, args[2])
+
+    @pytest.mark.parametrize("bits", [finest(0), finest(2), finest(1, 0), finest(1, 65), finest(1, -1)])
+    def test_bits_that_cannot_be(self, bits):
+        for k in (kernel, _reference):
+            with pytest.raises(ValueError, match="from 1 to 64"):
+                k.histogram(1, [run_of(np.ones(3))], 9, bits)
 
     def test_bins_of_the_wrong_shape(self):
         a = of([1.0, 2.0]).bins

@@ -172,7 +172,8 @@ def test_a_record_batch_is_read_like_its_arrays(offset, nulls):
     runs = block_of_arrays(batch.columns, batch.schema.names).runs
     for function in (kernel.moments, kernel.extremes):
         assert function(len(kinds), exported) == function(len(kinds), runs)
-    assert kernel.histogram(len(kinds), exported, 64) == kernel.histogram(len(kinds), runs, 64)
+    finest = np.full(len(kinds), 64, np.int64)
+    assert kernel.histogram(len(kinds), exported, 64, finest) == kernel.histogram(len(kinds), runs, 64, finest)
 
 
 @pytest.mark.skipif(not kernel.COMPILED, reason="the reference reads arrays, not capsules")

@@ -28,7 +28,7 @@ from streamnorm.columns import (
 )
 from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.normalizers._algebra import Algebra
-from streamnorm.normalizers._frames import arrays_of_frame
+from streamnorm.normalizers._frames import arrays_of_frame, naming_text
 from streamnorm.normalizers._namespaces import Namespace, weights_of
 from streamnorm.normalizers._transformer import FLOATS, StreamTransformer
 from streamnorm.normalizers.family import FAMILY, BoundRule, Rule
@@ -63,11 +63,11 @@ class Normalizer(Algebra, StreamTransformer):
         kind = self._bound.summary
         for block in self._blocks(X, sample_weight):
             try:
-                part = kind.of(block)
+                total = self._summary.with_rows(kind, block) if self.__sklearn_is_fitted__() else kind.of(block)
             except InfiniteValueError as error:
                 message = infinity_message(self._name_of(error.slot), error.row)
                 raise InfiniteValueError(error.slot, error.row, message) from None
-            self._summary = self._summary + part if self.__sklearn_is_fitted__() else part
+            self._summary = total
 
     def _blocks(self, X: Any, sample_weight: Any) -> Iterator[Block]:
         first = not self.__sklearn_is_fitted__()
@@ -94,7 +94,8 @@ class Normalizer(Algebra, StreamTransformer):
             if reset:
                 self._namespace = namespace.name
             options = {"reset": reset, "accept_sparse": _SPARSE, "dtype": "numeric", "ensure_all_finite": False}
-            X = validate_data(self, namespace.to_numpy(X), **options)
+            with naming_text(X):
+                X = validate_data(self, namespace.to_numpy(X), **options)
         weights = weights_of(sample_weight, X, first=reset)
         return block_of_sparse(X, weights) if sparse.issparse(X) else block_of_matrix(X, weights)
 
@@ -148,11 +149,12 @@ class Normalizer(Algebra, StreamTransformer):
         self._refuse_sparse(X, inverse)
         copy = getattr(self, "copy", True) if copy is None else copy
         options = {"dtype": FLOATS, "ensure_all_finite": False, "copy": False, "force_writeable": not copy}
-        if inverse:
-            X = check_array(X, estimator=self, input_name="X", accept_sparse="csr", **options)
-            self._check_width(X.shape[1])
-        else:
-            X = validate_data(self, X, reset=False, accept_sparse="csr", **options)
+        with naming_text(X):
+            if inverse:
+                X = check_array(X, estimator=self, input_name="X", accept_sparse="csr", **options)
+                self._check_width(X.shape[1])
+            else:
+                X = validate_data(self, X, reset=False, accept_sparse="csr", **options)
         function = plan.invert if inverse else plan.apply
         if sparse.issparse(X):
             self._refuse_infinite(X.data, X.indices)

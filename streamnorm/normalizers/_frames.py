@@ -1,13 +1,17 @@
-"""Data frames that one matrix would not hold exactly: their columns as Arrow arrays."""
+"""Data frames that one matrix would not hold exactly, as Arrow arrays; and text in them, by its column."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["arrays_of_frame"]
+from streamnorm.errors import DataError
+
+__all__ = ["arrays_of_frame", "naming_text"]
 
 
 def arrays_of_frame(X: Any) -> list[pa.Array] | None:
@@ -37,3 +41,40 @@ def _array(column: Any) -> Any:
 
 def _whole(array: pa.Array | pa.ChunkedArray) -> pa.Array:
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+@contextmanager
+def naming_text(X: Any) -> Iterator[None]:
+    """Where X turns out to hold text inside the block, say in which column: scikit-learn does not."""
+    try:
+        yield
+    except ValueError:
+        place = _first_text(X)
+        if place is None:
+            raise
+        row, column, text = place
+        raise DataError(
+            f"could not convert string to float: {text!r} in column {column!r}, row {row} of the batch. "
+            "Leave the column out, or cast it to a number before."
+        ) from None
+
+
+def _first_text(X: Any) -> tuple[int, Any, str] | None:
+    """Find the first text that is no number, column by column: its row, its column's name and itself."""
+    values = X.to_numpy() if hasattr(X, "columns") else np.asarray(X, object)
+    if values.ndim != 2:
+        return None
+    names = list(X.columns) if hasattr(X, "columns") else range(values.shape[1])
+    for name, column in zip(names, values.T, strict=True):
+        for row, value in enumerate(column):
+            if isinstance(value, str) and not _is_number(value):
+                return row, name, str(value)
+    return None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -12,6 +12,8 @@ from sklearn import get_config
 from sklearn.utils._array_api import _convert_to_numpy, _is_numpy_namespace, get_namespace_and_device
 from sklearn.utils.validation import _check_sample_weight
 
+from streamnorm.errors import DataError
+
 __all__ = ["Namespace", "weights_of"]
 
 
@@ -57,11 +59,16 @@ def weights_of(sample_weight: Any, X: Any, *, first: bool) -> NDArray[np.float64
     if sample_weight is None:
         return None
     rows = np.empty((X.shape[0] if hasattr(X, "shape") else len(X), 0))
-    weights = _check_sample_weight(
-        Namespace.of(sample_weight).to_numpy(sample_weight),
-        rows,
-        dtype=np.float64,
-        ensure_non_negative=True,
-        allow_all_zero_weights=not first,
-    )
+    try:
+        weights = _check_sample_weight(
+            Namespace.of(sample_weight).to_numpy(sample_weight),
+            rows,
+            dtype=np.float64,
+            ensure_non_negative=True,
+            allow_all_zero_weights=not first,
+        )
+    except ValueError as error:
+        if "weight" in str(error):
+            raise
+        raise DataError(f"sample_weight must be numbers: {error}.") from None
     return np.ascontiguousarray(weights)

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from streamnorm.columns import check_finite, is_arrow, matrix_of_batch
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
+from streamnorm.normalizers._frames import naming_text
 from streamnorm.normalizers._namespaces import weights_of
 from streamnorm.normalizers._transformer import FLOATS, PlanOf, StreamTransformer
 from streamnorm.numbers import is_numeric
@@ -97,7 +98,8 @@ class OrderedNormalizer(StreamTransformer):
             if names:
                 validate_data(self, X, reset=reset, skip_check_array=True, ensure_2d=False)
             options = {"dtype": FLOATS, "ensure_all_finite": False, "allow_nd": self._ALLOW_ND}
-            x = check_array(X, estimator=self, input_name="X", **options)
+            with naming_text(X):
+                x = check_array(X, estimator=self, input_name="X", **options)
         width = self._features_last(x).shape[-1]
         if reset:
             self.n_features_in_ = width

@@ -190,6 +190,11 @@ class Summary:
         """Summarise a block of rows; raises InfiniteValueError unless infinities are to be skipped."""
         raise TypeError(f"{cls.__name__} cannot summarise")
 
+    def with_rows(self, kind: Any, block: Block) -> Self:
+        """Add the summary of a block of rows that `kind`, a `SummaryType`, makes."""
+        more: Self = kind.of(block)
+        return self + more
+
     def __len__(self) -> int:
         return len(self.counts)
 

@@ -256,11 +256,18 @@ class Histogram(Summary):
         return cls(Counts.empty(slots), Bins.empty(slots, checked_max_bins(max_bins)))
 
     @classmethod
-    def of(cls, block: Block, *, skip_infinite: bool = False, max_bins: int = MAX_BINS) -> Self:
-        """Summarise a block of rows; raises DataError where a weight is not a whole number."""
+    def of(
+        cls, block: Block, *, skip_infinite: bool = False, max_bins: int = MAX_BINS,
+        bits: NDArray[np.int64] | None = None,
+    ) -> Self:  # fmt: skip
+        """Summarise a block of rows, as if `coarsen` had then been called where there are `bits`.
+
+        Raises DataError where a weight is not a whole number.
+        """
         checked_max_bins(max_bins)
+        finest = np.full(block.slots, _ALL_BITS, np.int64) if bits is None else bits
         try:
-            counts, infinities, ragged = kernel.histogram(block.slots, block.runs, max_bins)
+            counts, infinities, ragged = kernel.histogram(block.slots, block.runs, max_bins, finest)
         except ValueError as error:
             if not block.weighted:
                 raise
@@ -268,7 +275,7 @@ class Histogram(Summary):
         tally = Counts.of_kernel(block, counts, infinities, skip_infinite)
         bins = Bins.of_kernel(max_bins, ragged)
         if block.zeros is not None:
-            bins = bins + Bins.of_zeros(max_bins, _times_of_zero(block, block.zeros))
+            bins = (bins + Bins.of_zeros(max_bins, _times_of_zero(block, block.zeros))).coarsen(finest)
         return cls(tally, bins)
 
     @classmethod
@@ -281,6 +288,11 @@ class Histogram(Summary):
             if total < values or (total > 0) != (values > 0):
                 raise ValueError(f"slot {slot} of a histogram has {values} values but {total} in its bins")
         return read
+
+    def with_rows(self, kind: Any, block: Block) -> Self:
+        """Add a block of rows, counted at the resolution that is left here: the sum would have none finer."""
+        more: Self = kind.of(block, bits=self.bits)
+        return self + more
 
     @property
     def bits(self) -> NDArray[np.int64]:
@@ -422,9 +434,11 @@ class HistogramOf:
         """Summarise no rows."""
         return Histogram.empty(slots, self.max_bins)
 
-    def of(self, block: Block, *, skip_infinite: bool = False) -> Histogram:
-        """Summarise a block of rows."""
-        return Histogram.of(block, skip_infinite=skip_infinite, max_bins=self.max_bins)
+    def of(
+        self, block: Block, *, skip_infinite: bool = False, bits: NDArray[np.int64] | None = None
+    ) -> Histogram:  # fmt: skip
+        """Summarise a block of rows, at no more than `bits`."""
+        return Histogram.of(block, skip_infinite=skip_infinite, max_bins=self.max_bins, bits=bits)
 
     def from_json(self, slots: Sequence[dict[str, Any]]) -> Histogram:
         """Read what `to_json` gave; raises ValueError where it is not that, or of another `max_bins`."""

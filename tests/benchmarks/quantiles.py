@@ -47,7 +47,7 @@ def _histogram(values: _Values, size: int) -> tuple[_Values, int]:
     make = HistogramOf(size // 16)
     total: Histogram = make.empty(1)
     for part in _batches(values):
-        total = total + make.of(Block(1, len(part), [kernel.Run(0, 1, "d", part, 0, 8, 0, len(part))]))
+        total = total.with_rows(make, Block(1, len(part), [kernel.Run(0, 1, "d", part, 0, 8, 0, len(part))]))
     return total.quantile(QUARTERS)[:, 0], 16 * int(total.bins.sizes[0])
 
 

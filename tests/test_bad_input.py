@@ -1,0 +1,149 @@
+"""Bad input, for every normalizer: an error that names the column or parameter, and an object as it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import streamnorm as sn
+
+EVERY = {
+    "standard": sn.StandardScaler,
+    "minmax": sn.MinMaxScaler,
+    "maxabs": sn.MaxAbsScaler,
+    "robust": sn.RobustScaler,
+    "quantile": lambda: sn.QuantileTransformer(n_quantiles=5),
+    "adaptive": lambda: sn.AdaptiveStandardScaler(30),
+    "batch": sn.BatchNormalizer,
+    "batch torch": sn.BatchNormalizer.torch,
+}
+GOOD = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 2)), columns=["a", "b"])
+CONTAINERS = {
+    "ndarray": lambda frame: frame.to_numpy(),
+    "list": lambda frame: frame.to_numpy().tolist(),
+    "pandas": lambda frame: frame,
+    "polars": pl.from_pandas,
+    "arrow": lambda frame: pa.Table.from_pandas(frame, preserve_index=False),
+}
+NAMED = ("pandas", "polars", "arrow")
+
+
+def with_value(value) -> pd.DataFrame:
+    frame = GOOD.astype(object) if isinstance(value, str) else GOOD.copy()
+    frame.loc[4, "b"] = value
+    return frame
+
+
+#: Rows, and what the error says of them in a frame with names and in a matrix without.
+ROWS = {
+    "one column more": (GOOD.assign(c=1.0), "c", "3 features"),
+    "one column less": (GOOD[["a"]], "b", "1 features"),
+    "another name": (GOOD.rename(columns={"b": "z"}), "z", None),
+    "names in another order": (GOOD[["b", "a"]], "must be in the same order as they were in fit", None),
+    "infinity": (with_value(np.inf), "column 'b', row 4 .*Replace infinities by", "column 1, row 4 .*Replace"),
+    "minus infinity": (with_value(-np.inf), "column 'b', row 4 .*Replace infinities by", "column 1, row 4 .*Replace"),
+    "text": (GOOD.assign(b="x"), "column 'b'.*(eave the column out|eave it out), or cast", "column 1, row 0 .*or cast"),
+}
+#: Each with rows, container and words.
+BATCHES = [
+    pytest.param(rows, kind, named if kind in NAMED else plain, id=f"{name} in {kind}")
+    for name, (rows, named, plain) in ROWS.items()
+    for kind in CONTAINERS
+    if kind in NAMED or plain is not None
+] + [
+    pytest.param(with_value("x"), kind, f"'x' in column {column}, row 4 .*or cast", id=f"text among numbers in {kind}")
+    for kind, column in (("ndarray", 1), ("list", 1), ("pandas", "'b'"))
+]
+WEIGHTS = {
+    "negative": (-np.ones(20), "[Nn]egative values.*sample_weight"),
+    "one negative": (np.r_[-1.0, np.ones(19)], "[Nn]egative values.*sample_weight"),
+    "too few": (np.ones(19), r"sample_weight.*\(19,\), expected \(20,\)"),
+    "two dimensions": (np.ones((20, 2)), "[Ss]ample weights must be 1D"),
+    "NaN": (np.full(20, np.nan), "sample_weight contains NaN"),
+    "infinite": (np.full(20, np.inf), "sample_weight contains infinity"),
+    "text": (["heavy"] * 20, "sample_weight must be numbers.*'heavy'"),
+}
+
+
+def refused(one, call, words):
+    before, digest = dict(one.__dict__), one.digest()
+    with pytest.raises(ValueError, match=f"(?s){words}"):
+        call()
+    assert one.__dict__ == before
+    assert one.digest() == digest
+
+
+@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize(("rows", "container", "words"), BATCHES)
+def test_rows(kind, rows, container, words):
+    wrap = CONTAINERS[container]
+    one = EVERY[kind]().fit(wrap(GOOD))
+    refused(one, lambda: one.partial_fit(wrap(rows)), words)
+    refused(one, lambda: one.fit(iter([wrap(GOOD), wrap(rows)])), words)
+    refused(one, lambda: one.transform(wrap(rows)), words)
+
+
+@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("shape", [(20,), (2, 2, 2), (0, 2), (20, 0)])
+def test_shapes(kind, shape):
+    one = EVERY[kind]().fit(GOOD.to_numpy())
+    wrong, words = np.ones(shape), "Expected 2D array|dim 3|0 sample|0 feature|2 features"
+    if shape == (2, 2, 2) and kind.startswith("batch"):
+        wrong, words = np.ones((2, 3, 3)), "3 features"  # it takes any number of dimensions
+    refused(one, lambda: one.partial_fit(wrong), words)
+    refused(one, lambda: one.transform(wrong), words)
+
+
+@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weights(kind, name):
+    weights, words = WEIGHTS[name]
+    for wrap in CONTAINERS.values():
+        one, X = EVERY[kind]().fit(wrap(GOOD)), wrap(GOOD)
+        refused(one, lambda one=one, X=X: one.partial_fit(X, sample_weight=weights), words)
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_what_was_never_fitted_stays_so(kind):
+    for rows in (with_value(np.inf), GOOD.assign(b="x")):
+        for wrap in CONTAINERS.values():
+            one = EVERY[kind]()
+            with pytest.raises(ValueError, match="column"):
+                one.fit(wrap(rows))
+            assert one.__dict__ == EVERY[kind]().__dict__
+
+
+PARAMETERS = [
+    (sn.StandardScaler(ddof=-1), "'ddof'.*-1"),
+    (sn.StandardScaler(with_mean="yes"), "'with_mean'.*'yes'"),
+    (sn.MinMaxScaler((1, 0)), r"feature range.*\(1, 0\)"),
+    (sn.MaxAbsScaler(clip=3), "'clip'.*3"),
+    (sn.RobustScaler(quantile_range=(75.0, 25.0)), r"quantile range.*\(75.0, 25.0\)"),
+    (sn.RobustScaler(quantile_range=(-1.0, 25.0)), r"quantile range.*\(-1.0, 25.0\)"),
+    (sn.RobustScaler(max_bins=1), "max_bins.*1"),
+    (sn.QuantileTransformer(n_quantiles=0), "'n_quantiles'.*0"),
+    (sn.QuantileTransformer(output_distribution="flat"), "'output_distribution'.*'flat'"),
+    (sn.QuantileTransformer(max_bins=1), "max_bins.*1"),
+    (sn.AdaptiveStandardScaler(0), "'halflife'.*0"),
+    (sn.BatchNormalizer(momentum=1.5), "momentum.*1.5"),
+    (sn.BatchNormalizer(epsilon=-1), "epsilon.*-1"),
+]
+
+
+@pytest.mark.parametrize(("one", "words"), PARAMETERS, ids=lambda value: str(value)[:60])
+def test_parameters(one, words):
+    before = dict(one.__dict__)
+    with pytest.raises(ValueError, match=f"(?s){words}"):
+        one.fit(GOOD)
+    assert one.__dict__ == before
+    good = type(one)(5).fit(GOOD) if isinstance(one, sn.AdaptiveStandardScaler) else type(one)().set_params(
+        **({"n_quantiles": 5} if isinstance(one, sn.QuantileTransformer) else {})
+    ).fit(GOOD)  # fmt: skip
+    good.set_params(**one.get_params())
+    before = dict(good.__dict__)
+    with pytest.raises(ValueError, match=f"(?s){words}"):
+        good.fit(GOOD)  # learnt before, and still so
+    assert good.__dict__ == before
