@@ -16,6 +16,7 @@ Examples
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def show(given: Any) -> Shown:
     column  type   scaler  rows  missing %  min  max
     x       int64  minmax     4         25    1    5
     <BLANKLINE>
-    0 sources, 0 rows counted; digest ...
+    no file on record; digest ...
     """
     return Shown(_as_state(given))
 
@@ -103,7 +104,9 @@ def diff(before: Any, after: Any) -> list[Drift]:
     return drifts_of(_as_state(before), _as_state(after))
 
 
-def write(before: Any, after: Any = None, *, output: str | Path, overwrite: bool = False) -> None:
+def write(
+    before: Any, after: Any = None, *, output: str | Path, overwrite: bool = False, key: Sequence[str] = ()
+) -> None:
     """Write a report of one normalizer, or of the drift between two, as one HTML file that needs nothing else.
 
     Parameters
@@ -116,6 +119,8 @@ def write(before: Any, after: Any = None, *, output: str | Path, overwrite: bool
         The file to write.
     overwrite : bool, default=False
         Whether it may replace one that exists.
+    key : sequence of str
+        Of statistics per key, the one to show, a word for each column of `by`; those of all rows without.
 
     Raises
     ------
@@ -141,6 +146,6 @@ def write(before: Any, after: Any = None, *, output: str | Path, overwrite: bool
         raise OutputError(f"{path} exists: choose another name, or overwrite it (--overwrite).")
     states = [_as_state(given) for given in (before, after) if given is not None]
     names = [str(g) if isinstance(g, (str, Path)) else n for g, n in ((before, "before"), (after, "after"))]
-    text = page(states[0], states[1] if len(states) > 1 else None, (names[0], names[1]))
+    text = page(states[0], states[1] if len(states) > 1 else None, (names[0], names[1]), key)
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode("utf-8"))
