@@ -343,6 +343,22 @@ def test_what_no_column_has_is_no_heading_of_a_page():
     )
 
 
+def test_pages_without_histograms_say_so_once():
+    one, two = (state(table_of(50, seed), profile=False) for seed in (0, 1))
+    for text in (page(one), page(one, two)):
+        assert text.count("No histogram was kept") == 1
+        found = Page(text)
+        assert [a.get("class") for a in found.all("div")].count("bare") == 1
+        assert len(found.all("article")) == len(SAMPLES)
+        assert not found.all("figure")
+
+
+def test_a_page_without_values_says_so():
+    text = page(state(pa.table({"x": pa.array([None, None], pa.float64())})))
+    assert "There is no value to show." in text
+    assert "No histogram was kept" not in text
+
+
 def test_a_state_without_files_says_so(twenty):
     assert "no file on record; digest" in show_table(state(twenty[0]))
     assert "no file on record, digest" in Page(page(state(twenty[0]))).words
@@ -370,6 +386,10 @@ def test_keys_are_reported(tmp_path, capsys):
     assert "Statistics of b.json for " in words
     assert f"mean{(x + moved)[120:160].mean():.4g}" in words
     assert "<h2>Keys</h2>" not in one.read_text()
+    shown = json.loads(sn.report.show(states[1], key=[shops[120]]).to_json())
+    assert shown["columns"][0]["rows"] == 40
+    (drift,) = sn.report.diff(*states, key=[shops[120]])
+    assert drift.shift == pytest.approx(5 / x[120:160].std(), rel=1e-12)
     unknown = streamnorm(capsys, "report", states[1], "--key", "9", "--output", tmp_path / "none.html")
     assert (unknown.code, "there is no key '9': the keys are " in unknown.err) == (1, True)
     assert not (tmp_path / "none.html").exists()

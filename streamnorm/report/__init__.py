@@ -25,6 +25,7 @@ from streamnorm.errors import OutputError
 from streamnorm.files import replacing
 from streamnorm.report.drift import Drift, drifts_of
 from streamnorm.report.figures import to_json
+from streamnorm.report.keys import of_key
 from streamnorm.report.page import fragment, page
 from streamnorm.report.text import show_table
 from streamnorm.state import State, read, state_of
@@ -49,19 +50,21 @@ class Shown:
         return to_json(self.state)
 
 
-def _as_state(given: Any) -> State:
-    if isinstance(given, State):
-        return given
-    return read(given) if isinstance(given, (str, Path)) else state_of(given)
+def _as_state(given: Any, key: Sequence[str] = ()) -> State:
+    if not isinstance(given, State):
+        given = read(given) if isinstance(given, (str, Path)) else state_of(given)
+    return of_key(given, key) if key else given
 
 
-def show(given: Any) -> Shown:
+def show(given: Any, *, key: Sequence[str] = ()) -> Shown:
     """Show what a normalizer has learnt.
 
     Parameters
     ----------
     given : normalizer, str or Path
         Fitted, or its state file.
+    key : sequence of str
+        Of statistics per key, the one to show, a word for each column of `by`; those of all rows without.
 
     Returns
     -------
@@ -77,16 +80,18 @@ def show(given: Any) -> Shown:
     <BLANKLINE>
     no file on record; digest ...
     """
-    return Shown(_as_state(given))
+    return Shown(_as_state(given, key))
 
 
-def diff(before: Any, after: Any) -> list[Drift]:
+def diff(before: Any, after: Any, *, key: Sequence[str] = ()) -> list[Drift]:
     """Compare two normalizers column by column, the worst drift first.
 
     Parameters
     ----------
     before, after : normalizer, str or Path
         Fitted, or their state files.
+    key : sequence of str
+        Of statistics per key, the one to compare; those of all rows without.
 
     Returns
     -------
@@ -101,7 +106,7 @@ def diff(before: Any, after: Any) -> list[Drift]:
     >>> drift.verdict, round(drift.shift, 2)
     ('major', 1.73)
     """
-    return drifts_of(_as_state(before), _as_state(after))
+    return drifts_of(_as_state(before, key), _as_state(after, key))
 
 
 def write(

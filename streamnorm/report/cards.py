@@ -51,8 +51,8 @@ def sparklines(*sides: Figures | None) -> list[str]:
     return [drawn.get(id(side), "") for side in sides]
 
 
-def card(place: int, before: Figures | None, after: Figures | None, drift: Drift | None) -> str:
-    """Show one column; `place` makes its anchor."""
+def card(place: int, before: Figures | None, after: Figures | None, drift: Drift | None, drawn: bool = True) -> str:
+    """Show one column; `place` makes its anchor; `drawn` with pictures, or why there are none."""
     known = [f for f in (before, after) if f is not None]
     first = known[0]
     pills = [drift_pill(drift)] if drift else []
@@ -62,7 +62,7 @@ def card(place: int, before: Figures | None, after: Figures | None, drift: Drift
         f'<article class="card{kind}" id="c{place}" aria-labelledby="h{place}">'
         f'<div><h3 id="h{place}"><bdi>{safe(first.name)}</bdi></h3>{" ".join(p for p in pills if p)}</div>'
         f'{_drift_lines(drift)}<div class="parts"><div>{_figures(before, after, drift)}</div>'
-        f"{_pictures(known)}</div></article>"
+        f"{_pictures(known) if drawn else ''}</div></article>"
     )
 
 
@@ -106,7 +106,7 @@ def _drift_lines(drift: Drift | None) -> str:
     if drift.ratio is not None:
         words += f", sd times <b>{number(drift.ratio, 4)}</b>"
     if drift.basis != "histograms":
-        words += f"; from {drift.basis} alone: fit with <code>--profile</code> to compare histograms"
+        words += f"; from {drift.basis} alone"
     part = min(1.0, drift.psi / (2 * MAJOR))
     meter = f'<span class="meter"><i style="width:{100 * part:.0f}%"></i></span>'
     return f'<p class="drift">{meter}<span>{words}</span></p>'

@@ -52,22 +52,29 @@ def page(
         columns = figures_of(before)
         title, top = f"Statistics of {_short(names[0])}{of}", _tiles(before, columns)
         table = _overview(columns)
-        cards = [card(i, column, None, None) for i, column in enumerate(columns)]
+        drawn = _drawn(columns)
+        cards = [card(i, column, None, None, drawn) for i, column in enumerate(columns)]
         states = [_origin(before, names[0], "")]
     else:
         drifts = drifts_of(before, after)
         title, top = f"Drift from {_short(names[0])} to {_short(names[1])}{of}", _drift_tiles(drifts)
         table = _drift_overview(drifts)
-        cards = [card(i, d.before, d.after, d) for i, d in enumerate(drifts)]
+        drawn = _drawn([f for d in drifts for f in (d.before, d.after) if f])
+        cards = [card(i, d.before, d.after, d, drawn) for i, d in enumerate(drifts)]
         states = [_origin(before, names[0], "before"), _origin(after, names[1], "after")]
     style = resources.files(__package__ or "streamnorm.report").joinpath("style.css").read_text(encoding="utf-8")
     return (
         f"{_HEAD.format(title=title, style=style)}<header><h1>{title}</h1>{''.join(states)}{top}</header>\n<main>\n"
-        f'<h2 id="overview">Overview</h2>\n{table}\n{_keys(before, after)}<h2>Columns</h2>\n'
+        f'<h2 id="overview">Overview</h2>\n{table}\n{_keys(before, after)}<h2>Columns</h2>\n{"" if drawn else _BARE}'
         + "\n".join(cards)
-        + "\n</main>\n"
+        + f"{'' if drawn else '</div>'}\n</main>\n"
         f"{_footer(after is not None)}</body>\n</html>\n"
     )
+
+
+def _drawn(columns: list[Figures]) -> bool:
+    """Tell whether there are histograms, or would be if there were values."""
+    return any(f.shape for f in columns) or not any(f.counts["values"] for f in columns)
 
 
 def _short(name: str) -> str:
@@ -174,6 +181,10 @@ def _drift_overview(drifts: list[Drift]) -> str:
     return _table("Drift of all columns, worst first", headings, rows)
 
 
+#: Opens the cards of states without any histogram.
+_BARE = """<p class="soft">No histogram was kept: fit with <code>--profile</code> to see and compare distributions.</p>
+<div class="bare">
+"""
 _READ = """<p>Bars show shares of all values; ends far away from the quartiles are left out, and said to be. The
 line under an axis runs from the first to the third quartile, with a dot at the median. <b>Heavy tails</b>: the
 middle 99 % is over 7.6 times as wide as the middle 50 %, twice as much as in a normal distribution.</p>
