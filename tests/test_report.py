@@ -337,6 +337,12 @@ def test_numbers_of_an_axis_have_room():
         assert all(one[1] < other[0] for one, other in pairwise(spans))
 
 
+def test_axes_of_whole_numbers_have_no_halves():
+    text = page(state(pa.table({"month": [*range(1, 13)]})))
+    raw = re.findall(r'<svg class="plot".*?</svg>', text)[0]
+    assert re.findall(r">([\d.]+)</text>", raw) == ["5", "10"]
+
+
 def test_what_no_column_has_is_no_heading_of_a_page():
     assert {"histogram", "median", "greatest"}.isdisjoint(
         re.findall(r"<th[^>]*>([^<]*)</th>", page(state(pa.table({"x": [1.0, 2.0]}), profile=False)))

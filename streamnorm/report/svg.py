@@ -165,12 +165,14 @@ def histogram(
 
 def _axis(bars: Bars, x: Callable[[float], float], width: float, median: float | None) -> str:
     """Draw the axis with round numbers, or with the one value that there is."""
-    for most in (5, 4, 3, 2):  # as many as there is room for
+    whole = float(bars.edges[0]) % 1 == 0.5 and float(bars.edges[1] - bars.edges[0]) % 1 == 0
+    for most in (5, 4, 3, 2):  # as many as there is room for, and no halves between whole numbers
         values = ticks(float(bars.edges[0]), float(bars.edges[-1]), most)
         if median is not None and sum(int((shares > 0).sum()) for shares in bars.shares) == 1:
             values = [median]
         labels = [_label(value, x(value), width) for value in values]
-        if all(a[1] + _GAP <= b[0] for a, b in pairwise(labels)):
+        room = all(a[1] + _GAP <= b[0] for a, b in pairwise(labels))
+        if room and not (whole and any(value % 1 for value in values)):
             break
     marks = "".join(f"M{_round(x(value))} {_BASE}v4" for value in values)
     words = [text for _, _, text in labels]
