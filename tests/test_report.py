@@ -394,6 +394,7 @@ def test_keys_are_reported(tmp_path, capsys):
     assert "<h2>Keys</h2>" not in one.read_text()
     shown = json.loads(sn.report.show(states[1], key=[shops[120]]).to_json())
     assert shown["columns"][0]["rows"] == 40
+    assert "by shop: 5 keys of 40 to 40 rows" in Page(sn.report.show(states[1])._repr_html_()).words
     (drift,) = sn.report.diff(*states, key=[shops[120]])
     assert drift.shift == pytest.approx(5 / x[120:160].std(), rel=1e-12)
     unknown = streamnorm(capsys, "report", states[1], "--key", "9", "--output", tmp_path / "none.html")

@@ -233,7 +233,10 @@ def fragment(state: State) -> str:
     )
     heads = "".join(f"<th>{heading}</th>" for heading in headings)
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
-    return f'<div style="overflow-x:auto">{table}</div>'
+    keys = about_keys(state.table.learnt)
+    return f'<div style="overflow-x:auto">{table}</div>' + (
+        f"<p>{escape(keys)}; above are all rows</p>" if keys else ""
+    )
 
 
 def _plain_spark(figures: Figures) -> str:
