@@ -30,3 +30,12 @@ def test_every_comparison_is_printed() -> None:
 def test_one_comparison_can_be_chosen() -> None:
     lines = _run("--quick", "--rows", "1000", "--only", "one-row-*")
     assert len([line for line in lines if line.startswith("| ")]) == 2
+
+
+def test_exact_statistics_agree_however_rows_are_cut() -> None:
+    script = RUN.with_name("agreement.py")
+    result = subprocess.run([sys.executable, str(script), "--ways", "5"], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    rows = [line for line in result.stdout.splitlines() if line.startswith("| ")][1:]
+    assert rows[0] == "| streamnorm | 1 | 1 |"
+    assert [row.split(" | ")[0] for row in rows[1:]] == ["| scikit-learn", "| Polars", "| DuckDB"]

@@ -71,7 +71,7 @@ def test_scripts_are_short(script):
     assert len(script.read_text().splitlines()) < 100
 
 
-@pytest.mark.parametrize("name", ["nightly_etl.py", "csv_to_parquet.py", "train_out_of_core.py", "rolling_window.py"])
+@pytest.mark.parametrize("name", [path.name for path in SCRIPTS])
 def test_scripts_have_help(run, name):
     done = run(name, "--help")
     assert (done.code, done.err) == (0, "")

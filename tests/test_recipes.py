@@ -307,9 +307,11 @@ def test_the_job_writes_a_recipe_and_does_as_it_says(tmp_path):
     assert done.stderr.startswith(f"error: {recipe}: the recipe has no key 'defalt': did you mean 'default'?")
 
 
-def test_the_recipe_of_the_readme():
+def test_the_recipe_of_the_guide():
     root = Path(__file__).parents[1]
-    (text,) = re.findall(r"```toml\n(.*?)```", (root / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (text,) = re.findall(
+        r"```toml\n(.*?)```", (root / "streamnorm" / "docs" / "guide.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     flights = pq.read_table(root / "data" / "flights.parquet").slice(0, 3000)
     result = sn.TableNormalizer.from_recipe(tomllib.loads(text)).fit(flights).transform(flights)
     assert result.column_names == [name for name in flights.column_names if name != "year"] + ["distance_z"]

@@ -50,6 +50,23 @@ def test_the_readme_names_no_option_that_does_not_exist():
     assert {word for word in used if word.startswith("--")} <= known
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", reference.FOLDER / "guide.md"], ids=lambda path: path.stem)
+def test_what_is_linked_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    links = [link.partition("#") for link in re.findall(r"\]\(([^)]+)\)", text)]
+    for file, _, heading in links:
+        assert (page.parent / file).is_file(), file
+        headings = (
+            re.findall(r"^#+ (.*)", (page.parent / file).read_text(encoding="utf-8"), re.MULTILINE) if heading else []
+        )
+        assert not heading or heading in [h.lower().replace(" ", "-") for h in headings]
+    assert all((ROOT / name).is_file() for name in re.findall(r"`(?:python )?((?:pipelines|tests)/[\w/]+\.py)", text))
+
+
+def test_the_readme_names_every_script():
+    assert all(f"pipelines/{path.name}" in README for path in (ROOT / "pipelines").glob("*.py"))
+
+
 @pytest.mark.parametrize("name", reference.names())
 def test_every_name_is_documented(name):
     thing = reference.names()[name]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from importlib import resources
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -311,6 +312,99 @@ def test_report_from_the_shell(tmp_path, capsys, twenty):
         assert clash.read_bytes() == before
     assert streamnorm(capsys, "report", tmp_path / "none.json", "--output", tmp_path / "n.html").code == 1
     assert not (tmp_path / "n.html").exists()
+
+
+def test_each_state_has_its_colour(twenty):
+    before, after = state(twenty[0].select([0])), state(twenty[1].select([1]))
+    gone, new = Page(page(before, after)).all("article")
+    assert (gone["class"], new["class"]) == ("card", "card new")
+    sparks = re.findall(r'class="spark".*?<path class="(.*?)"', page(before, after))
+    assert sparks == ["bars", "bars after"]
+
+
+def test_numbers_of_an_axis_have_room():
+    seconds = 1.7e9 + np.random.default_rng(0).normal(0, 60, 5000)
+    figures = re.findall(r'<svg class="plot".*?</svg>', page(state(pa.table({"x": seconds}))))
+    for figure in figures:
+        spans = []
+        for x, place, text in re.findall(r'<text x="([\d.]+)" y="\d+"(?: class="(.)")?>(.*?)</text>', figure):
+            wide, left = 6 * len(text), float(x)
+            left -= {"s": 0, "e": wide, "": wide / 2}[place]
+            spans.append((left, left + wide))
+        assert len(spans) >= 2
+        assert spans[0][0] >= 0
+        assert spans[-1][1] <= 360
+        assert all(one[1] < other[0] for one, other in pairwise(spans))
+
+
+def test_axes_of_whole_numbers_have_no_halves():
+    text = page(state(pa.table({"month": [*range(1, 13)]})))
+    raw = re.findall(r'<svg class="plot".*?</svg>', text)[0]
+    assert re.findall(r">([\d.]+)</text>", raw) == ["5", "10"]
+
+
+def test_what_no_column_has_is_no_heading_of_a_page():
+    assert {"histogram", "median", "greatest"}.isdisjoint(
+        re.findall(r"<th[^>]*>([^<]*)</th>", page(state(pa.table({"x": [1.0, 2.0]}), profile=False)))
+    )
+
+
+def test_pages_without_histograms_say_so_once():
+    one, two = (state(table_of(50, seed), profile=False) for seed in (0, 1))
+    for text in (page(one), page(one, two)):
+        assert text.count("No histogram was kept") == 1
+        found = Page(text)
+        assert [a.get("class") for a in found.all("div")].count("bare") == 1
+        assert len(found.all("article")) == len(SAMPLES)
+        assert not found.all("figure")
+
+
+def test_a_page_without_values_says_so():
+    text = page(state(pa.table({"x": pa.array([None, None], pa.float64())})))
+    assert "There is no value to show." in text
+    assert "No histogram was kept" not in text
+
+
+def test_a_state_without_files_says_so(twenty):
+    assert "no file on record; digest" in show_table(state(twenty[0]))
+    assert "no file on record, digest" in Page(page(state(twenty[0]))).words
+
+
+def test_keys_are_reported(tmp_path, capsys):
+    shops = [f"{NASTY} {i}" for i in range(5) for _ in range(40)]
+    x = np.random.default_rng(0).normal(size=200)
+    moved = np.where(np.arange(200) // 40 == 3, 5.0, 0.0)
+    states = [tmp_path / "a.json", tmp_path / "b.json"]
+    for path, values in zip(states, (x, x + moved), strict=True):
+        sn.save(sn.TableNormalizer(by="shop", profile=True).fit(pa.table({"shop": shops, "x": values})), path)
+    html = tmp_path / "r.html"
+    assert streamnorm(capsys, "report", *states, "--output", html).code == 0
+    text = html.read_text()
+    assert "<script" not in text
+    words = Page(text).words
+    assert "by shop: 5 keys of 40 to 40 rows" in words
+    assert "5 keys in both, 0 gone, 0 new" in words
+    shift = 5 / x[120:160].std()
+    assert re.search(rf"温度 3x{shift:.3g}", words)
+    one = tmp_path / "one.html"
+    assert streamnorm(capsys, "report", states[1], "--key", shops[120], "--output", one).code == 0
+    words = Page(one.read_text()).words
+    assert "Statistics of b.json for " in words
+    assert f"mean{(x + moved)[120:160].mean():.4g}" in words
+    assert "<h2>Keys</h2>" not in one.read_text()
+    shown = json.loads(sn.report.show(states[1], key=[shops[120]]).to_json())
+    assert shown["columns"][0]["rows"] == 40
+    assert "by shop: 5 keys of 40 to 40 rows" in Page(sn.report.show(states[1])._repr_html_()).words
+    (drift,) = sn.report.diff(*states, key=[shops[120]])
+    assert drift.shift == pytest.approx(5 / x[120:160].std(), rel=1e-12)
+    unknown = streamnorm(capsys, "report", states[1], "--key", "9", "--output", tmp_path / "none.html")
+    assert (unknown.code, "there is no key '9': the keys are " in unknown.err) == (1, True)
+    assert not (tmp_path / "none.html").exists()
+
+
+def test_the_verdict_goes_before_figures():
+    heading = diff_table(sn.report.diff(state(table_of(50)), state(table_of(50, 1))), 40).splitlines()[0]
+    assert heading.split()[:3] == ["column", "PSI", "verdict"]
 
 
 def test_report_from_python(tmp_path, twenty):

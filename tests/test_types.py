@@ -1,4 +1,4 @@
-"""The README's table of types: every row of it, and every type in the row, does what stands there."""
+"""The guide's table of types: every row of it, and every type in the row, does what stands there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import streamnorm as sn
 from streamnorm.errors import DataError
 from streamnorm.numbers import readable
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+GUIDE = (Path(__file__).parent.parent / "streamnorm" / "docs" / "guide.md").read_text(encoding="utf-8")
 TWO = [decimal.Decimal(1), decimal.Decimal(3)]
 DAYS = [datetime.date(2026, 1, 1), datetime.date(2026, 1, 3)]
 TIMES = [datetime.time(1), datetime.time(3)]
@@ -81,7 +81,7 @@ SAMPLES = {
 }  # fmt: skip
 ROWS = dict(
     re.findall(
-        r"^\| ([^|]+) \| ([^|]+ \| [^|]+) \|", README.split("## What becomes of each type")[1].split("\n## ")[0], re.M
+        r"^\| ([^|]+) \| ([^|]+ \| [^|]+) \|", GUIDE.split("## What becomes of each type")[1].split("\n## ")[0], re.M
     )
 )
 

@@ -100,11 +100,13 @@ def _judge(drifts: list[Drift], limit: float) -> None:
 @click.argument("after", metavar="[STATE2]", required=False)
 @click.option("--output", required=True, metavar="FILE.html", help="The report to write.")
 @click.option("--overwrite", is_flag=True, help="Replace a report that exists.")
-def report(state: str, after: str | None, output: str, overwrite: bool) -> None:
+@KEY
+def report(state: str, after: str | None, output: str, overwrite: bool, key: tuple[str, ...]) -> None:
     """Write STATE as a page to look at; with STATE2, the drift from the one to the other.
 
-    The page is one file: it needs no network and runs no script.
+    The page is one file: it needs no network and runs no script. Statistics per key are summed up, with the
+    keys that moved most, unless one is named.
     """
     from streamnorm.report import write
 
-    write(state, after, output=output, overwrite=overwrite)
+    write(state, after, output=output, overwrite=overwrite, key=key)

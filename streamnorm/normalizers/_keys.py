@@ -150,7 +150,7 @@ class Keys:
         rows = [_parsed(word, column) for word, column in zip(words, self.columns, strict=True)]
         at = int(self.find(rows)[0])
         if at < 0:
-            known = nearest(", ".join(words), [self.words(i) for i in range(min(len(self), 10000))])
+            known = nearest(", ".join(words), [self.words(i) for i in range(min(len(self), 10000))], "keys")
             raise DataError(f"there is no key {', '.join(words)!r}: {known}")
         return at
 

@@ -16,6 +16,7 @@ Examples
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from streamnorm.errors import OutputError
 from streamnorm.files import replacing
 from streamnorm.report.drift import Drift, drifts_of
 from streamnorm.report.figures import to_json
+from streamnorm.report.keys import of_key
 from streamnorm.report.page import fragment, page
 from streamnorm.report.text import show_table
 from streamnorm.state import State, read, state_of
@@ -48,19 +50,21 @@ class Shown:
         return to_json(self.state)
 
 
-def _as_state(given: Any) -> State:
-    if isinstance(given, State):
-        return given
-    return read(given) if isinstance(given, (str, Path)) else state_of(given)
+def _as_state(given: Any, key: Sequence[str] = ()) -> State:
+    if not isinstance(given, State):
+        given = read(given) if isinstance(given, (str, Path)) else state_of(given)
+    return of_key(given, key) if key else given
 
 
-def show(given: Any) -> Shown:
+def show(given: Any, *, key: Sequence[str] = ()) -> Shown:
     """Show what a normalizer has learnt.
 
     Parameters
     ----------
     given : normalizer, str or Path
         Fitted, or its state file.
+    key : sequence of str
+        Of statistics per key, the one to show, a word for each column of `by`; those of all rows without.
 
     Returns
     -------
@@ -74,18 +78,20 @@ def show(given: Any) -> Shown:
     column  type   scaler  rows  missing %  min  max
     x       int64  minmax     4         25    1    5
     <BLANKLINE>
-    0 sources, 0 rows counted; digest ...
+    no file on record; digest ...
     """
-    return Shown(_as_state(given))
+    return Shown(_as_state(given, key))
 
 
-def diff(before: Any, after: Any) -> list[Drift]:
+def diff(before: Any, after: Any, *, key: Sequence[str] = ()) -> list[Drift]:
     """Compare two normalizers column by column, the worst drift first.
 
     Parameters
     ----------
     before, after : normalizer, str or Path
         Fitted, or their state files.
+    key : sequence of str
+        Of statistics per key, the one to compare; those of all rows without.
 
     Returns
     -------
@@ -100,10 +106,12 @@ def diff(before: Any, after: Any) -> list[Drift]:
     >>> drift.verdict, round(drift.shift, 2)
     ('major', 1.73)
     """
-    return drifts_of(_as_state(before), _as_state(after))
+    return drifts_of(_as_state(before, key), _as_state(after, key))
 
 
-def write(before: Any, after: Any = None, *, output: str | Path, overwrite: bool = False) -> None:
+def write(
+    before: Any, after: Any = None, *, output: str | Path, overwrite: bool = False, key: Sequence[str] = ()
+) -> None:
     """Write a report of one normalizer, or of the drift between two, as one HTML file that needs nothing else.
 
     Parameters
@@ -116,6 +124,8 @@ def write(before: Any, after: Any = None, *, output: str | Path, overwrite: bool
         The file to write.
     overwrite : bool, default=False
         Whether it may replace one that exists.
+    key : sequence of str
+        Of statistics per key, the one to show, a word for each column of `by`; those of all rows without.
 
     Raises
     ------
@@ -141,6 +151,6 @@ def write(before: Any, after: Any = None, *, output: str | Path, overwrite: bool
         raise OutputError(f"{path} exists: choose another name, or overwrite it (--overwrite).")
     states = [_as_state(given) for given in (before, after) if given is not None]
     names = [str(g) if isinstance(g, (str, Path)) else n for g, n in ((before, "before"), (after, "after"))]
-    text = page(states[0], states[1] if len(states) > 1 else None, (names[0], names[1]))
+    text = page(states[0], states[1] if len(states) > 1 else None, (names[0], names[1]), key)
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode("utf-8"))

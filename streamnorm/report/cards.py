@@ -47,22 +47,22 @@ def sparklines(*sides: Figures | None) -> list[str]:
     """Draw the histograms of a column for a table, all on one axis."""
     known = [side for side in sides if side is not None and side.shape is not None]
     bars = bars_of([side.shape for side in known if side.shape], _SPARK) if known else None
-    drawn = {id(f): svg.spark(bars, i) for i, f in enumerate(known) if bars}
+    drawn = {id(f): svg.spark(bars, i, f is not sides[0]) for i, f in enumerate(known) if bars}
     return [drawn.get(id(side), "") for side in sides]
 
 
-def card(place: int, before: Figures | None, after: Figures | None, drift: Drift | None) -> str:
-    """Show one column; `place` makes its anchor."""
+def card(place: int, before: Figures | None, after: Figures | None, drift: Drift | None, drawn: bool = True) -> str:
+    """Show one column; `place` makes its anchor; `drawn` with pictures, or why there are none."""
     known = [f for f in (before, after) if f is not None]
     first = known[0]
     pills = [drift_pill(drift)] if drift else []
     pills += [f'<span class="soft">{safe(first.type)}, {escape(first.scaler)}</span>', flag_pills(first)]
-    two = len(known) == 2
+    kind = " two" if len(known) == 2 else " new" if before is None else ""
     return (
-        f'<article class="card{" two" if two else ""}" id="c{place}" aria-labelledby="h{place}">'
+        f'<article class="card{kind}" id="c{place}" aria-labelledby="h{place}">'
         f'<div><h3 id="h{place}"><bdi>{safe(first.name)}</bdi></h3>{" ".join(p for p in pills if p)}</div>'
         f'{_drift_lines(drift)}<div class="parts"><div>{_figures(before, after, drift)}</div>'
-        f"{_pictures(known)}</div></article>"
+        f"{_pictures(known) if drawn else ''}</div></article>"
     )
 
 
@@ -106,7 +106,7 @@ def _drift_lines(drift: Drift | None) -> str:
     if drift.ratio is not None:
         words += f", sd times <b>{number(drift.ratio, 4)}</b>"
     if drift.basis != "histograms":
-        words += f"; from {drift.basis} alone: fit with <code>--profile</code> to compare histograms"
+        words += f"; from {drift.basis} alone"
     part = min(1.0, drift.psi / (2 * MAJOR))
     meter = f'<span class="meter"><i style="width:{100 * part:.0f}%"></i></span>'
     return f'<p class="drift">{meter}<span>{words}</span></p>'

@@ -20,7 +20,7 @@ from streamnorm.state import State
 from streamnorm.summaries import Extremes, Histogram, Moments, part
 from streamnorm.summaries.moments import CONSTANT
 
-__all__ = ["Figures", "figures_of", "to_json"]
+__all__ = ["Figures", "about_sources", "figures_of", "to_json"]
 
 #: Fractions whose quantiles are shown or used.
 QUANTILES = (0.0, 0.005, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.995, 1.0)
@@ -214,6 +214,14 @@ def figures_of(state: State) -> list[Figures]:
         Figures.of(name, learnt.types[group.column(slot)], group, slot)
         for name, (group, slot) in learnt.where().items()
     ]
+
+
+def about_sources(state: State) -> str:
+    """Say in words what a state has counted."""
+    if not state.sources:
+        return "no file on record"
+    files = f"{len(state.sources):,} source{'' if len(state.sources) == 1 else 's'}"
+    return f"{files}, {sum(source.rows for source in state.sources):,} rows counted"
 
 
 def to_json(state: State) -> str:

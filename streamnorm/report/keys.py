@@ -78,20 +78,19 @@ def keys_to_json(learnt: Learnt) -> dict[str, Any]:
     }
 
 
-def about_keys(learnt: Learnt) -> list[str]:
+def about_keys(learnt: Learnt) -> str:
     """Say how many keys there are, and how many rows they have, for people; nothing where there are none."""
     keyed = _keyed(learnt)
     if keyed is None:
-        return []
+        return ""
     names, rows = ", ".join(map(printable, keyed.keys.names)), keyed.rows
     if not len(rows):
-        return [f"by {names}: no key"]
+        return f"by {names}: no key"
     examples = ", ".join(printable(keyed.keys.words(int(i))) for i in np.argsort(-rows, kind="stable")[:_NAMED])
-    return [
+    return (
         f"by {names}: {_count(len(rows))} of {rows.min():,} to {rows.max():,} rows, median {np.median(rows):,.0f}; "
-        f"most in {examples}",
-        "above are the statistics of all rows; --key KEY shows those of one",
-    ]
+        f"most in {examples}"
+    )
 
 
 def _count(keys: int) -> str:
@@ -136,9 +135,13 @@ class KeyChanges:
         """Give everything."""
         return dataclasses.asdict(self)
 
+    def counted(self) -> str:
+        """Say how many keys there are."""
+        return f"{_count(self.common)} in both, {self.gone:,} gone, {self.new:,} new"
+
     def lines(self) -> list[str]:
         """Say it in words."""
-        said = [f"{_count(self.common)} in both, {self.gone:,} gone, {self.new:,} new"]
+        said = [self.counted()]
         if self.moved:
             said.append("moved most: " + ", ".join(_words(moved) for moved in self.moved))
         return said

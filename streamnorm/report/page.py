@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 
 from streamnorm.report.cards import card, drift_pill, flag_pills, safe, sparklines
 from streamnorm.report.drift import Drift, drifts_of
-from streamnorm.report.figures import Figures, figures_of
+from streamnorm.report.figures import Figures, about_sources, figures_of
+from streamnorm.report.keys import about_keys, changes_of, of_key
 from streamnorm.report.words import number, percent
 from streamnorm.state import State
 
@@ -28,7 +30,9 @@ _HEAD = """<!doctype html>
 """
 
 
-def page(before: State, after: State | None = None, names: tuple[str, str] = ("before", "after")) -> str:
+def page(
+    before: State, after: State | None = None, names: tuple[str, str] = ("before", "after"), key: Sequence[str] = ()
+) -> str:
     """Write the report.
 
     Parameters
@@ -38,25 +42,39 @@ def page(before: State, after: State | None = None, names: tuple[str, str] = ("b
         Compared with the first, the worst drift at the top.
     names : (str, str)
         What the states are called.
+    key : sequence of str
+        Of statistics per key, the one to show; those of all rows without.
     """
+    if key:
+        before, after = of_key(before, key), after and of_key(after, key)
+    of = f" for {safe(', '.join(key))}" if key else ""
     if after is None:
         columns = figures_of(before)
-        title, top = f"Statistics of {_short(names[0])}", _tiles(before, columns)
+        title, top = f"Statistics of {_short(names[0])}{of}", _tiles(before, columns)
         table = _overview(columns)
-        cards = [card(i, column, None, None) for i, column in enumerate(columns)]
+        drawn = _drawn(columns)
+        cards = [card(i, column, None, None, drawn) for i, column in enumerate(columns)]
         states = [_origin(before, names[0], "")]
     else:
         drifts = drifts_of(before, after)
-        title, top = f"Drift from {_short(names[0])} to {_short(names[1])}", _drift_tiles(drifts)
+        title, top = f"Drift from {_short(names[0])} to {_short(names[1])}{of}", _drift_tiles(drifts)
         table = _drift_overview(drifts)
-        cards = [card(i, d.before, d.after, d) for i, d in enumerate(drifts)]
+        drawn = _drawn([f for d in drifts for f in (d.before, d.after) if f])
+        cards = [card(i, d.before, d.after, d, drawn) for i, d in enumerate(drifts)]
         states = [_origin(before, names[0], "before"), _origin(after, names[1], "after")]
     style = resources.files(__package__ or "streamnorm.report").joinpath("style.css").read_text(encoding="utf-8")
     return (
         f"{_HEAD.format(title=title, style=style)}<header><h1>{title}</h1>{''.join(states)}{top}</header>\n<main>\n"
-        f'<h2 id="overview">Overview</h2>\n{table}\n<h2>Columns</h2>\n' + "\n".join(cards) + "\n</main>\n"
+        f'<h2 id="overview">Overview</h2>\n{table}\n{_keys(before, after)}<h2>Columns</h2>\n{"" if drawn else _BARE}'
+        + "\n".join(cards)
+        + f"{'' if drawn else '</div>'}\n</main>\n"
         f"{_footer(after is not None)}</body>\n</html>\n"
     )
+
+
+def _drawn(columns: list[Figures]) -> bool:
+    """Tell whether there are histograms, or would be if there were values."""
+    return any(f.shape for f in columns) or not any(f.counts["values"] for f in columns)
 
 
 def _short(name: str) -> str:
@@ -65,11 +83,29 @@ def _short(name: str) -> str:
 
 
 def _origin(state: State, name: str, side: str) -> str:
-    rows = sum(source.rows for source in state.sources)
-    files = f"{len(state.sources):,} source{'' if len(state.sources) == 1 else 's'}"
     mark = f'<b class="{"a" if side == "before" else "b"}">{side}</b> ' if side else ""
     digest = f"digest <code>{state.table.digest()}</code>"
-    return f'<p class="soft">{mark}{safe(name)}: {files}, {rows:,} rows counted, {digest}</p>'
+    return f'<p class="soft">{mark}{safe(name)}: {about_sources(state)}, {digest}</p>'
+
+
+def _keys(before: State, after: State | None) -> str:
+    """Say what is known of the keys, and which moved most; nothing where there are none."""
+    about = about_keys(before.table.learnt)
+    if not about:
+        return ""
+    words = (
+        f'<p class="soft">{escape(about)}. This page shows the statistics of all rows; <code>--key</code> of one.</p>'
+    )
+    changes = changes_of(before, after, 10) if after else None
+    if changes is None:
+        return f"<h2>Keys</h2>\n{words}\n"
+    rows = [
+        f'<tr><th scope="row" class="l"><bdi>{safe(m.key)}</bdi><td class="l"><bdi>{safe(m.column)}</bdi>'
+        f"<td>{number(m.shift, 3)}"
+        for m in changes.moved
+    ]
+    moved = _table("Keys that moved most", [("key", "l"), ("column", "l"), ("shift, sd", "")], rows) if rows else ""
+    return f'<h2>Keys</h2>\n{words}<p class="soft">{changes.counted()}; those that moved most:</p>\n{moved}\n'
 
 
 def _tile(term: str, text: str) -> str:
@@ -108,18 +144,23 @@ def _name(place: int, name: str) -> str:
 
 
 def _overview(columns: list[Figures]) -> str:
-    rows = [
-        f'<tr>{_name(i, f.name)}<td>{sparklines(f)[0]}<td>{percent(f.missing)}<td>{number(f.mean, 4)}'
-        f'<td>{number(f.std, 4)}<td class="wide">{number(f.least, 4)}'
-        f'<td class="wide">{number(f.quantiles.get(0.5), 4)}<td class="wide">{number(f.greatest, 4)}'
-        f'<td class="l">{flag_pills(f)}'
-        for i, f in enumerate(columns)
-    ]  # fmt: skip
-    headings = [
-        ("column", "l"), ("histogram", "l"), ("missing, %", ""), ("mean", ""), ("sd", ""), ("least", "wide"),
-        ("median", "wide"), ("greatest", "wide"), ("notes", "l"),
-    ]  # fmt: skip
-    return _table("All columns", headings, rows)
+    fields: list[tuple[str, str, list[str]]] = [
+        ("histogram", "l", [sparklines(f)[0] for f in columns]),
+        ("missing, %", "", [percent(f.missing) for f in columns]),
+        ("mean", "wide", [number(f.mean, 4) for f in columns]),
+        ("sd", "wide", [number(f.std, 4) for f in columns]),
+        ("least", "wide", [number(f.least, 4) for f in columns]),
+        ("median", "wide", [number(f.quantiles.get(0.5), 4) for f in columns]),
+        ("greatest", "wide", [number(f.greatest, 4) for f in columns]),
+        ("notes", "l wide", [flag_pills(f) for f in columns]),
+    ]
+    fields = [field for field in fields if any(cell not in ("", "-") for cell in field[2])]
+    rows = []
+    for i, f in enumerate(columns):
+        slim = f'<span class="slim">{flag_pills(f)}</span>' if f.flags else ""
+        cells = (f'<td class="{kind}">{texts[i]}' if kind else f"<td>{texts[i]}" for _, kind, texts in fields)
+        rows.append(f"<tr>{_name(i, f.name)}{slim}{''.join(cells)}")
+    return _table("All columns", [("column", "l"), *((heading, kind) for heading, kind, _ in fields)], rows)
 
 
 def _drift_overview(drifts: list[Drift]) -> str:
@@ -130,16 +171,20 @@ def _drift_overview(drifts: list[Drift]) -> str:
         rows.append(
             f'<tr>{_name(i, d.name)}<td class="l">{drift_pill(d)}<td>{number(d.psi, 3)}'
             f'<td class="wide">{number(d.shift, 3)}<td class="wide">{number(d.ratio, 4)}'
-            f'<td class="wide">{missing[0]}<td class="wide">{missing[1]}'
+            f'<td class="wide mid">{missing[0]}<td class="wide mid">{missing[1]}'
             f'<td class="wide">{pictures[0]}<td class="wide">{pictures[1]}'
         )
     headings = [
         ("column", "l"), ("verdict", "l"), ("PSI", ""), ("shift, sd", "wide"), ("sd ratio", "wide"),
-        ("missing before, %", "wide"), ("after, %", "wide"), ("before", "l wide"), ("after", "l wide"),
+        ("missing before, %", "wide mid"), ("after, %", "wide mid"), ("before", "l wide"), ("after", "l wide"),
     ]  # fmt: skip
     return _table("Drift of all columns, worst first", headings, rows)
 
 
+#: Opens the cards of states without any histogram.
+_BARE = """<p class="soft">No histogram was kept: fit with <code>--profile</code> to see and compare distributions.</p>
+<div class="bare">
+"""
 _READ = """<p>Bars show shares of all values; ends far away from the quartiles are left out, and said to be. The
 line under an axis runs from the first to the third quartile, with a dot at the median. <b>Heavy tails</b>: the
 middle 99 % is over 7.6 times as wide as the middle 50 %, twice as much as in a normal distribution.</p>
@@ -187,7 +232,11 @@ def fragment(state: State) -> str:
         "notes",
     )
     heads = "".join(f"<th>{heading}</th>" for heading in headings)
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+    keys = about_keys(state.table.learnt)
+    return f'<div style="overflow-x:auto">{table}</div>' + (
+        f"<p>{escape(keys)}; above are all rows</p>" if keys else ""
+    )
 
 
 def _plain_spark(figures: Figures) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ __all__ = ["Target", "histogram", "spark", "ticks"]
 
 _WIDTH, _HEIGHT = 360, 180
 _TOP, _BASE = 8, 152
+#: Width of a figure in the lettering of the axis, and the least room between two numbers.
+_LETTER, _GAP = 6.5, 8.0
 _Floats = NDArray[np.float64]
 
 
@@ -102,11 +104,11 @@ def _outline(shares: _Floats, most: float, step: float) -> str:
     return f'<path class="after" d="{path}v{at}"/>'
 
 
-def spark(bars: Bars, which: int) -> str:
-    """Draw one of the shapes as a small histogram for a table."""
+def spark(bars: Bars, which: int, after: bool = False) -> str:
+    """Draw one of the shapes as a small histogram for a table, in the colour of its state."""
     most = float(max(shares.max() for shares in bars.shares))
     shares = bars.shares[which]
-    drawn = _bars(shares, most, _round_step(96, shares), 24, 23, "bars after" if which else "bars")
+    drawn = _bars(shares, most, _round_step(96, shares), 24, 23, "bars after" if after else "bars")
     return f'<svg class="spark" viewBox="0 0 96 24" role="img" aria-label="histogram">{drawn}</svg>'
 
 
@@ -163,16 +165,27 @@ def histogram(
 
 def _axis(bars: Bars, x: Callable[[float], float], width: float, median: float | None) -> str:
     """Draw the axis with round numbers, or with the one value that there is."""
-    values = ticks(float(bars.edges[0]), float(bars.edges[-1]))
-    if median is not None and sum(int((shares > 0).sum()) for shares in bars.shares) == 1:
-        values = [median]
+    whole = float(bars.edges[0]) % 1 == 0.5 and float(bars.edges[1] - bars.edges[0]) % 1 == 0
+    for most in (5, 4, 3, 2):  # as many as there is room for, and no halves between whole numbers
+        values = ticks(float(bars.edges[0]), float(bars.edges[-1]), most)
+        if median is not None and sum(int((shares > 0).sum()) for shares in bars.shares) == 1:
+            values = [median]
+        labels = [_label(value, x(value), width) for value in values]
+        room = all(a[1] + _GAP <= b[0] for a, b in pairwise(labels))
+        if room and not (whole and any(value % 1 for value in values)):
+            break
     marks = "".join(f"M{_round(x(value))} {_BASE}v4" for value in values)
-    words = []
-    for value in values:
-        place = "s" if x(value) < 16 else "e" if x(value) > width - 16 else ""
-        kind = f' class="{place}"' if place else ""
-        words.append(f'<text x="{_round(x(value))}" y="{_HEIGHT - 6}"{kind}>{number(value, 4)}</text>')
+    words = [text for _, _, text in labels]
     return f'<path class="axis" d="M0 {_BASE}H{_round(width)}{marks}"/>{"".join(words)}'
+
+
+def _label(value: float, at: float, width: float) -> tuple[float, float, str]:
+    """Write a number under the axis, within it; give where it begins and ends, about, too."""
+    text = number(value, 4)
+    half = _LETTER * len(text) / 2
+    place, left = ("s", at) if at < half else ("e", at - 2 * half) if at > width - half else ("", at - half)
+    kind = f' class="{place}"' if place else ""
+    return left, left + 2 * half, f'<text x="{_round(at)}" y="{_HEIGHT - 6}"{kind}>{text}</text>'
 
 
 def _normal_curve(bars: Bars) -> _Floats:

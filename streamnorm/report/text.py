@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from streamnorm.report.drift import Drift
-from streamnorm.report.figures import Figures, figures_of
+from streamnorm.report.figures import Figures, about_sources, figures_of
 from streamnorm.report.keys import about_keys
 from streamnorm.report.shapes import bars_of
 from streamnorm.report.words import cut, number, percent, printable, wide
@@ -69,13 +69,9 @@ def show_table(state: State, width: int | None = None) -> str:
         fields.insert(-1, drawn)
     fields = [field for field in fields if field.heading == "column" or any(c not in ("", "-") for c in field.cells)]
     lines = _lay_out(fields, width)
-    counted = sum(source.rows for source in state.sources)
-    sources = f"{len(state.sources)} source{'' if len(state.sources) == 1 else 's'}"
-    lines += [
-        "",
-        *about_keys(state.table.learnt),
-        f"{sources}, {counted:,} rows counted; digest {state.table.digest()}",
-    ]
+    keys = about_keys(state.table.learnt)
+    hint = "above are the statistics of all rows; --key KEY shows those of one"
+    lines += ["", *([keys, hint] if keys else []), f"{about_sources(state)}; digest {state.table.digest()}"]
     return "\n".join(lines)
 
 
@@ -109,14 +105,14 @@ def diff_table(drifts: list[Drift], width: int | None = None) -> str:
     fields = [
         _Field("column", cells(lambda d: printable(d.name)), left=True),
         _Field("PSI", cells(lambda d: number(d.psi, 3))),
-        _Field("by chance", cells(lambda d: number(d.noise, 2)), 6),
-        _Field("verdict", cells(lambda d: d.verdict), 5, True),
-        _Field("shift / sd", cells(lambda d: number(d.shift, 3)), 1),
-        _Field("sd ratio", cells(lambda d: number(d.ratio, 4)), 2),
-        _Field("missing %", cells(lambda d: _arrow(d, lambda f: percent(f.missing))), 3),
-        _Field("mean", cells(lambda d: _arrow(d, lambda f: number(f.mean, 4))), 7),
+        _Field("by chance", cells(lambda d: number(d.noise, 2)), 5),
+        _Field("verdict", cells(lambda d: d.verdict), 1, True),
+        _Field("shift / sd", cells(lambda d: number(d.shift, 3)), 2),
+        _Field("sd ratio", cells(lambda d: number(d.ratio, 4)), 3),
+        _Field("missing %", cells(lambda d: _arrow(d, lambda f: percent(f.missing))), 4),
+        _Field("mean", cells(lambda d: _arrow(d, lambda f: number(f.mean, 4))), 6),
         _Field("rows", cells(lambda d: _arrow(d, lambda f: f"{f.rows:,}")), 8),
-        _Field("from", cells(lambda d: d.basis), 4, True),
+        _Field("from", cells(lambda d: d.basis), 7, True),
     ]
     lines = _lay_out(fields, width)
     basis = sorted({d.basis for d in drifts if d.basis in ("moments", "extremes")})
