@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from streamnorm.errors import DataError
+from streamnorm.footers import learn
 from streamnorm.ledger import Reading, emptied, stamp, warn_of_copies
 from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.parts import Parts
@@ -27,10 +28,19 @@ __all__ = ["Progress", "check_choices", "fit_state"]
 Progress = Callable[[int], Any]
 
 
-def summarise_unit(table: Table, like: Learnt, source: Source, unit: Unit) -> tuple[Learnt | None, int]:
-    """Summarise one unit of a source; also give the number of its rows."""
-    with naming(source.path):
+def summarise_unit(
+    table: Table, like: Learnt, source: Source, unit: Unit, told: set[str] | None = None
+) -> tuple[Learnt | None, int]:
+    """Summarise one unit of a source; also give the number of its rows.
+
+    With `told`, what a footer tells is not read, and `told` gets the names of those columns.
+    """
+
+    def read(like: Learnt) -> tuple[Learnt | None, int]:
         return summarise(table, like, source.read(unit, list(like.types)), partial(source.rows_before, unit))
+
+    with naming(source.path):
+        return read(like) if told is None else learn(like, source, unit, read, told)
 
 
 def fit_state(
@@ -42,6 +52,7 @@ def fit_state(
     progress: Progress | None = None,
     record: bool = True,
     parts: Parts | None = None,
+    footers: bool = True,
 ) -> State:
     """Fit a table normalizer to files, on top of a known state if there is one.
 
@@ -61,6 +72,8 @@ def fit_state(
         Whether to write down what was counted, which takes a hash of every source.
     parts : Parts, optional
         Where to keep each source's own summary.
+    footers : bool
+        Whether least and greatest values are taken from Parquet footers that tell them exactly.
 
     Raises
     ------
@@ -74,7 +87,7 @@ def fit_state(
     empty = emptied(total)
     for source in sources:
         _check_columns(source, empty, sources[0])
-    readings = [Reading(*pair, empty) for pair in zip(sources, stamps, strict=True)]
+    readings = [Reading(*pair, empty, footers) for pair in zip(sources, stamps, strict=True)]
     entries = []
     for reading in _read_all(readings, known.table, threads or default_threads(), record, progress):
         total = total + reading.total
@@ -124,7 +137,7 @@ def _end(reading: Reading) -> tuple[Reading, int]:
 
 
 def _add_unit(reading: Reading, table: Table, unit: Unit) -> tuple[Reading, int]:
-    reading.add(*summarise_unit(table, reading.nothing, reading.source, unit))
+    reading.add(*summarise_unit(table, reading.nothing, reading.source, unit, reading.told))
     return reading, unit.size
 
 

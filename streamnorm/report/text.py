@@ -71,6 +71,10 @@ def show_table(state: State, width: int | None = None) -> str:
     counted = sum(source.rows for source in state.sources)
     sources = f"{len(state.sources)} source{'' if len(state.sources) == 1 else 's'}"
     lines += ["", f"{sources}, {counted:,} rows counted; digest {state.table.digest()}"]
+    told = [source.from_footer for source in state.sources if source.from_footer]
+    if told:
+        columns_told = f"{max(told)} column{'' if max(told) == 1 else 's'}"
+        lines.append(f"least and greatest value of {columns_told} taken from the footers of {len(told)} of them")
     return "\n".join(lines)
 
 
