@@ -27,6 +27,9 @@ __all__ = ["Progress", "check_choices", "fit_state"]
 #: Called with bytes of input that have been dealt with.
 Progress = Callable[[int], Any]
 
+#: So many files are opened once; of more, what was remembered of each would fill the memory.
+_REMEMBERED = 64
+
 
 def summarise_unit(
     table: Table, like: Learnt, source: Source, unit: Unit, told: set[str] | None = None
@@ -87,7 +90,9 @@ def fit_state(
     empty = emptied(total)
     for source in sources:
         _check_columns(source, empty, sources[0])
-    readings = [Reading(*pair, empty, footers) for pair in zip(sources, stamps, strict=True)]
+        if len(sources) > _REMEMBERED:
+            source.let_go()
+    readings = (Reading(*pair, empty, footers) for pair in zip(sources, stamps, strict=True))
     entries = []
     for reading in _read_all(readings, known.table, threads or default_threads(), record, progress):
         total = total + reading.total
@@ -124,6 +129,7 @@ def _read_all(
         if not left[reading]:
             del left[reading]
             reading.check_unchanged()
+            reading.source.let_go()
             yield reading
 
 
