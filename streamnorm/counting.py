@@ -256,7 +256,7 @@ def verify(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> State:
-    """Count all sources of a state again and compare, exactly.
+    """Count all sources of a state again and compare, exactly; what a footer told is read now.
 
     Parameters
     ----------
@@ -280,7 +280,8 @@ def verify(
         If anything differs; it names the sources or columns that do.
     """
     known = read(path)
-    again = fit_state(found, known.table, known=_forgetful(known), threads=threads, progress=progress)
+    empty = _forgetful(known)
+    again = fit_state(found, known.table, known=empty, threads=threads, progress=progress, footers=False)
     differences = _differing_sources(known, again, found) if known.sources else []
     if not differences and again.table.learnt != known.table.learnt:
         names = ", ".join(map(repr, _differing_columns(known.table.learnt, again.table.learnt)))

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from streamnorm.errors import DataError
+from streamnorm.footers import learn
 from streamnorm.ledger import Reading, emptied, stamp, warn_of_copies
 from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.parts import Parts
@@ -26,16 +27,10 @@ __all__ = ["Progress", "check_choices", "fit_state", "summarise_units", "togethe
 #: Called with bytes of input that have been dealt with.
 Progress = Callable[[int], Any]
 
+#: So many files are opened once; of more, what was remembered of each would fill the memory.
+_REMEMBERED = 64
 #: Input summarised at once where there are keys: adding them up takes as long for few rows as for many.
 _KEYED_BYTES = 1 << 26
-
-
-def summarise_units(table: Table, like: Learnt, source: Source, units: Sequence[Unit]) -> tuple[Learnt | None, int]:
-    """Summarise neighbouring units of a source; also give the number of their rows."""
-    keys = table.keyed_by.names if table.keyed_by else ()
-    with naming(source.path):
-        batches = (batch for unit in units for batch in source.read(unit, list(like.types), keys))
-        return summarise(table, like, batches, partial(source.rows_before, units[0]))
 
 
 def together(units: Iterable[Unit], table: Table) -> Iterator[list[Unit]]:
@@ -50,6 +45,23 @@ def together(units: Iterable[Unit], table: Table) -> Iterator[list[Unit]]:
         yield pending
 
 
+def summarise_units(
+    table: Table, like: Learnt, source: Source, units: Sequence[Unit], told: set[str] | None = None
+) -> tuple[Learnt | None, int]:
+    """Summarise neighbouring units of a source, those of `together`; also give the number of their rows.
+
+    With `told`, what a footer tells is not read, and `told` gets the names of those columns.
+    """
+    keys = table.keyed_by.names if table.keyed_by else ()
+
+    def read(like: Learnt) -> tuple[Learnt | None, int]:
+        batches = (batch for unit in units for batch in source.read(unit, list(like.types), keys))
+        return summarise(table, like, batches, partial(source.rows_before, units[0]))
+
+    with naming(source.path):
+        return read(like) if keys or told is None else learn(like, source, units[0], read, told)
+
+
 def fit_state(
     sources: Sequence[Source],
     table: Table,
@@ -59,6 +71,7 @@ def fit_state(
     progress: Progress | None = None,
     record: bool = True,
     parts: Parts | None = None,
+    footers: bool = True,
 ) -> State:
     """Fit a table normalizer to files, on top of a known state if there is one.
 
@@ -78,6 +91,8 @@ def fit_state(
         Whether to write down what was counted, which takes a hash of every source.
     parts : Parts, optional
         Where to keep each source's own summary.
+    footers : bool
+        Whether least and greatest values are taken from Parquet footers that tell them exactly.
 
     Raises
     ------
@@ -91,7 +106,9 @@ def fit_state(
     empty = emptied(total)
     for source in sources:
         _check_columns(source, empty, known.table.by, sources[0])
-    readings = [Reading(*pair, empty) for pair in zip(sources, stamps, strict=True)]
+        if len(sources) > _REMEMBERED:
+            source.let_go()
+    readings = (Reading(*pair, empty, footers) for pair in zip(sources, stamps, strict=True))
     entries = []
     for reading in _read_all(readings, known.table, threads or default_threads(), record, progress):
         total = total + reading.total
@@ -128,6 +145,7 @@ def _read_all(
         if not left[reading]:
             del left[reading]
             reading.check_unchanged()
+            reading.source.let_go()
             yield reading
 
 
@@ -141,7 +159,7 @@ def _end(reading: Reading) -> tuple[Reading, int]:
 
 
 def _add_units(reading: Reading, table: Table, units: Sequence[Unit]) -> tuple[Reading, int]:
-    reading.add(*summarise_units(table, reading.nothing, reading.source, units))
+    reading.add(*summarise_units(table, reading.nothing, reading.source, units, reading.told))
     return reading, sum(unit.size for unit in units)
 
 

@@ -149,6 +149,7 @@ def map_files(
                     raise CancelledError
                 if progress:
                     progress(size)
+        source.let_go()
 
     largest_first = sorted(pairs, key=lambda pair: -pair[0].size)
     for _ in in_any_order((partial(write, *pair) for pair in largest_first), together, stopped):
@@ -275,6 +276,7 @@ def write_outputs(
         if not overwrite:
             refuse_existing(target)
         check_inputs(table, source, inverse)
+        source.let_go()
     with journal.writing(job) as finish:
         map_files(table, pairs, inverse=inverse, threads=threads, progress=progress, before=finish)
 

@@ -69,10 +69,13 @@ class Reading:
         Its stamp before anything was read of it.
     nothing : Learnt
         Columns and scalers, with nothing learnt.
+    footers : bool
+        Whether what a footer tells need not be read.
     """
 
-    def __init__(self, source: Source, before: Stamp, nothing: Learnt) -> None:
+    def __init__(self, source: Source, before: Stamp, nothing: Learnt, footers: bool = True) -> None:
         self.source, self.nothing = source, nothing
+        self.told: set[str] | None = set() if footers else None
         self.total, self.rows, self.fingerprint = nothing, 0, ""
         self._before = before
         self._lock = Lock()
@@ -97,6 +100,7 @@ class Reading:
             self.fingerprint,
             digest=self.total.digest(),
             modified=max(0, modified),
+            from_footer=len(self.told or ()),
         )
 
 

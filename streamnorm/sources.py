@@ -84,6 +84,9 @@ class Source:
         """How many rows come before a unit."""
         return 0
 
+    def let_go(self) -> None:
+        """Drop what is remembered of the file, where that is much; it is read again when it is needed."""
+
     @property
     def size(self) -> int:
         """Bytes."""
@@ -152,6 +155,11 @@ class ParquetSource(Source):
     def metadata(self) -> Any:
         """The footer."""
         return self._metadata
+
+    def let_go(self) -> None:
+        """Drop the footer, which takes ten times its size in the file."""
+        for name in ("_metadata", "schema"):
+            self.__dict__.pop(name, None)
 
     def rows_before(self, unit: Unit) -> int:
         """How many rows come before a row group."""

@@ -7,7 +7,7 @@ Layout of version 1::
      "rules": [{"scaler": "standard", "parameters": {...}}],
      "columns": [{"name": ..., "type": ..., "rule": 0, "summary": {...}}],
      "sources": [{"location": ..., "size": ..., "rows": ..., "fingerprint": ...,
-                  "digest": ..., "modified": ...}],
+                  "digest": ..., "modified": ..., "from_footer": ...}],
      "checksum": "sha256 of all the rest"}
 
 A rule whose columns have a profile says ``"profile": true``, and their summaries hold it under
@@ -71,6 +71,9 @@ class Counted:
         Hash of what was learnt from it; empty where that is not known.
     modified : int
         When it was last written to, in nanoseconds since 1970; 0 where that is not known.
+    from_footer : int
+        How many columns' least and greatest values were told by a Parquet footer and not read, all or some of
+        them; not compared, since the values are the same.
     """
 
     location: str
@@ -79,6 +82,11 @@ class Counted:
     fingerprint: str
     digest: str = ""
     modified: int = 0
+    from_footer: int = field(default=0, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what `Counted` is made of, without what it is by default."""
+        return {name: value for name, value in asdict(self).items() if name != "from_footer" or value}
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,7 @@ def to_json(state: State) -> str:
         "class": state.kind,
         "parameters": {**state.table.settings(), **state.parameters},
         **learnt_to_json(learnt),
-        "sources": [asdict(source) for source in state.sources],
+        "sources": [source.to_json() for source in state.sources],
     }
     return _signed(content, _FIRST if is_plain(learnt) else _SECOND)
 
@@ -205,7 +213,7 @@ def _check_settings(dtype: Any, suffix: Any, infinite: Any, **by: Any) -> None:
 
 def _counted(**given: Any) -> Counted:
     source = Counted(**given)
-    numbers = (source.size, source.rows, source.modified)
+    numbers = (source.size, source.rows, source.modified, source.from_footer)
     texts = (source.location, source.fingerprint, source.digest)
     whole = all(type(number) is int and 0 <= number < 2**63 for number in numbers)
     if not (whole and all(isinstance(text, str) for text in texts)):

@@ -72,6 +72,10 @@ def show_table(state: State, width: int | None = None) -> str:
     keys = about_keys(state.table.learnt)
     hint = "above are the statistics of all rows; --key KEY shows those of one"
     lines += ["", *([keys, hint] if keys else []), f"{about_sources(state)}; digest {state.table.digest()}"]
+    told = [source.from_footer for source in state.sources if source.from_footer]
+    if told:
+        columns_told = f"{max(told)} column{'' if max(told) == 1 else 's'}"
+        lines.append(f"least and greatest value of {columns_told} taken from the footers of {len(told)} of them")
     return "\n".join(lines)
 
 

@@ -114,6 +114,20 @@ class Extremes(Summary):
             greatest = np.where(stored, greatest, np.maximum(greatest, 0.0))
         return cls(tally, _Least(least), _Greatest(greatest))
 
+    @classmethod
+    def known(cls, counts: NDArray[np.int64], bounds: NDArray[np.float64]) -> Self:
+        """Make a record of what is known already.
+
+        Parameters
+        ----------
+        counts : ndarray of shape (n_slots, 5)
+            In the order of `kernel.COUNTS`.
+        bounds : ndarray of shape (n_slots, 2)
+            Least and greatest value; inf and -inf where there is none.
+        """
+        least, greatest = (bounds + 0.0).T  # -0.0 counts as 0.0
+        return cls(Counts(counts), _Least(least), _Greatest(greatest))
+
     @property
     def minimum(self) -> NDArray[np.float64]:
         """Least value, shape (n_slots,); NaN where there is none."""
