@@ -12,7 +12,7 @@ from streamnorm.errors import StateError
 from streamnorm.locks import lock
 from streamnorm.state import State, read, write
 
-__all__ = ["Held", "holding"]
+__all__ = ["Held", "claim", "holding"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Held:
         """Read the state; raises StateError where there is none that can be trusted."""
         return read(self.path)
 
+    @property
+    def unchanged(self) -> bool:
+        """Whether the state is still the one that was there at the start."""
+        return _identity(self.path) == self.before
+
     def write(self, state: State) -> None:
         """Replace the state in one step, unless it is no longer the one that was there at the start.
 
@@ -52,7 +57,7 @@ class Held:
             If another process wrote a state there meanwhile; it stays.
         """
         with _folder_locked(self.path.parent):
-            if _identity(self.path) != self.before:
+            if not self.unchanged:
                 raise StateError(
                     f"{self.path} was written by another process meanwhile, and stays as that one left it: run this "
                     "again to add to it."
@@ -70,7 +75,7 @@ def holding(path: str | Path) -> Iterator[Held]:
         If another process holds it.
     """
     path = Path(path)
-    handle = _claim(path)
+    handle = claim(path)
     try:
         yield Held(path, _identity(path))
     finally:
@@ -89,8 +94,14 @@ def _identify(found: os.stat_result) -> tuple[int, ...]:
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def _claim(path: Path) -> int | None:
-    """Lock the file that has the name now, not one that it has just replaced; None where there is none."""
+def claim(path: Path) -> int | None:
+    """Lock the file or folder that has the name now, not one that it has just replaced; None where there is none.
+
+    Raises
+    ------
+    StateError
+        If another process has locked it.
+    """
     while True:
         try:
             handle = os.open(path, os.O_RDONLY)

@@ -32,7 +32,7 @@ from types import MappingProxyType
 from typing import Any
 
 from streamnorm.errors import MergeError, StateError
-from streamnorm.files import replacing
+from streamnorm.files import replacing, sweep
 from streamnorm.normalizers.family import FAMILY, BoundRule
 from streamnorm.normalizers.steps import PLAIN, Steps
 from streamnorm.normalizers.table import Group, Learnt, Table
@@ -304,6 +304,7 @@ def write(state: State, path: str | Path) -> None:
 
 
 def _write_text(text: str, path: str | Path) -> None:
+    sweep([Path(path).parent])
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -41,7 +41,7 @@ MAY = {
     "export": {"errors", "files", "normalizers", "plans", "state"},
     "holding": {"errors", "locks", "state"},
     "ledger": {"errors", "places", "sources", "normalizers", "state"},
-    "parts": {"errors", "files", "normalizers", "state"},
+    "parts": {"errors", "files", "holding", "normalizers", "state"},
     "resume": {"errors", "files", "sources", "normalizers", "ledger"},
     "fitting": {"errors", "threads", "csv_files", "sources", "normalizers", "state", "ledger", "parts", "tasks"},
     "counting": {
