@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamnorm.errors import StateError
+from streamnorm.errors import StateError, StreamnormError
 from streamnorm.locks import lock
 from streamnorm.state import State, read, write
 
@@ -56,7 +56,7 @@ class Held:
         StateError
             If another process wrote a state there meanwhile; it stays.
         """
-        with _folder_locked(self.path.parent):
+        with _naming(self.path), _folder_locked(self.path.parent):
             if not self.unchanged:
                 raise StateError(
                     f"{self.path} was written by another process meanwhile, and stays as that one left it: run this "
@@ -75,12 +75,24 @@ def holding(path: str | Path) -> Iterator[Held]:
         If another process holds it.
     """
     path = Path(path)
-    handle = claim(path)
+    with _naming(path):
+        handle, before = claim(path), _identity(path)
     try:
-        yield Held(path, _identity(path))
+        yield Held(path, before)
     finally:
         if handle is not None:
             os.close(handle)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with handles and folders, which have no names, into one sentence that names the state."""
+    try:
+        yield
+    except StreamnormError:
+        raise
+    except OSError as error:
+        raise StateError(f"{path} cannot be updated: {error.strerror}; see to it and run this again.") from error
 
 
 def _identity(path: Path) -> tuple[int, ...] | None:
