@@ -75,10 +75,10 @@ def count(
         If the state cannot be used, or another process wrote it meanwhile.
     """
     check_state_path(path, [source.path for source in found])
-    with holding(path) as held:
+    parts = Parts(path)
+    with holding(path) as held, parts.alone(make=keep_parts):
         known = held.read() if held.exists and (update or rebuild) else None
-        parts = Parts(path)
-        kept = parts if keep_parts or (known and parts) else None
+        kept = parts if keep_parts or (known and parts.has(known.sources)) else None
         if known:
             if asked:
                 check_choices(known, table, found[0])
@@ -97,7 +97,8 @@ def _replace(
         result = fit_state(found, table, known=known, threads=threads, progress=progress, parts=kept)
         held.write(result)
     except BaseException:
-        parts.drop_new()
+        if held.unchanged:
+            parts.drop_new()
         raise
     parts.tidy(result.sources if kept else ())
     return result
@@ -172,8 +173,9 @@ def forget(
     MergeError
         If a scaler cannot forget and not all parts were kept.
     """
-    with holding(path) as held:
-        known, parts = held.read(), Parts(path)
+    parts = Parts(path)
+    with holding(path) as held, parts.alone():
+        known = held.read()
         gone = _counted_there(known, given, path)
         there = {entry: source for source, entry in pair_up(gone, _existing(given, options))[0] if entry}
         taken = [_part(entry, there.get(entry), known, parts, held, threads, progress) for entry in gone]
@@ -231,7 +233,7 @@ def _part(
 def _without(known: State, taken: Sequence[Learnt], left: Sequence[Counted], parts: Parts, path: Path) -> Learnt:
     """Take parts away, by adding up those that stay where subtracting would lose something."""
     learnt = known.table.learnt
-    if parts and not all(isinstance(group.summary, Moments) for group in learnt.groups):
+    if parts.has(left) and not all(isinstance(group.summary, Moments) for group in learnt.groups):
         kept = [parts.find(entry) for entry in left]
         rest = reduce(add, [part for part in kept if part is not None], emptied(learnt))
         if None not in kept and reduce(add, taken, rest) == learnt:

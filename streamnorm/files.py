@@ -56,7 +56,8 @@ def replacing(
             os.close(handle)
             handle = -1
         temporary.replace(path)
-        _sync_folder(path.parent)
+        for folder in (path, *made):
+            _sync_folder(folder.parent)
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamnorm.errors import StateError
+from streamnorm.errors import StateError, StreamnormError
 from streamnorm.locks import lock
 from streamnorm.state import State, read, write
 
-__all__ = ["Held", "holding"]
+__all__ = ["Held", "claim", "holding"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Held:
         """Read the state; raises StateError where there is none that can be trusted."""
         return read(self.path)
 
+    @property
+    def unchanged(self) -> bool:
+        """Whether the state is still the one that was there at the start."""
+        return _identity(self.path) == self.before
+
     def write(self, state: State) -> None:
         """Replace the state in one step, unless it is no longer the one that was there at the start.
 
@@ -51,8 +56,8 @@ class Held:
         StateError
             If another process wrote a state there meanwhile; it stays.
         """
-        with _folder_locked(self.path.parent):
-            if _identity(self.path) != self.before:
+        with _naming(self.path), _folder_locked(self.path.parent):
+            if not self.unchanged:
                 raise StateError(
                     f"{self.path} was written by another process meanwhile, and stays as that one left it: run this "
                     "again to add to it."
@@ -70,12 +75,24 @@ def holding(path: str | Path) -> Iterator[Held]:
         If another process holds it.
     """
     path = Path(path)
-    handle = _claim(path)
+    with _naming(path):
+        handle, before = claim(path), _identity(path)
     try:
-        yield Held(path, _identity(path))
+        yield Held(path, before)
     finally:
         if handle is not None:
             os.close(handle)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with handles and folders, which have no names, into one sentence that names the state."""
+    try:
+        yield
+    except StreamnormError:
+        raise
+    except OSError as error:
+        raise StateError(f"{path} cannot be updated: {error.strerror}; see to it and run this again.") from error
 
 
 def _identity(path: Path) -> tuple[int, ...] | None:
@@ -89,8 +106,14 @@ def _identify(found: os.stat_result) -> tuple[int, ...]:
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def _claim(path: Path) -> int | None:
-    """Lock the file that has the name now, not one that it has just replaced; None where there is none."""
+def claim(path: Path) -> int | None:
+    """Lock the file or folder that has the name now, not one that it has just replaced; None where there is none.
+
+    Raises
+    ------
+    StateError
+        If another process has locked it.
+    """
     while True:
         try:
             handle = os.open(path, os.O_RDONLY)

@@ -268,8 +268,12 @@ def write_outputs(
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
+    last: Callable[[], object] | None = None,
 ) -> None:
-    """Write the outputs of a journal, all or those that are not finished; nothing if any cannot be written."""
+    """Write the outputs of a journal, all or those that are not finished; nothing if any cannot be written.
+
+    `last` is called when all are there, while the job can still be gone on with if it fails.
+    """
     job = job_of(table, [source for source, _ in journal.pairs], inverse)
     pairs = journal.unfinished(job) if resume else journal.pairs
     for source, target in pairs:
@@ -279,6 +283,8 @@ def write_outputs(
         source.let_go()
     with journal.writing(job) as finish:
         map_files(table, pairs, inverse=inverse, threads=threads, progress=progress, before=finish)
+        if last:
+            last()
 
 
 def check_inputs(table: Table, source: Source, inverse: bool) -> None:

@@ -7,13 +7,15 @@ crash finds its parts as they were.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from streamnorm.errors import StateError
+from streamnorm.errors import OutputError, StateError
 from streamnorm.files import replacing, sweep
+from streamnorm.holding import claim
 from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.state import Counted, State, read, to_json
 
@@ -35,9 +37,45 @@ class Parts:
         self.folder = state.with_name(f"{state.name}.parts")
         self._new: list[Path] = []
 
-    def __bool__(self) -> bool:
-        """Tell whether parts are kept of this state."""
-        return self.folder.is_dir()
+    def has(self, record: Iterable[Counted]) -> bool:
+        """Tell whether a part is kept of any source in the record; a process that was killed may have left others."""
+        return any(self._path(entry).exists() for entry in record)
+
+    @contextmanager
+    def alone(self, *, make: bool = False) -> Iterator[None]:
+        """Keep the parts to this process until the block ends: what another one keeps must not be tidied away.
+
+        Parameters
+        ----------
+        make : bool
+            Whether parts will be kept; else there is nothing to be kept alone where there are none.
+
+        Raises
+        ------
+        StateError
+            If another process is at them.
+        """
+        handle = self._claim(make)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                self.folder.rmdir()  # where nothing is in it
+            if handle is not None:
+                os.close(handle)
+
+    def _claim(self, make: bool) -> int | None:
+        handle = None
+        try:
+            while handle is None and (make or self.folder.is_dir()):
+                if make:
+                    self.folder.mkdir(exist_ok=True)
+                if os.name == "nt":  # a folder cannot be opened there
+                    break
+                handle = claim(self.folder)
+        except OSError as error:
+            raise OutputError(f"{self.folder} cannot be used: {error.strerror}; see to it, or keep none.") from error
+        return handle
 
     def _path(self, entry: Counted) -> Path:
         return self.folder / f"{entry.fingerprint}-{entry.digest}.json"
@@ -71,14 +109,12 @@ class Parts:
         with suppress(OSError):
             for path in self._new:
                 path.unlink(missing_ok=True)
-            self.folder.rmdir()
 
     def tidy(self, record: Iterable[Counted]) -> None:
-        """Remove the parts that the record does not have, and the folder with the last."""
+        """Remove the parts that the record does not have."""
         known = {self._path(entry) for entry in record}
         with suppress(OSError):
             sweep([self.folder])
             for path in self.folder.iterdir():
                 if _NAME.fullmatch(path.name) and path not in known:
                     path.unlink()
-            self.folder.rmdir()

@@ -6,6 +6,7 @@ A source is one file. It is read by *units* (row groups, blocks), which threads 
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -384,7 +385,14 @@ def _files(item: str | Path) -> Iterable[tuple[Place, Path]]:
 
 
 def _below(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and is_data(p.relative_to(folder)))
+    """Find the files of a folder; one below it that cannot be listed is an error (`Path.rglob` passes it over)."""
+    with naming(folder):
+        paths = (Path(above) / name for above, _, names in os.walk(folder, onerror=_raise) for name in names)
+        return sorted(path for path in paths if is_data(path.relative_to(folder)) and path.is_file())
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def is_one_file(item: str | Path, source: Source) -> bool:

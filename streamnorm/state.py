@@ -36,7 +36,7 @@ from types import MappingProxyType
 from typing import Any
 
 from streamnorm.errors import MergeError, StateError
-from streamnorm.files import replacing
+from streamnorm.files import replacing, sweep
 from streamnorm.learnt_json import is_plain, learnt_from_json, learnt_to_json
 from streamnorm.normalizers.keyed import By
 from streamnorm.normalizers.learnt import Group, Learnt
@@ -250,6 +250,7 @@ def write(state: State, path: str | Path) -> None:
 
 
 def _write_text(text: str, path: str | Path) -> None:
+    sweep([Path(path).parent])
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

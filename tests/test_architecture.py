@@ -44,7 +44,7 @@ MAY = {
     "export": {"errors", "files", "normalizers", "plans", "state"},
     "holding": {"errors", "locks", "state"},
     "ledger": {"errors", "places", "sources", "normalizers", "state"},
-    "parts": {"errors", "files", "normalizers", "state"},
+    "parts": {"errors", "files", "holding", "normalizers", "state"},
     "resume": {"errors", "files", "sources", "normalizers", "ledger"},
     "footers": {"kernel", "sources", "normalizers", "summaries"},
     "fitting": {

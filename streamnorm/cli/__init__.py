@@ -12,6 +12,7 @@ import click
 
 import streamnorm
 from streamnorm.cli import counted, export, files, recipes, reports, states
+from streamnorm.cli.ending import Terminated, in_order, standard_streams_open
 from streamnorm.cli.options import one_line, say
 from streamnorm.errors import StreamnormError
 
@@ -37,8 +38,10 @@ for _command in (
 def main() -> None:
     """Run the command; a known problem is one line and exit code 1."""
     warnings.showwarning = lambda message, *args, **kwargs: say(f"warning: {one_line(message)}")
+    standard_streams_open()
     try:
-        code = cli.main(standalone_mode=False)
+        with in_order():
+            code = cli.main(standalone_mode=False)
     except click.UsageError as error:
         error.show()
         code = 2
@@ -47,9 +50,16 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         say("interrupted")
         code = 130
+    except Terminated as error:
+        say("terminated")
+        code = error.code
     except StreamnormError as error:
         say(f"error: {one_line(error)}")
         code = 1
     except BrokenPipeError:
+        code = 1
+    except OSError as error:  # of files that are only looked for, as of any that cannot be reached
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"error: {one_line(f'{where}{error.strerror or error}; see to it and run this again.')}")
         code = 1
     sys.exit(code or 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,9 +106,8 @@ def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, st
             result = fit_state(found, table_of(words), threads=threads, progress=progress, record=state is not None)
         if held and held.exists and not overwrite and held.read() != result:
             raise OutputError(f"{state} exists and is not what {output} was begun with: overwrite it (--overwrite).")
-        _write(result.table, journal, output, quiet, threads=threads, overwrite=overwrite, resume=resume)
-        if held:
-            held.write(result)
+        last = partial(held.write, result) if held else None
+        _write(result.table, journal, output, quiet, threads=threads, overwrite=overwrite, resume=resume, last=last)
 
 
 def _write(table: Table, journal: Journal, output: str, quiet: bool, **choices: Any) -> None:
