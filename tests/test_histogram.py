@@ -16,7 +16,8 @@ from streamnorm import _reference, kernel
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
 from streamnorm.exact import Exact
 from streamnorm.summaries import Block
-from streamnorm.summaries.histogram import Bins, Histogram, HistogramOf
+from streamnorm.summaries.bins import Bins
+from streamnorm.summaries.histogram import Histogram, HistogramOf
 
 QUARTERS = [0.25, 0.5, 0.75]
 MANY = [0.0, 1e-9, 0.1, 0.25, 1 / 3, 0.5, 0.7, 0.99, 1 - 1e-9, 1.0]

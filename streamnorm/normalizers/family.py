@@ -18,7 +18,7 @@ from streamnorm.errors import DataError, SparseError
 from streamnorm.normalizers.steps import PLAIN, Steps
 from streamnorm.plans import Affine, Monotone, Plan, Step
 from streamnorm.summaries import Extremes, Histogram, HistogramOf, Moments, ProfiledOf, SummaryType, needed
-from streamnorm.summaries.histogram import MAX_BINS
+from streamnorm.summaries.bins import MAX_BINS
 from streamnorm.summaries.moments import CONSTANT
 
 __all__ = ["FAMILY", "BoundRule", "Rule", "rule_of"]

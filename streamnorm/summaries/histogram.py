@@ -2,219 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamnorm import kernel
-from streamnorm.errors import DataError, MergeError
-from streamnorm.summaries._base import Block, Counts, Index, Summary
+from streamnorm.errors import DataError
+from streamnorm.summaries._base import Block, Counts, Summary
+from streamnorm.summaries.bins import ALL_BITS, MAX_BINS, Bins, checked_max_bins, values_of_images
 
-__all__ = ["MAX_BINS", "Bins", "Histogram", "HistogramOf", "checked_max_bins", "images_are_finite"]
+__all__ = ["Histogram", "HistogramOf"]
 
-#: Bins that may be left where nothing else is asked for.
-MAX_BINS = 4096
-
-_MOST_BINS = 65536
 _MOST_WEIGHT = 2**32  # as in the kernel
-_ALL_BITS = 64
-_SIGN = np.uint64(1 << 63)
 _Floats = NDArray[np.float64]
-
-
-def _image(value: float) -> int:
-    bits = int(np.float64(value).view(np.uint64))
-    return bits ^ 0xFFFFFFFFFFFFFFFF if bits >> 63 else bits | 1 << 63
-
-
-def _values(images: NDArray[np.uint64]) -> _Floats:
-    """Give the float64 of every image; what lies beyond the finite ones counts as the last of those."""
-    finite = np.clip(images, _LEAST, _GREATEST)
-    return np.where(finite & _SIGN, finite ^ _SIGN, ~finite).view(np.float64)
-
-
-_LEAST, _GREATEST = (np.uint64(_image(v)) for v in (-np.finfo(np.float64).max, np.finfo(np.float64).max))
-
-
-@dataclass(frozen=True, eq=False)
-class Bins:
-    """How often the leading bits of float64 values occurred, one ragged row of bins a slot.
-
-    The image of a value is its 64 bits with the sign flipped, or with all of them flipped where it is
-    negative, so that images are in the order of the values. A bin holds the values whose images share
-    their first `bits` bits, as many as leave no more than `max_bins` bins. That number can only fall
-    when values are added, so however rows are split and merged, the same bins remain.
-
-    Parameters
-    ----------
-    max_bins : int
-        From 2 to 65536.
-    bits : ndarray of shape (n_slots,), dtype int64
-        1 to 64; 64 where there is no value. Bits that were dropped do not come back when values are
-        taken away, unless all are.
-    sizes : ndarray of shape (n_slots,), dtype int64
-        Number of bins.
-    keys : ndarray of shape (sum(sizes),), dtype uint64
-        The least image of each bin, slot after slot, ascending: the leading bits, then zeros.
-    counts : ndarray of shape (sum(sizes),), dtype int64
-        Values in each bin, at least 1.
-    """
-
-    max_bins: int
-    bits: NDArray[np.int64]
-    sizes: NDArray[np.int64]
-    keys: NDArray[np.uint64] = field(repr=False)
-    counts: NDArray[np.int64] = field(repr=False)
-
-    @classmethod
-    def empty(cls, slots: int, max_bins: int = MAX_BINS) -> Self:
-        """No bin in any slot."""
-        sizes = np.zeros(slots, np.int64)
-        return cls(max_bins, sizes + _ALL_BITS, sizes, np.empty(0, np.uint64), np.empty(0, np.int64))
-
-    @classmethod
-    def of_kernel(cls, max_bins: int, ragged: tuple[bytes, bytes, bytes, bytes]) -> Self:
-        """Take what the kernel returns."""
-        bits, sizes, keys, counts = ragged
-        return cls(
-            max_bins, np.frombuffer(bits, np.int64), np.frombuffer(sizes, np.int64),
-            np.frombuffer(keys, np.uint64), np.frombuffer(counts, np.int64),
-        )  # fmt: skip
-
-    @classmethod
-    def of_zeros(cls, max_bins: int, times: NDArray[np.int64]) -> Self:
-        """The value 0, so many times in each slot."""
-        sizes = (times > 0).astype(np.int64)
-        keys = np.full(sizes.sum(), _SIGN)
-        return cls(max_bins, np.full(len(times), _ALL_BITS), sizes, keys, times[times > 0].astype(np.int64))
-
-    def __len__(self) -> int:
-        return len(self.sizes)
-
-    def _combine(self, other: Self, subtract: bool) -> Self:
-        if self.max_bins != other.max_bins:
-            raise MergeError(
-                f"cannot combine a histogram of at most {self.max_bins} bins with one of {other.max_bins}."
-            )
-        ragged = kernel.merge_bins(
-            len(self), self.max_bins, self.bits, self.sizes, self.keys, self.counts,
-            other.bits, other.sizes, other.keys, other.counts, subtract,
-        )  # fmt: skip
-        return self.of_kernel(self.max_bins, ragged)
-
-    def __add__(self, other: Self) -> Self:
-        return self._combine(other, False)
-
-    def __sub__(self, other: Self) -> Self:
-        rest = self._combine(other, True)
-        if (rest.counts < 0).any():
-            at = int(np.argmax(rest.counts < 0))
-            slot = int(np.searchsorted(np.cumsum(rest.sizes), at, side="right"))
-            raise MergeError(
-                f"cannot forget values of column {slot} that were never counted: there are "
-                f"{-rest.counts[at]} too few around {_values(rest.keys[at : at + 1])[0]!r}."
-            )
-        return rest
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Bins):
-            return NotImplemented
-        arrays = zip(self._arrays(), other._arrays(), strict=True)
-        return self.max_bins == other.max_bins and all(np.array_equal(a, b) for a, b in arrays)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def _arrays(self) -> tuple[NDArray[Any], ...]:
-        return self.bits, self.sizes, self.keys, self.counts
-
-    def of_slots(self) -> Iterator[tuple[int, NDArray[np.uint64], NDArray[np.int64]]]:
-        """Give bits, keys and counts of one slot after the other."""
-        ends = np.cumsum(self.sizes).tolist()
-        for bits, size, end in zip(self.bits.tolist(), self.sizes.tolist(), ends, strict=True):
-            yield bits, self.keys[end - size : end], self.counts[end - size : end]
-
-    def take(self, slots: Index) -> Self:
-        """Keep the given slots, in that order."""
-        kept = np.asarray(slots, np.int64)
-        sizes, starts = self.sizes[kept], (np.cumsum(self.sizes) - self.sizes)[kept]
-        at = np.arange(sizes.sum()) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
-        return type(self)(self.max_bins, self.bits[kept], sizes, self.keys[at], self.counts[at])
-
-    def place(self, slots: int, at: Index) -> Self:
-        """Put each slot at its place among more of them; the others are empty."""
-        places = np.asarray(at, np.int64)
-        own = self.take(np.argsort(places))
-        bits, sizes = np.full(slots, _ALL_BITS), np.zeros(slots, np.int64)
-        places = np.sort(places)
-        bits[places], sizes[places] = own.bits, own.sizes
-        return type(self)(self.max_bins, bits, sizes, own.keys, own.counts)
-
-    def coarsen(self, bits: NDArray[np.int64]) -> Self:
-        """Bring every slot to `bits`, shape (n_slots,), where it has more."""
-        nothing = self.empty(len(self), self.max_bins)
-        return self + type(self)(self.max_bins, bits, nothing.sizes, nothing.keys, nothing.counts)
-
-    def to_json(self) -> list[dict[str, Any]]:
-        """Give one object a slot: keys are hexadecimal, without the zeros behind their bits."""
-        return [
-            {
-                "max_bins": self.max_bins,
-                "bits": bits,
-                "keys": [f"{key >> (_ALL_BITS - bits):x}" for key in keys.tolist()],
-                "counts": counts.tolist(),
-            }
-            for bits, keys, counts in self.of_slots()
-        ]
-
-    @classmethod
-    def from_json(cls, slots: Sequence[dict[str, Any]]) -> Self:
-        """Read what `to_json` gave of one slot or more; raises ValueError where it is not that."""
-        if len({slot["max_bins"] for slot in slots}) != 1:
-            raise ValueError("the slots of a histogram do not have one and the same max_bins")
-        max_bins = checked_max_bins(slots[0]["max_bins"])
-        rows = [_checked_bins(max_bins, slot["bits"], slot["keys"], slot["counts"]) for slot in slots]
-        return cls(
-            max_bins,
-            np.array([slot["bits"] for slot in slots], np.int64),
-            np.array([len(keys) for keys, _ in rows], np.int64),
-            np.array([key for keys, _ in rows for key in keys], np.uint64),
-            np.array([count for _, counts in rows for count in counts], np.int64),
-        )
-
-
-def images_are_finite(images: NDArray[np.uint64], below: NDArray[np.uint64]) -> bool:
-    """Tell whether bins from each image on, with these bits below, hold a finite number."""
-    return bool(((images | below) >= _LEAST).all() and (images <= _GREATEST).all())
-
-
-def checked_max_bins(max_bins: Any) -> int:
-    """Give what may be a limit of bins; raises DataError where it may not."""
-    if type(max_bins) is not int or not 2 <= max_bins <= _MOST_BINS:
-        raise DataError(f"max_bins must be an integer from 2 to {_MOST_BINS}, not {max_bins!r}.")
-    return max_bins
-
-
-def _checked_bins(max_bins: int, bits: Any, keys: list[str], counts: list[int]) -> tuple[list[int], list[int]]:
-    """Give keys and counts of a slot as integers, or say why no histogram has them."""
-    if type(bits) is not int or not 1 <= bits <= _ALL_BITS or (not keys and bits != _ALL_BITS):
-        raise ValueError(f"{bits!r} are not the bits of {len(keys)} bins")
-    if len(keys) > max_bins or len(keys) != len(counts):
-        raise ValueError(f"{len(keys)} bins with {len(counts)} counts, of which there may be {max_bins}")
-    if not all(type(count) is int and count > 0 for count in counts) or sum(counts) >= 1 << 63:
-        raise ValueError("the counts of a histogram are not positive 64-bit integers")
-    if not all(isinstance(key, str) and key == f"{int(key, 16):x}" for key in keys):
-        raise ValueError("a key of a histogram is not a hexadecimal integer")
-    shift = _ALL_BITS - bits
-    images = [int(key, 16) << shift for key in keys]
-    if any(a >= b for a, b in pairwise(images)):
-        raise ValueError("the keys of a histogram do not ascend")
-    if images and not (images[0] | (1 << shift) - 1 >= int(_LEAST) and images[-1] <= int(_GREATEST)):
-        raise ValueError("a key of a histogram is that of no finite number")
-    return images, counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,7 +68,7 @@ class Histogram(Summary):
         Raises DataError where a weight is not a whole number.
         """
         checked_max_bins(max_bins)
-        finest = np.full(block.slots, _ALL_BITS, np.int64) if bits is None else bits
+        finest = np.full(block.slots, ALL_BITS, np.int64) if bits is None else bits
         try:
             counts, infinities, ragged = kernel.histogram(block.slots, block.runs, max_bins, finest)
         except ValueError as error:
@@ -302,8 +105,8 @@ class Histogram(Summary):
     def intervals(self, slot: int) -> tuple[_Floats, _Floats, NDArray[np.int64]]:
         """Give the least and the greatest number of each bin of a column, ascending, and the bins' counts."""
         own = self.bins.take([slot])
-        rest = np.uint64((1 << (_ALL_BITS - int(own.bits[0]))) - 1)
-        return _values(own.keys), _values(own.keys | rest), own.counts
+        rest = np.uint64((1 << (ALL_BITS - int(own.bits[0]))) - 1)
+        return values_of_images(own.keys), values_of_images(own.keys | rest), own.counts
 
     def coarsen(self, bits: NDArray[np.int64]) -> Self:
         """Bring every column to `bits`, shape (n_slots,), where it has more."""
@@ -386,13 +189,13 @@ class _Neighbours:
         below = np.minimum(np.floor(place).astype(np.int64), last)
         both = (before + below, before + np.minimum(below + 1, last))
         bins = [np.searchsorted(ends, rank, side="right") for rank in both]
-        rest = (np.uint64(1) << (_ALL_BITS - slots.bits).astype(np.uint64)) - np.uint64(1)
+        rest = (np.uint64(1) << (ALL_BITS - slots.bits).astype(np.uint64)) - np.uint64(1)
         # The values of a bin count as evenly spread over it, half a step from its ends.
         parts = [(rank - ends[at] + counts[at] + 0.5) / counts[at] for rank, at in zip(both, bins, strict=True)]
         return cls(
             place - below,
-            (_values(keys[bins[0]]), _values(keys[bins[1]])),
-            (_values(keys[bins[0]] | rest), _values(keys[bins[1]] | rest)),
+            (values_of_images(keys[bins[0]]), values_of_images(keys[bins[1]])),
+            (values_of_images(keys[bins[0]] | rest), values_of_images(keys[bins[1]] | rest)),
             (parts[0], parts[1]),
         )
 

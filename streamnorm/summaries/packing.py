@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from streamnorm import kernel
 from streamnorm.exact import Exact
 from streamnorm.summaries._base import Counts, Summary
+from streamnorm.summaries.bins import Bins, checked_max_bins, images_are_finite
 from streamnorm.summaries.extremes import Bound, Extremes
-from streamnorm.summaries.histogram import Bins, Histogram, checked_max_bins, images_are_finite
+from streamnorm.summaries.histogram import Histogram
 from streamnorm.summaries.moments import Moments
 from streamnorm.summaries.profile import Profiled
 
