@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -94,7 +95,7 @@ class BoundRule:
         kind = self.rule.summary(self.params)
         return ProfiledOf(kind) if self.profile else self.steps.summary(kind)
 
-    @property
+    @cached_property
     def key(self) -> tuple[str, ...]:
         """Equal exactly for equal rules with equal parameters and steps."""
         steps = [] if self.steps == PLAIN else [repr(self.steps.to_json())]
