@@ -165,7 +165,7 @@ def check_error(whole: Undisturbed, call: Call, folder: Path, ended: Ended) -> N
         assert {name: data for name, data in tree(folder).items() if not JOURNAL.fullmatch(name)} == whole.after
     else:
         assert ended.code == 1, ended.err
-        assert re.fullmatch(r"error: (in|out|old|[st]\.json)\b.*\n", ended.err), ended.err
+        assert re.fullmatch(r"error: (\.:|(in|out|old|[st]\.json)\b).*\n", ended.err), ended.err
     check_whole(whole, folder, temporaries=False)
 
 
