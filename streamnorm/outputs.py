@@ -67,5 +67,9 @@ def check_state_path(state: str | Path, taken: Iterable[Place]) -> None:
     path = Path(state)
     if path.resolve() in {other.resolve() for other in taken}:
         raise OutputError(f"{path} is an input or an output: choose another name for the state.")
-    if not path.parent.is_dir():
+    try:
+        there = path.parent.is_dir()
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}; make room or choose another place.") from error
+    if not there:
         raise OutputError(f"{path} cannot be written: there is no folder {path.parent}; make it first.")

@@ -161,6 +161,20 @@ def test_a_folder_that_cannot_be_listed_is_not_passed_over(job, tmp_path, monkey
     assert "sub" in refused.err
 
 
+def test_a_state_folder_that_cannot_be_reached_is_named_by_the_state(job, monkeypatch):
+    is_dir = Path.is_dir
+
+    def refuse_here(self):
+        if self == Path():
+            raise OSError(5, "Input/output error", str(self))
+        return is_dir(self)
+
+    monkeypatch.setattr(Path, "is_dir", refuse_here)
+    refused = job()
+    assert refused.code == 1
+    assert refused.err == "error: s.json cannot be written: Input/output error; make room or choose another place.\n"
+
+
 # ---- while it is read ----
 
 

@@ -7,6 +7,8 @@ import random
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -271,6 +273,36 @@ def test_killed_at_a_random_moment(template, tmp_path, capsys, monkeypatch, name
         crashes.finish(process)
         check_whole(whole, folder, temporaries=True)
         check_rerun(whole, folder, capsys, monkeypatch)
+
+
+CUT_SHORT = """
+import os, sys
+from streamnorm import cli
+from streamnorm.sources import ParquetSource
+read = ParquetSource.read
+def read_and_cut(self, *given):
+    for batch in read(self, *given):
+        yield batch
+        os.truncate(self.path, 1000)
+ParquetSource.read = read_and_cut
+cli.main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", ["fit in --state s.json --update", "transform s.json in --output out"])
+def test_a_file_cut_short_while_it_is_mapped_ends_the_job_at_worst(tmp_path, words):
+    (tmp_path / "in").mkdir()
+    table = pa.table({"x": [i / 7 for i in range(100_000)]})
+    for path in (tmp_path / "before.parquet", tmp_path / "in" / "0.parquet"):
+        pq.write_table(table, path, row_group_size=10_000, compression="none", use_dictionary=False)
+    assert crashes.run(tmp_path, "fit before.parquet --state s.json").code == 0
+    state = (tmp_path / "s.json").read_bytes()
+    command = [sys.executable, "-c", CUT_SHORT, *words.split(), "--threads", "1"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode in (1, -signal.SIGBUS)
+    assert (tmp_path / "s.json").read_bytes() == state
+    assert [name for name in tree(tmp_path) if name.startswith("out/") and not TEMPORARY.fullmatch(name)] == []
 
 
 def check_stopped(whole: Undisturbed, folder: Path, ended: Ended, what: str) -> None:
