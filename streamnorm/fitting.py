@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from streamnorm.differences import Differences
 from streamnorm.errors import DataError
 from streamnorm.footers import learn
 from streamnorm.ledger import Reading, emptied, stamp, warn_of_copies
@@ -100,14 +101,18 @@ def fit_state(
         If a source cannot be read, changes while it is read, or its columns do not fit. Nothing is changed.
     """
     stamps = [stamp(source.path) for source in sources]  # before anything is known of the files
+    origin = sources[0] if known is None else None
     if known is None:
         known = State(table.with_learnt(_nothing(table, sources[0])))
     total = known.table.learnt
     empty = emptied(total)
+    differences = Differences(empty.types, origin)
     for source in sources:
         _check_columns(source, empty, known.table.by, sources[0])
+        differences.look_at(source)
         if len(sources) > _REMEMBERED:
             source.let_go()
+    differences.tell()
     readings = (Reading(*pair, empty, footers) for pair in zip(sources, stamps, strict=True))
     entries = []
     for reading in _read_all(readings, known.table, threads or default_threads(), record, progress):

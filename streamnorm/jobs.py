@@ -43,6 +43,9 @@ def fit(
 ) -> Any:
     """Fit a normalizer to files.
 
+    Their columns may differ in order, and in the width or kind of numbers: what does is told to the logger
+    ``streamnorm``, at level ``INFO``.
+
     Parameters
     ----------
     sources : str, Path or sequence of these

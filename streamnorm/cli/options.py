@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -193,13 +194,34 @@ def progress_of(found: list[Source], quiet: bool) -> Iterator[Callable[[int], An
         warnings.simplefilter("ignore")
     if not (quiet or COMPILED):
         say("note: the compiled kernel is missing: the same results take longer; reinstall where a C compiler is.")
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from tqdm import tqdm
+    with nullcontext() if quiet else _notes():
+        if quiet or not sys.stderr.isatty():
+            yield None
+            return
+        from tqdm import tqdm
 
-    with tqdm(total=sum(s.size for s in found), unit="B", unit_scale=True, delay=1, leave=False) as bar:
-        yield bar.update
+        with tqdm(total=sum(s.size for s in found), unit="B", unit_scale=True, delay=1, leave=False) as bar:
+            yield bar.update
+
+
+class _Notes(logging.Handler):
+    """Writes what a job tells as notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"note: {one_line(record.getMessage())}")
+
+
+@contextmanager
+def _notes() -> Iterator[None]:
+    log, handler = logging.getLogger("streamnorm"), _Notes()
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def counted(number: int, noun: str) -> str:
