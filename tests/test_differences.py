@@ -59,7 +59,8 @@ def test_another_order_is_told(tmp_path, notes):
     write(tmp_path / "c.parquet", text=["a"], y=[1.0], x=[1.0])
     write(tmp_path / "d.parquet", text=["the order of what is not learnt from is nobody's business"], x=[1.0], y=[1.0])
     assert notes() == [
-        "note: b.parquet has its columns in another order than a.parquet (so it is with 2 files): they go by their names"
+        "note: b.parquet has its columns in another order than a.parquet (so it is with 2 files): they go by their "
+        "names"
     ]
 
 

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -186,8 +187,8 @@ def csv_options(words: dict[str, Any]) -> CsvOptions:
 
 
 @contextmanager
-def progress_of(found: list[Source], quiet: bool) -> Iterator[Callable[[int], Any] | None]:
-    """Show bytes, speed and time left on a terminal, once a job has taken a second."""
+def progress_of(found: list[Source], quiet: bool) -> Iterator[Callable[[int, int], Any] | None]:
+    """Show bytes, rows a second and time left on a terminal, once a job has taken a second."""
     from streamnorm.kernel import COMPILED
 
     if quiet:
@@ -201,7 +202,22 @@ def progress_of(found: list[Source], quiet: bool) -> Iterator[Callable[[int], An
         from tqdm import tqdm
 
         with tqdm(total=sum(s.size for s in found), unit="B", unit_scale=True, delay=1, leave=False) as bar:
-            yield bar.update
+            yield _telling(bar)
+
+
+def _telling(bar: Any) -> Callable[[int, int], None]:
+    """Give what moves a bar by bytes and rows, from any thread."""
+    lock, total = Lock(), 0
+
+    def tell(size: int, rows: int) -> None:
+        nonlocal total
+        with lock:
+            total += rows
+            rate = total / max(bar.format_dict["elapsed"], 1e-9)
+            bar.set_postfix_str(f"{bar.format_sizeof(rate)} rows/s", refresh=False)
+            bar.update(size)
+
+    return tell
 
 
 class _Notes(logging.Handler):
