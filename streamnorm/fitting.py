@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from streamnorm.differences import Differences
 from streamnorm.errors import DataError
 from streamnorm.footers import learn
 from streamnorm.ledger import Reading, emptied, stamp, warn_of_copies
@@ -24,8 +25,11 @@ from streamnorm.threads import default_threads, in_any_order
 
 __all__ = ["Progress", "check_choices", "fit_state", "summarise_units", "together"]
 
-#: Called with bytes of input that have been dealt with.
-Progress = Callable[[int], Any]
+#: Called with the bytes of input and the rows that have been dealt with since the last time.
+Progress = Callable[[int, int], Any]
+
+#: A source, and the bytes and rows of it that a task has dealt with.
+_Done = tuple[Reading, int, int]
 
 #: So many files are opened once; of more, what was remembered of each would fill the memory.
 _REMEMBERED = 64
@@ -86,7 +90,7 @@ def fit_state(
     threads : int, optional
         By default one for each processor.
     progress : callable, optional
-        Called with bytes dealt with.
+        Called with bytes and rows dealt with; in the end the bytes are all of the sources'.
     record : bool
         Whether to write down what was counted, which takes a hash of every source.
     parts : Parts, optional
@@ -100,14 +104,18 @@ def fit_state(
         If a source cannot be read, changes while it is read, or its columns do not fit. Nothing is changed.
     """
     stamps = [stamp(source.path) for source in sources]  # before anything is known of the files
+    origin = sources[0] if known is None else None
     if known is None:
         known = State(table.with_learnt(_nothing(table, sources[0])))
     total = known.table.learnt
     empty = emptied(total)
+    differences = Differences(empty.types, origin)
     for source in sources:
         _check_columns(source, empty, known.table.by, sources[0])
+        differences.look_at(source)
         if len(sources) > _REMEMBERED:
             source.let_go()
+    differences.tell()
     readings = (Reading(*pair, empty, footers) for pair in zip(sources, stamps, strict=True))
     entries = []
     for reading in _read_all(readings, known.table, threads or default_threads(), record, progress):
@@ -128,19 +136,21 @@ def _read_all(
     """Read sources by units on threads, and give each as soon as all of it has been read."""
     left: dict[Reading, int] = {}
 
-    def tasks() -> Iterator[Callable[[], tuple[Reading, int]]]:
+    def tasks() -> Iterator[Callable[[], _Done]]:
         for reading in readings:
             left[reading] = 1 + record
             if record:
                 yield partial(_hash, reading)
+            rest = reading.size
             for units in together(reading.source.units(), table):
                 left[reading] += 1
+                rest -= sum(unit.size for unit in units)
                 yield partial(_add_units, reading, table, units)
-            yield partial(_end, reading)
+            yield partial(_end, reading, rest)
 
-    for reading, size in in_any_order(tasks(), threads):
+    for reading, size, rows in in_any_order(tasks(), threads):
         if progress:
-            progress(size)
+            progress(size, rows)
         left[reading] -= 1
         if not left[reading]:
             del left[reading]
@@ -149,18 +159,20 @@ def _read_all(
             yield reading
 
 
-def _hash(reading: Reading) -> tuple[Reading, int]:
+def _hash(reading: Reading) -> _Done:
     reading.fingerprint = reading.source.fingerprint()
-    return reading, 0
+    return reading, 0, 0
 
 
-def _end(reading: Reading) -> tuple[Reading, int]:
-    return reading, 0
+def _end(reading: Reading, rest: int) -> _Done:
+    """Deal with what is in none of the units, as a footer is."""
+    return reading, rest, 0
 
 
-def _add_units(reading: Reading, table: Table, units: Sequence[Unit]) -> tuple[Reading, int]:
-    reading.add(*summarise_units(table, reading.nothing, reading.source, units, reading.told))
-    return reading, sum(unit.size for unit in units)
+def _add_units(reading: Reading, table: Table, units: Sequence[Unit]) -> _Done:
+    part, rows = summarise_units(table, reading.nothing, reading.source, units, reading.told)
+    reading.add(part, rows)
+    return reading, sum(unit.size for unit in units), rows
 
 
 def check_choices(known: State, table: Table, source: Source) -> None:

@@ -43,6 +43,9 @@ def fit(
 ) -> Any:
     """Fit a normalizer to files.
 
+    Their columns may differ in order, and in the width or kind of numbers: what does is told to the logger
+    ``streamnorm``, at level ``INFO``.
+
     Parameters
     ----------
     sources : str, Path or sequence of these
@@ -62,7 +65,7 @@ def fit(
     threads : int, optional
         By default one for each processor. The result does not depend on it.
     progress : callable, optional
-        Called with numbers of bytes as they have been dealt with.
+        Called with numbers of bytes and of rows as they have been dealt with.
     options : CsvOptions, optional
         How CSV files are written.
 
@@ -111,16 +114,16 @@ def fit(
 
 def map_unit(
     table: Table, source: Source, unit: Unit, *, inverse: bool, as_text: bool
-) -> Generator[tuple[pa.RecordBatch | None, int], None, None]:
-    """Map the batches of one unit, and end with its size; as text, missing values are written as they were."""
+) -> Generator[tuple[pa.RecordBatch | None, int, int], None, None]:
+    """Map the batches of one unit, and end with its size and rows; as text, missing values are written as they were."""
     names = list(table.inputs(inverse))
     with naming(source.path):
         rows = 0
         for batch, original in source.read_to_map(unit, names):
             out = map_batch(table, batch, inverse=inverse, rows=rows, rows_before=partial(source.rows_before, unit))
-            yield text_of(out, original, source.options.decimal) if as_text else out, 0
+            yield text_of(out, original, source.options.decimal) if as_text else out, 0, 0
             rows += batch.num_rows
-        yield None, unit.size
+        yield None, unit.size, rows
 
 
 def map_files(
@@ -143,12 +146,12 @@ def map_files(
     stopped = Event()
 
     def write(source: Source, target: Path) -> None:
-        with closing(_map_file(table, source, target, inverse, threads // together, before)) as sizes:
-            for size in sizes:
+        with closing(_map_file(table, source, target, inverse, threads // together, before)) as units:
+            for size, rows in units:
                 if stopped.is_set():
                     raise CancelledError
                 if progress:
-                    progress(size)
+                    progress(size, rows)
         source.let_go()
 
     largest_first = sorted(pairs, key=lambda pair: -pair[0].size)
@@ -163,24 +166,27 @@ def _map_file(
     inverse: bool,
     threads: int,
     before: Callable[[Source, Path, Path], None] | None,
-) -> Generator[int, None, None]:
-    """Write the mapped copy of a source, and give the size of each unit when it is written."""
+) -> Generator[tuple[int, int], None, None]:
+    """Write the mapped copy of a source, and give size and rows of each unit when it is written, then the rest."""
     task = partial(map_unit, table, source, inverse=inverse, as_text=kind_of(target) is CsvSource)
     with naming(source.path):
         schema = _mapped_schema(table, source, inverse)
     last = partial(before, source, target) if before else None
     with writing(target), replacing(target, parents=True, before=last) as temporary:
         sink = open_sink(temporary, target, schema, source, set(table.inputs(inverse).values()))
+        rest = source.size
         try:
             with closing(in_order((partial(task, unit) for unit in source.units()), threads)) as batches:
-                for batch, size in batches:
+                for batch, size, rows in batches:
                     if batch is None:
                         sink.end_unit()
-                        yield size
+                        rest -= size
+                        yield size, rows
                     else:
                         sink.write(batch)
         finally:
             sink.close()
+    yield rest, 0
 
 
 def _mapped_schema(table: Table, source: Source, inverse: bool) -> pa.Schema:
@@ -226,7 +232,7 @@ def transform(
     resume : bool, default=False
         Whether to go on from where an earlier run was stopped, and skip what it has finished.
     progress : callable, optional
-        Called with numbers of bytes as they have been dealt with.
+        Called with numbers of bytes and of rows as they have been dealt with.
     options : CsvOptions, optional
         How CSV files are written.
 

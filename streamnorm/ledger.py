@@ -80,6 +80,11 @@ class Reading:
         self._before = before
         self._lock = Lock()
 
+    @property
+    def size(self) -> int:
+        """Bytes, at the start."""
+        return self._before[1]
+
     def add(self, part: Learnt | None, rows: int) -> None:
         """Add what one unit gave; from any thread."""
         with self._lock:

@@ -47,7 +47,9 @@ MAY = {
     "parts": {"errors", "files", "holding", "normalizers", "state"},
     "resume": {"errors", "files", "sources", "normalizers", "ledger"},
     "footers": {"kernel", "sources", "normalizers", "summaries"},
+    "differences": {"sources"},
     "fitting": {
+        "differences",
         "errors",
         "threads",
         "csv_files",

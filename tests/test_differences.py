@@ -1,0 +1,109 @@
+"""Files of one job whose schemas differ: they count as one, and one line says so."""
+
+from __future__ import annotations
+
+import logging
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from shell import streamnorm
+
+import streamnorm as sn
+
+
+def write(path, **columns):
+    pq.write_table(pa.table(columns), path)
+
+
+def ints(values, kind):
+    return pa.array(values, kind)
+
+
+@pytest.fixture
+def notes(capsys, tmp_path):
+    """Fit what lies in the folder, and give the lines that begin with "note:"."""
+
+    def of(*words):
+        done = streamnorm(capsys, "fit", tmp_path, "--state", tmp_path.parent / "state.json", "--overwrite", *words)
+        assert (done.code, done.out) == (0, "")
+        return [line.replace(f"{tmp_path}/", "") for line in done.err.splitlines() if line.startswith("note:")]
+
+    return of
+
+
+def test_another_width_is_told(tmp_path, notes):
+    write(tmp_path / "a.parquet", x=ints([1, 2], pa.int64()), y=[1.0, 2.0])
+    write(tmp_path / "b.parquet", x=ints([3, 4], pa.int32()), y=[1.0, 2.0])
+    assert notes() == [
+        "note: b.parquet has column 'x' as int32 where a.parquet has int64: read as numbers all the same"
+    ]
+    assert notes("--quiet") == []
+
+
+def test_a_kind_of_difference_is_told_once_with_its_count(tmp_path, notes):
+    write(tmp_path / "a.parquet", x=ints([1], pa.int64()), y=ints([1], pa.int64()))
+    for i in range(20):
+        write(tmp_path / f"b{i:02}.parquet", x=ints([1], pa.int32()), y=ints([1], pa.int32()))
+    write(tmp_path / "c.parquet", x=ints([1], pa.int64()), y=[0.5])
+    assert notes() == [
+        "note: b00.parquet has column 'x' as int32 where a.parquet has int64 (so it is with 2 columns in 20 files): "
+        "read as numbers all the same",
+        "note: c.parquet has column 'y' as double where a.parquet has int64: read as numbers all the same",
+    ]
+
+
+def test_another_order_is_told(tmp_path, notes):
+    write(tmp_path / "a.parquet", x=[1.0], text=["a"], y=[1.0])
+    write(tmp_path / "b.parquet", y=[1.0], x=[1.0], text=["a"])
+    write(tmp_path / "c.parquet", text=["a"], y=[1.0], x=[1.0])
+    write(tmp_path / "d.parquet", text=["the order of what is not learnt from is nobody's business"], x=[1.0], y=[1.0])
+    assert notes() == [
+        "note: b.parquet has its columns in another order than a.parquet (so it is with 2 files): they go by their "
+        "names"
+    ]
+
+
+def test_files_alike_and_types_that_a_csv_file_only_seems_to_have_are_not_told(tmp_path, notes):
+    for name in ("a.csv", "b.parquet", "c.parquet"):
+        if name.endswith("csv"):
+            (tmp_path / name).write_text("x,y\n1,2\n")
+        else:
+            write(tmp_path / name, x=[1.0], y=[1.0])
+    (tmp_path / "d.csv").write_text("x,y\n1.5,2\n")
+    assert notes() == []
+
+
+def test_a_state_that_is_added_to_is_one_of_the_sides(tmp_path, notes):
+    write(tmp_path / "a.parquet", x=ints([1], pa.int64()), y=[1.0])
+    assert notes() == []
+    write(tmp_path / "b.parquet", y=[1.0], x=ints([1], pa.uint8()))
+    state = tmp_path.parent / "state.json"
+    assert [message.replace(f"{tmp_path}/", "") for message in _logged(tmp_path, state=state, update=True)] == [
+        "b.parquet has column 'x' as uint8 where the state has int64: read as numbers all the same",
+        "b.parquet has its columns in another order than the state: they go by their names",
+    ]
+
+
+def _logged(folder, **choices):
+    """Give what a job in Python tells those who listen."""
+    heard: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append(record.getMessage())
+    log = logging.getLogger("streamnorm")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        sn.fit(folder, **choices)
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(logging.NOTSET)
+    return heard
+
+
+def test_python_is_told_nothing_unasked(tmp_path, capsys):
+    write(tmp_path / "a.parquet", x=ints([1], pa.int64()))
+    write(tmp_path / "b.parquet", x=ints([1], pa.int8()))
+    sn.fit(tmp_path)
+    assert capsys.readouterr() == ("", "")
+    assert len(_logged(tmp_path)) == 1
