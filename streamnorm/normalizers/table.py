@@ -331,7 +331,7 @@ class Table:
     @property
     def keyed_by(self) -> By | None:
         """The columns that rows are grouped by, and what happens to keys without statistics."""
-        return None if self.by is None else By.of(self.by, self.unseen, self.min_count)
+        return By.of(self.by, self.unseen, self.min_count)
 
     def with_learnt(self, learnt: Learnt) -> Self:
         """Give a table normalizer with these parameters that has learnt something else."""
