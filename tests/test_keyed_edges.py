@@ -133,3 +133,23 @@ def test_a_state_of_no_class_is_refused(kind, tmp_path):
     path.write_text(json.dumps({**document, "checksum": _checksum(document)}))
     with pytest.raises(StateError):
         sn.load(path)
+
+
+def test_a_result_does_not_replace_the_keys():
+    table = pa.table({"x_n": ["a", "a"], "x": [1.0, 2.0]})
+    with pytest.raises(DataError, match="the result of column 'x' would replace 'x_n', which rows are grouped by"):
+        sn.TableNormalizer(by="x_n", suffix="_n").fit(table)
+    kept = sn.TableNormalizer(by="x_n", suffix="_s").fit(table).transform(table)
+    assert kept.to_pydict() == {**table.to_pydict(), "x_s": [-1.0, 1.0]}
+
+
+def test_means_at_both_ends_of_the_numbers():
+    """Their distance is beyond float64."""
+    from streamnorm.report.keys import changes_of
+    from streamnorm.state import state_of
+
+    high = pa.table({"key": ["a", "a"], "x": [1e308, 1.1e308]})
+    low = high.set_column(1, "x", pa.array([-1e308, -1.1e308]))
+    changes = changes_of(*(state_of(sn.TableNormalizer(by="key").fit(table)) for table in (high, low)))
+    assert [(moved.key, moved.shift) for moved in changes.moved] == [("a", -np.inf)]
+    assert changes.to_json()["moved"] == [{"key": "a", "column": "x", "shift": None}]

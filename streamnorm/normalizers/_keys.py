@@ -62,11 +62,23 @@ class Keys:
 
     @classmethod
     def of(cls, names: tuple[str, ...], rows: Sequence[pa.Array]) -> tuple[Keys, NDArray[Any]]:
-        """Find the distinct keys of rows, and which of them each row has, shape (n_rows,)."""
+        """Find the distinct keys of rows, and which of them each row has, shape (n_rows,).
+
+        Raises
+        ------
+        DataError
+            If one of them is text that is not UTF-8.
+        """
         ids, count = _encode(rows)
         first = np.empty(count, np.int64)
         first[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)  # the last one written stays
-        return cls(names, tuple(rows)).take(first), ids
+        keys = cls(names, tuple(rows)).take(first)
+        for name, column in zip(names, keys.columns, strict=True):
+            try:
+                column.validate(full=True)
+            except pa.ArrowInvalid as error:
+                raise DataError(f"column {name!r} cannot be grouped by: {error}; write it as UTF-8.") from None
+        return keys, ids
 
     def union(self, other: Keys) -> tuple[Keys, _Ids]:
         """Add the keys of another; also tell at which places of the union those of the other are."""
@@ -260,9 +272,8 @@ def _as_key(name: str, column: pa.Array) -> pa.Array:
         raise DataError(f"column {name!r} holds {kind}: group by text, integers or dates, or cast it to one of these.")
     try:
         key = column.cast(wanted)
-        key.validate(full=True)
     except pa.ArrowInvalid as error:
-        raise DataError(f"column {name!r} cannot be grouped by: {error}; write it as text before.") from None
+        raise DataError(f"column {name!r} cannot be grouped by: {error}; cast it to text.") from None
     if wanted == KEY_TYPES["date"] and not _are_days(key.cast(pa.int32())):
         raise DataError(f"column {name!r} cannot be grouped by: it has a date outside the years 1 to 9999.")
     return key
