@@ -39,12 +39,15 @@ _KEYED_BYTES = 1 << 26
 
 def together(units: Iterable[Unit], table: Table) -> Iterator[list[Unit]]:
     """Put neighbouring units together, of which a table with keys wants many at once."""
+    enough = _KEYED_BYTES if table.keyed_by else 0
     pending: list[Unit] = []
+    size = 0
     for unit in units:
         pending.append(unit)
-        if sum(other.size for other in pending) >= (_KEYED_BYTES if table.keyed_by else 0):
+        size += unit.size
+        if size >= enough:
             yield pending
-            pending = []
+            pending, size = [], 0
     if pending:
         yield pending
 
@@ -119,7 +122,8 @@ def fit_state(
     readings = (Reading(*pair, empty, footers) for pair in zip(sources, stamps, strict=True))
     entries = []
     for reading in _read_all(readings, known.table, threads or default_threads(), record, progress):
-        total = total + reading.total
+        with naming(reading.source.path):
+            total = total + reading.total
         if record:
             entries.append(reading.counted())
         if parts is not None:

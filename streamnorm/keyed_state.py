@@ -22,11 +22,11 @@ _EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 def keys_to_json(keyed: Keyed) -> dict[str, Any]:
     """Write the keys of a summary in ascending order, column by column."""
-    kinds = {kind: name for name, kind in KEY_TYPES.items()}
-    columns = zip(keyed.keys.names, keyed.keys.columns, keyed.keys.values(), strict=True)
+    keys = keyed.keys
+    columns = zip(keys.names, keys.kinds, keys.values(), strict=True)
     return {
-        "count": len(keyed.keys),
-        "columns": [{"name": name, "type": kinds[array.type], "values": v} for name, array, v in columns],
+        "count": len(keys),
+        "columns": [{"name": name, "type": kind, "values": values} for name, kind, values in columns],
     }
 
 

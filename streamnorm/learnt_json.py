@@ -76,7 +76,7 @@ def learnt_from_json(document: Mapping[str, Any]) -> tuple[Learnt, tuple[str, ..
     if not all(isinstance(name, str) for name in dropped) or set(dropped) & set(names):
         raise ValueError("what is dropped is no text, or a column too")
     types = MappingProxyType({column["name"]: str(column["type"]) for column in columns})
-    return Learnt(groups, types, dropped), keys.names if keys else ()
+    return Learnt(groups, types, dropped), () if keys is None else keys.names
 
 
 def _group(index: int, rule: BoundRule, columns: Sequence[Mapping[str, Any]], keys: Keys | None) -> Group:

@@ -19,7 +19,7 @@ import xxhash
 
 from streamnorm.csv_files import CsvOptions, CsvReader
 from streamnorm.csv_pieces import Piece
-from streamnorm.errors import DataError, OutputError, SourceError
+from streamnorm.errors import DataError, MergeError, OutputError, SourceError
 from streamnorm.places import STDIN, Place, files_at, is_elsewhere, location_of, open_input, spool
 
 __all__ = [
@@ -110,10 +110,11 @@ def naming(path: Place) -> Iterator[None]:
         yield
     except (SourceError, OutputError):
         raise
-    except DataError as error:
+    except (DataError, MergeError) as error:
         if str(error).startswith(str(path)):
             raise
-        raise DataError(f"{path}: {error}") from error
+        kind = MergeError if isinstance(error, MergeError) else DataError
+        raise kind(f"{path}: {error}") from error
     except FileNotFoundError:
         raise SourceError(f"there is no file {path}: check the path.") from None
     except (pa.ArrowException, OSError, UnicodeError) as error:

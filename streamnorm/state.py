@@ -165,6 +165,8 @@ def _verified(text: str, name: str) -> dict[str, Any]:
         )
     if document.pop("checksum", None) != _checksum(document):
         raise StateError(f"{name} is damaged: its checksum does not match; restore a copy or fit again.")
+    if not isinstance(document.get("class"), str):
+        raise StateError(f"{name} cannot be read: its class is no text; restore a copy or fit again.")
     return document
 
 

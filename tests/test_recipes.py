@@ -316,3 +316,13 @@ def test_the_recipe_of_the_guide():
     result = sn.TableNormalizer.from_recipe(tomllib.loads(text)).fit(flights).transform(flights)
     assert result.column_names == [name for name in flights.column_names if name != "year"] + ["distance_z"]
     assert (result["dep_delay"].type, result["dep_delay"].null_count) == (pa.float32(), 0)
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+def test_limits_of_the_greatest_numbers(kind):
+    """Whose sum is none, and which are learnt from as the limits."""
+    most = np.finfo(kind.to_pandas_dtype()).max
+    recipe = {"columns": {"x": {"scaler": "minmax", "clip": [-1, 3]}}}
+    table = pa.table({"x": pa.array([most, most, -most, -most, 1.0], kind)})
+    mapped = sn.TableNormalizer.from_recipe(recipe).fit(table).transform(table)
+    assert mapped["x"].to_pylist() == [1.0, 1.0, 0.0, 0.0, 0.5]

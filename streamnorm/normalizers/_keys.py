@@ -22,6 +22,8 @@ _Ids = NDArray[np.int64]
 
 #: The types that keys are kept in, by the names that a state file gives them.
 KEY_TYPES = {"string": pa.large_string(), "integer": pa.int64(), "date": pa.date32(), "null": pa.null()}
+#: The days since 1970 that a date can be, as Python and ISO 8601 write one.
+_DAYS = tuple(day.toordinal() - datetime.date(1970, 1, 1).toordinal() for day in (datetime.date.min, datetime.date.max))
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,17 +51,34 @@ class Keys:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(names=state["names"], columns=tuple(_of_plain(*column) for column in state["columns"]))
 
+    @property
+    def kinds(self) -> list[str]:
+        """Name the type of each column; of one without a value it is null, whatever it held before."""
+        return ["null" if column.null_count == len(column) else _name_of(column.type) for column in self.columns]
+
     def take(self, at: _Ids) -> Keys:
         """Keep the keys at these places, in that order."""
         return Keys(self.names, tuple(column.take(integers(at)) for column in self.columns))
 
     @classmethod
     def of(cls, names: tuple[str, ...], rows: Sequence[pa.Array]) -> tuple[Keys, NDArray[Any]]:
-        """Find the distinct keys of rows, and which of them each row has, shape (n_rows,)."""
+        """Find the distinct keys of rows, and which of them each row has, shape (n_rows,).
+
+        Raises
+        ------
+        DataError
+            If one of them is text that is not UTF-8.
+        """
         ids, count = _encode(rows)
         first = np.empty(count, np.int64)
         first[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)  # the last one written stays
-        return cls(names, tuple(rows)).take(first), ids
+        keys = cls(names, tuple(rows)).take(first)
+        for name, column in zip(names, keys.columns, strict=True):
+            try:
+                column.validate(full=True)
+            except pa.ArrowInvalid as error:
+                raise DataError(f"column {name!r} cannot be grouped by: {error}; write it as UTF-8.") from None
+        return keys, ids
 
     def union(self, other: Keys) -> tuple[Keys, _Ids]:
         """Add the keys of another; also tell at which places of the union those of the other are."""
@@ -126,7 +145,7 @@ class Keys:
 
     def digest(self) -> str:
         """Give a hash of the names and keys, whatever their order."""
-        digest = hashlib.sha256(repr(self.names).encode())
+        digest = hashlib.sha256(repr((self.names, self.kinds, len(self))).encode())
         for column in self.take(self.order).columns:
             digest.update(np.asarray(column.is_null().to_numpy(zero_copy_only=False)).tobytes())
             for part in _bytes_of(column.drop_null()):
@@ -156,7 +175,7 @@ class Keys:
 
 
 def _bytes_of(present: pa.Array) -> Iterator[bytes]:
-    """Give what two arrays without nulls have in common exactly when they are equal."""
+    """Give what two arrays of one type without nulls have in common exactly when they are equal."""
     if len(present) and present.type == KEY_TYPES["string"]:
         offsets = np.frombuffer(present.buffers()[1], np.int64)[present.offset : present.offset + len(present) + 1]
         yield np.diff(offsets).tobytes()
@@ -185,8 +204,8 @@ def _same(a: pa.Array, b: pa.Array) -> bool:
 def _parsed(word: str, column: pa.Array) -> pa.Array:
     text = pa.repeat(pa.scalar(word, pa.large_string()), 1)
     present = bool(pc.any(pc.equal(column.cast(pa.large_string()), word)).as_py())
-    if word == "null" and not present:
-        return pa.nulls(1, column.type)
+    if (word == "null" and not present) or column.type == pa.null():
+        return pa.nulls(1, column.type) if word == "null" else text
     try:
         return text.cast(column.type)
     except pa.ArrowInvalid:
@@ -229,7 +248,10 @@ def keys_of_batch(batch: pa.RecordBatch, names: Sequence[str]) -> list[pa.Array]
 
 def _columns(batch: pa.RecordBatch, names: Sequence[str]) -> Iterator[tuple[str, pa.Array]]:
     for name in names:
-        if batch.schema.names.count(name) != 1:
+        times = batch.schema.names.count(name)
+        if times > 1:
+            raise DataError(f"there are {times} columns {name!r} to group by: rename all but one.")
+        if not times:
             raise DataError(f"there is no column {name!r} to group by: {nearest(name, batch.schema.names)}")
         yield name, batch.column(name)
 
@@ -249,6 +271,14 @@ def _as_key(name: str, column: pa.Array) -> pa.Array:
     else:
         raise DataError(f"column {name!r} holds {kind}: group by text, integers or dates, or cast it to one of these.")
     try:
-        return column.cast(wanted)
+        key = column.cast(wanted)
     except pa.ArrowInvalid as error:
         raise DataError(f"column {name!r} cannot be grouped by: {error}; cast it to text.") from None
+    if wanted == KEY_TYPES["date"] and not _are_days(key.cast(pa.int32())):
+        raise DataError(f"column {name!r} cannot be grouped by: it has a date outside the years 1 to 9999.")
+    return key
+
+
+def _are_days(days: pa.Array) -> bool:
+    ends = pc.min_max(days).as_py()
+    return ends["min"] is None or bool(_DAYS[0] <= ends["min"] and ends["max"] <= _DAYS[1])

@@ -84,9 +84,13 @@ class Keyed(Summary):
     def __sub__(self, other: Self) -> Self:
         self._combinable(other)
         at = self.keys.find(other.keys.columns)
-        if (at < 0).any():
-            unknown = other.keys.words(int(np.argmax(at < 0)))
-            raise MergeError(f"cannot forget rows of key {unknown!r}, of which none were counted.")
+        counted = np.append(self.rows, 0)[at]  # the last is found by -1
+        if (counted < other.rows).any():
+            i = int(np.argmax(counted < other.rows))
+            raise MergeError(
+                f"cannot forget {other.rows[i]} rows of key {other.keys.words(i)!r}, of which only {counted[i]} were "
+                "counted."
+            )
         columns = [a - b.place(len(a), at) for a, b in zip(self.columns, other.columns, strict=True)]
         left = np.flatnonzero(columns[0].counts.rows)
         if len(left) == len(self.keys):
@@ -168,8 +172,12 @@ class By:
     min_count: int
 
     @classmethod
-    def of(cls, by: str | Sequence[str], unseen: str, min_count: int) -> By:
-        """Check what was asked for; raises DataError where it cannot be."""
+    def of(cls, by: str | Sequence[str] | None, unseen: str, min_count: int) -> By | None:
+        """Check what was asked for, None where that is no grouping; raises DataError where it cannot be."""
+        if by is None:
+            if (unseen, min_count) != ("global", 1):
+                raise DataError("unseen and min_count are about keys: name their columns (by).")
+            return None
         names = (by,) if isinstance(by, str) else tuple(by)
         if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
             raise DataError(f"by takes one or several different names of columns, got {by!r}.")

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from streamnorm.columns import values_of
+from streamnorm.columns import check_finite, values_of
 from streamnorm.errors import DataError
 from streamnorm.logarithm import log1p
 from streamnorm.numbers import booleans, readable
@@ -115,7 +115,7 @@ class Steps:
         if self.log1p:
             self._check_log1p(array, out, name)
             out = log1p(out)
-        if x.dtype.kind == "f" and not np.isfinite(x.sum()):
+        if check_finite(x) >= 0:
             np.copyto(out, x, where=np.isinf(x))
         validity = array.is_valid().buffers()[1] if array.null_count else None
         return pa.Array.from_buffers(pa.float64(), len(out), [validity, pa.py_buffer(out)])

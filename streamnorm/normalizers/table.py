@@ -182,7 +182,17 @@ class Table:
         rules, dropped = choose(schema, self.default, self.columns or {}, self.exclude, keys)
         if self.profile:
             rules = {name: dataclasses.replace(rule, profile=True) for name, rule in rules.items()}
+        for name, rule in rules.items():
+            if self._target(name, rule) in keys:
+                raise DataError(
+                    f"the result of column {name!r} would replace {self._target(name, rule)!r}, which rows are grouped "
+                    "by: choose another suffix."
+                )
         return rules, dropped
+
+    def _target(self, name: str, rule: BoundRule) -> str:
+        """Name the result of a column."""
+        return name + (self.suffix if rule.steps.suffix is None else rule.steps.suffix)
 
     def read_columns(self, like: Learnt) -> list[str]:
         """Name the columns that learning reads: those learnt from, then the keys'."""
@@ -251,8 +261,7 @@ class Table:
 
     def inputs(self, inverse: bool) -> dict[str, str]:
         """Give the columns that are read when mapping, and what the result of each is called."""
-        suffixes = {name: group.rule.steps.suffix for name, (group, _) in self.learnt.columns().items()}
-        after = {name: name + (self.suffix if own is None else own) for name, own in suffixes.items()}
+        after = {name: self._target(name, group.rule) for name, (group, _) in self.learnt.columns().items()}
         return {new: old for old, new in after.items()} if inverse else after
 
     def map_batch(self, batch: pa.RecordBatch, *, inverse: bool = False) -> pa.RecordBatch:
@@ -331,7 +340,7 @@ class Table:
     @property
     def keyed_by(self) -> By | None:
         """The columns that rows are grouped by, and what happens to keys without statistics."""
-        return None if self.by is None else By.of(self.by, self.unseen, self.min_count)
+        return By.of(self.by, self.unseen, self.min_count)
 
     def with_learnt(self, learnt: Learnt) -> Self:
         """Give a table normalizer with these parameters that has learnt something else."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -132,8 +133,11 @@ class KeyChanges:
     moved: list[Moved]
 
     def to_json(self) -> dict[str, Any]:
-        """Give everything."""
-        return dataclasses.asdict(self)
+        """Give everything; a shift beyond float64, which JSON does not know, as none."""
+        document = dataclasses.asdict(self)
+        for moved in document["moved"]:
+            moved["shift"] = moved["shift"] if math.isfinite(moved["shift"]) else None
+        return document
 
     def counted(self) -> str:
         """Say how many keys there are."""
@@ -189,7 +193,8 @@ def _moved(
         return []
     at = keys.find(others.columns)
     mine, theirs = at[at >= 0], np.flatnonzero(at >= 0)
-    shift = _divided(new.mean()[theirs] - old.mean()[mine], old.std()[mine])
+    with np.errstate(over="ignore"):
+        shift = _divided(new.mean()[theirs] - old.mean()[mine], old.std()[mine])
     n, m = old.counts.values[mine], new.counts.values[theirs]
     distance = np.nan_to_num(np.abs(shift) / np.sqrt(_divided(np.ones(len(n)), n) + _divided(np.ones(len(m)), m)))
     most = np.argsort(-distance, kind="stable")[:named]

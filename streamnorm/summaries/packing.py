@@ -155,7 +155,7 @@ def _counts(slots: int, packed: Packed) -> Counts:
 
 def _pack_exact(numbers: Exact) -> dict[str, Any]:
     """Write the bytes that differ from zeros below and the sign above, as many for each slot."""
-    table = np.ascontiguousarray(numbers.table.astype("<u8")).view(np.uint8).reshape(len(numbers), -1)
+    table = np.ascontiguousarray(numbers.table.astype("<u8")).view(np.uint8).reshape(len(numbers), 8 * numbers.width)
     low, high = 0, table.shape[1]
     while low < high and not table[:, low].any():
         low += 1
