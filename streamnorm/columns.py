@@ -33,6 +33,7 @@ __all__ = [
     "is_stream",
     "map_array",
     "matrix_of_batch",
+    "no_rows",
     "parts_of",
     "run_of",
     "to_batches",
@@ -76,7 +77,7 @@ def to_batches(X: Any) -> Iterator[pa.RecordBatch]:
     if isinstance(X, pa.RecordBatch):
         yield X
     elif isinstance(X, pa.Table):
-        yield from (X.to_batches() or X.schema.empty_table().combine_chunks().to_batches() or [_no_rows(X.schema)])
+        yield from X.to_batches() or [no_rows(X.schema)]
     elif isinstance(X, pa.RecordBatchReader):
         yield from X
     elif hasattr(X, "__arrow_c_array__"):
@@ -85,7 +86,8 @@ def to_batches(X: Any) -> Iterator[pa.RecordBatch]:
         yield from pa.RecordBatchReader.from_stream(X)
 
 
-def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
+def no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    """Give a batch of a schema without rows."""
     return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
 
 

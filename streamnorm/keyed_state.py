@@ -91,4 +91,6 @@ def keyed_from_json(keys: Keys, rule: BoundRule, summaries: Sequence[Mapping[str
     rows = {column.counts.rows.tobytes() for column in columns}
     if len(rows) > 1 or any((column.counts.rows == 0).any() for column in columns):
         raise ValueError("the columns have other numbers of rows of a key, or none")
+    if any(column.counts.table.sum(dtype=np.float64) >= 2.0**63 for column in columns):
+        raise ValueError("there are more rows than 63 bits can count")
     return Keyed.make(keys, columns)

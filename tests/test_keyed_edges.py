@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import pickle
 
@@ -153,3 +154,24 @@ def test_means_at_both_ends_of_the_numbers():
     changes = changes_of(*(state_of(sn.TableNormalizer(by="key").fit(table)) for table in (high, low)))
     assert [(moved.key, moved.shift) for moved in changes.moved] == [("a", -np.inf)]
     assert changes.to_json()["moved"] == [{"key": "a", "column": "x", "shift": None}]
+
+
+def test_a_stream_may_have_columns_of_any_type():
+    """Its schema is told by a batch without rows, which not all of Arrow can make of every type."""
+    kinds, places = pa.array([0, 0], pa.int8()), pa.array([0, 1], pa.int32())
+    union = pa.UnionArray.from_dense(kinds, places, [pa.array(["p", "q"])])
+    table = pa.table({"key": ["a", "a"], "x": [1.0, 2.0], "u": union})
+    normalizer = sn.TableNormalizer(by="key").fit(table)
+    assert normalizer.transform(table.to_reader()).read_all().equals(normalizer.transform(table))
+
+
+def test_numbers_of_rows_that_cannot_be_added_are_refused(tmp_path):
+    path = tmp_path / "state.json"
+    sn.save(fitted(pa.array(["a", "b"]), "maxabs"), path)
+    document = json.loads(path.read_text())
+    del document["checksum"]
+    most = base64.b64encode(np.full(2, 2**62, "<u8").tobytes()).decode()
+    document["columns"][0]["summary"]["counts"] = {"values": {"width": 8, "data": most}}
+    path.write_text(json.dumps({**document, "checksum": _checksum(document)}))
+    with pytest.raises(StateError, match="more rows than 63 bits can count"):
+        sn.load(path)

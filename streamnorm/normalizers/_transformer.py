@@ -15,7 +15,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import validate_data
 
-from streamnorm.columns import is_stream, map_array, matrix_of_batch, parts_of, to_batches
+from streamnorm.columns import is_stream, map_array, matrix_of_batch, no_rows, parts_of, to_batches
 from streamnorm.errors import DataError
 from streamnorm.plans import Plan
 
@@ -167,7 +167,7 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
     def _map_arrow(self, X: Any, plan_of: PlanOf, inverse: bool) -> Any:
         plain = inverse or _get_output_config("transform", self)["dense"] == "default"
         if isinstance(X, pa.RecordBatchReader) and plain:
-            schema = self._map_arrow(next(to_batches(X.schema.empty_table())), plan_of, inverse).schema
+            schema = self._map_arrow(no_rows(X.schema), plan_of, inverse).schema
             return pa.RecordBatchReader.from_batches(schema, (self._map_arrow(b, plan_of, inverse) for b in X))
         if not isinstance(X, (pa.Table, pa.RecordBatch)):
             X = pa.table(X)

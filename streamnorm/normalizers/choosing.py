@@ -49,11 +49,9 @@ def choose(
             raise DataError(f"there is no column {name!r} to group by: {nearest(name, schema.names)}")
         if columns.get(name, "none") != "none":
             raise DataError(f"column {name!r} cannot be normalised and grouped by: ask for one of the two.")
-    asked = {name: spec for name, (spec, _) in reversed(list(_matches(schema, columns)))}
-    asked |= dict.fromkeys(keys, "none")
-    exact = {name for name, (_, by_name) in _matches(schema, columns) if by_name}
-    asked |= {name: columns[name] for name in exact}
-    left = {name for name, _ in _matches(schema, dict.fromkeys(exclude))}
+    exact = {name: spec for name, spec in columns.items() if name in schema.names}
+    asked = dict(reversed(list(_matches(schema, columns)))) | exact | dict.fromkeys(keys, "none")
+    left = dict(_matches(schema, dict.fromkeys(exclude)))
     usual = None if default in (None, "none") else rule_of(default)
     rules, dropped = {}, []
     for item in schema:
@@ -77,14 +75,11 @@ def choose(
     return rules, tuple(dropped)
 
 
-def _matches(schema: pa.Schema, columns: Mapping[str, Any]) -> Iterable[tuple[str, tuple[Any, bool]]]:
-    """Yield each column that is meant, with what is asked for it and whether it was named in full."""
+def _matches(schema: pa.Schema, columns: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Yield each column that is meant, with what is asked for it."""
     there = set(schema.names)
     for name, spec in columns.items():
-        if name in there:
-            yield name, (spec, True)
-            continue
-        meant = [known for known in schema.names if fnmatch.fnmatchcase(known, name)]
+        meant = [name] if name in there else [known for known in schema.names if fnmatch.fnmatchcase(known, name)]
         if not meant:
             raise DataError(f"there is no column {name!r}: {nearest(name, schema.names)}")
-        yield from ((known, (spec, False)) for known in meant)
+        yield from ((known, spec) for known in meant)

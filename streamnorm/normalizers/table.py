@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.columns import as_pandas, is_stream, parts_of, to_batches
+from streamnorm.columns import as_pandas, is_stream, no_rows, parts_of, to_batches
 from streamnorm.errors import DataError, MergeError, nearest
 from streamnorm.normalizers._batches import map_column, summarise_columns
 from streamnorm.normalizers.choosing import choose
@@ -229,8 +229,7 @@ class Table:
         if isinstance(X, pa.RecordBatch):
             return self.map_batch(X, inverse=inverse)
         if isinstance(X, pa.RecordBatchReader):
-            empty = next(to_batches(X.schema.empty_table()))
-            schema = self.map_batch(empty, inverse=inverse).schema
+            schema = self.map_batch(no_rows(X.schema), inverse=inverse).schema
             return pa.RecordBatchReader.from_batches(schema, (self.map_batch(b, inverse=inverse) for b in X))
         library = type(X).__module__.partition(".")[0]
         if library == "pandas":
