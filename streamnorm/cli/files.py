@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from streamnorm.cli.options import (
     sources_of,
     table_of,
 )
+from streamnorm.cli.piping import piped
 from streamnorm.errors import OutputError
 
 if TYPE_CHECKING:
@@ -76,8 +77,10 @@ def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool
     from streamnorm.resume import Journal
 
     known, found = states.read(state), sources_of(sources, words)
-    journal = Journal(Path(output), outputs_of(found, sources, output, overwrite or resume))
-    _write(known.table, journal, output, quiet, inverse=inverse, threads=threads, overwrite=overwrite, resume=resume)
+    with piped(output, found, resume) as target:
+        journal = Journal(Path(target), outputs_of(found, sources, target, overwrite or resume))
+        _write(known.table, journal, output, quiet, inverse=inverse, threads=threads, overwrite=overwrite,
+               resume=resume)  # fmt: skip
 
 
 @click.command()
@@ -98,10 +101,11 @@ def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, st
     if state and Path(state).exists() and not (overwrite or resume):
         raise OutputError(f"{state} exists: name another, or overwrite it (--overwrite).")
     found = sources_of(sources, words)
-    journal = Journal(Path(output), outputs_of(found, sources, output, overwrite or resume))
-    if state:
-        check_state_path(state, [*(pair[0].path for pair in journal.pairs), *(path for _, path in journal.pairs)])
-    with holding(state) if state else nullcontext() as held:
+    with piped(output, found, resume) as target, ExitStack() as stack:
+        journal = Journal(Path(target), outputs_of(found, sources, target, overwrite or resume))
+        if state:
+            check_state_path(state, [*(pair[0].path for pair in journal.pairs), *(path for _, path in journal.pairs)])
+        held = stack.enter_context(holding(state)) if state else None
         with progress_of(found, quiet) as progress:
             result = fit_state(found, table_of(words), threads=threads, progress=progress, record=state is not None)
         if held and held.exists and not overwrite and held.read() != result:
