@@ -46,7 +46,11 @@ __all__ = ["fit", "run", "transform"]
 @COMMON
 def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_parts: bool, overwrite: bool,
         threads: int | None, quiet: bool, **words: Any) -> None:  # fmt: skip
-    """Learn the statistics of SRC and write them to STATE."""
+    """Learn the statistics of SRC and write them to STATE.
+
+    Memory does not grow with the rows, but with the columns: every thread holds a page, up to 1 MB or so, of each
+    column of a Parquet file.
+    """
     from streamnorm.counting import count
 
     if update + rebuild + overwrite > 1:
@@ -71,7 +75,11 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
 @COMMON
 def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, inverse: bool,
               threads: int | None, quiet: bool, **words: Any) -> None:  # fmt: skip
-    """Write normalised copies of SRC to DST, by the statistics in STATE."""
+    """Write normalised copies of SRC to DST, by the statistics in STATE.
+
+    Memory does not grow with the rows, but with the columns: every thread holds a page, up to 1 MB or so, of each
+    column of a Parquet file.
+    """
     from streamnorm import state as states
     from streamnorm.outputs import outputs_of
     from streamnorm.resume import Journal
@@ -92,7 +100,11 @@ def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool
 @COMMON
 def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, state: str | None, threads: int | None,
         quiet: bool, **words: Any) -> None:  # fmt: skip
-    """Learn from SRC, then write normalised copies to DST."""
+    """Learn from SRC, then write normalised copies to DST.
+
+    Memory does not grow with the rows, but with the columns: every thread holds a page, up to 1 MB or so, of each
+    column of a Parquet file.
+    """
     from streamnorm.fitting import fit_state
     from streamnorm.holding import holding
     from streamnorm.outputs import check_state_path, outputs_of
