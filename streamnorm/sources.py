@@ -30,6 +30,9 @@ __all__ = [
 #: Of a batch in memory: so many that what is done once for a batch does not show, so few that threads stay small.
 #: The rows are for text, which may be much longer than it is stored.
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 18
+#: Read at a time of column chunks that are larger than so many bytes; a map of those would stay in memory, and for
+#: thousands of small ones buffers would take more than they save.
+_BUFFER, _LARGE_CHUNK = 1 << 16, 1 << 20
 _CHUNK = 1 << 20
 
 
@@ -132,13 +135,13 @@ class ParquetSource(Source):
         with naming(self.path), self._open() as file:
             return file.metadata
 
-    def _open(self, metadata: Any = None) -> Any:
+    def _open(self, metadata: Any = None, *, buffered: bool = False) -> Any:
         import pyarrow.parquet as pq
 
         local = isinstance(self.path, Path)
         return pq.ParquetFile(
-            self.path if local else open_input(self.path), metadata=metadata, memory_map=local,
-            pre_buffer=not local, page_checksum_verification=True,
+            self.path if local else open_input(self.path), metadata=metadata, memory_map=local and not buffered,
+            buffer_size=_BUFFER if local and buffered else 0, pre_buffer=not local, page_checksum_verification=True,
         )  # fmt: skip
 
     @cached_property
@@ -183,7 +186,8 @@ class ParquetSource(Source):
         group, rows = self._metadata.row_group(unit.number), 0
         expected = group.num_rows
         wanted = None if columns is None else [*columns, *beside]
-        with naming(self.path), self._open(self._metadata) as file:
+        buffered = unit.size > _LARGE_CHUNK * max(1, group.num_columns)
+        with naming(self.path), self._open(self._metadata, buffered=buffered) as file:
             size = self._rows_a_batch(group, file.schema_arrow, wanted)
             batches = file.iter_batches(size, row_groups=[unit.number], columns=wanted, use_threads=False)
             for batch in batches:

@@ -85,3 +85,13 @@ def test_ten_thousand_files_with_few_open_at_a_time(tmp_path):
     fitted = sn.load(tmp_path / "s.json")
     assert fitted == sn.TableNormalizer().fit(pa.table({"x": [1.0, 3.0] * 10_000, "n": [1, 2] * 10_000}))
     assert len(fitted.sources_) == 10_000
+
+
+def test_memory_of_a_fit_does_not_grow_with_the_row_group(tmp_path):
+    peaks = []
+    for rows in (1 << 18, 1 << 21):
+        table = pa.table({f"x{i}": np.random.default_rng(i).normal(size=rows) for i in range(16)})
+        path = tmp_path / f"{rows}.parquet"
+        pq.write_table(table, path, row_group_size=rows, use_dictionary=False, compression="none")
+        peaks.append(peak("fit", path, "--state", tmp_path / f"{rows}.json"))
+    assert peaks[1] < peaks[0] + 40_000_000  # of 235 MB more

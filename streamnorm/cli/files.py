@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from streamnorm.cli.options import (
     sources_of,
     table_of,
 )
+from streamnorm.cli.piping import piped
 from streamnorm.errors import OutputError
 
 if TYPE_CHECKING:
@@ -45,7 +46,11 @@ __all__ = ["fit", "run", "transform"]
 @COMMON
 def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_parts: bool, overwrite: bool,
         threads: int | None, quiet: bool, **words: Any) -> None:  # fmt: skip
-    """Learn the statistics of SRC and write them to STATE."""
+    """Learn the statistics of SRC and write them to STATE.
+
+    Memory does not grow with the rows, but with the columns: every thread holds a page, up to 1 MB or so, of each
+    column of a Parquet file.
+    """
     from streamnorm.counting import count
 
     if update + rebuild + overwrite > 1:
@@ -70,14 +75,20 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
 @COMMON
 def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, inverse: bool,
               threads: int | None, quiet: bool, **words: Any) -> None:  # fmt: skip
-    """Write normalised copies of SRC to DST, by the statistics in STATE."""
+    """Write normalised copies of SRC to DST, by the statistics in STATE.
+
+    Memory does not grow with the rows, but with the columns: every thread holds a page, up to 1 MB or so, of each
+    column of a Parquet file.
+    """
     from streamnorm import state as states
     from streamnorm.outputs import outputs_of
     from streamnorm.resume import Journal
 
     known, found = states.read(state), sources_of(sources, words)
-    journal = Journal(Path(output), outputs_of(found, sources, output, overwrite or resume))
-    _write(known.table, journal, output, quiet, inverse=inverse, threads=threads, overwrite=overwrite, resume=resume)
+    with piped(output, found, resume) as target:
+        journal = Journal(Path(target), outputs_of(found, sources, target, overwrite or resume))
+        _write(known.table, journal, output, quiet, inverse=inverse, threads=threads, overwrite=overwrite,
+               resume=resume)  # fmt: skip
 
 
 @click.command()
@@ -89,7 +100,11 @@ def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool
 @COMMON
 def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, state: str | None, threads: int | None,
         quiet: bool, **words: Any) -> None:  # fmt: skip
-    """Learn from SRC, then write normalised copies to DST."""
+    """Learn from SRC, then write normalised copies to DST.
+
+    Memory does not grow with the rows, but with the columns: every thread holds a page, up to 1 MB or so, of each
+    column of a Parquet file.
+    """
     from streamnorm.fitting import fit_state
     from streamnorm.holding import holding
     from streamnorm.outputs import check_state_path, outputs_of
@@ -98,10 +113,11 @@ def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, st
     if state and Path(state).exists() and not (overwrite or resume):
         raise OutputError(f"{state} exists: name another, or overwrite it (--overwrite).")
     found = sources_of(sources, words)
-    journal = Journal(Path(output), outputs_of(found, sources, output, overwrite or resume))
-    if state:
-        check_state_path(state, [*(pair[0].path for pair in journal.pairs), *(path for _, path in journal.pairs)])
-    with holding(state) if state else nullcontext() as held:
+    with piped(output, found, resume) as target, ExitStack() as stack:
+        journal = Journal(Path(target), outputs_of(found, sources, target, overwrite or resume))
+        if state:
+            check_state_path(state, [*(pair[0].path for pair in journal.pairs), *(path for _, path in journal.pairs)])
+        held = stack.enter_context(holding(state)) if state else None
         with progress_of(found, quiet) as progress:
             result = fit_state(found, table_of(words), threads=threads, progress=progress, record=state is not None)
         if held and held.exists and not overwrite and held.read() != result:

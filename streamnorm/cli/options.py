@@ -111,7 +111,9 @@ CHOICES = together(
     click.option("--profile", is_flag=True, help="Also keep moments and a histogram of every column, for reports."),
 )
 OUTPUT = together(
-    click.option("--output", required=True, metavar="DST", help="A file for one file, else a folder."),
+    click.option(
+        "--output", required=True, metavar="DST", help="A file for one file (-: standard output), else a folder."
+    ),
     click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
     click.option("--resume", is_flag=True, help="Go on where a stopped run ended; skip the files it has finished."),
 )
