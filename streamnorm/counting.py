@@ -290,7 +290,10 @@ def verify(
         differences = [f"the statistics of column {names} are not those of the sources"]
     if differences:
         shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if differences[3:] else "")
-        raise DataError(f"{path} is not what these sources give: {shown}. Restore them, or fit again (--rebuild).")
+        raise DataError(
+            f"{path} is not what these sources give: {shown}. Name all that was counted and nothing else, "
+            f"restore what changed, or fit again (--rebuild)."
+        )
     return known
 
 

@@ -284,7 +284,7 @@ def write_outputs(
     pairs = journal.unfinished(job) if resume else journal.pairs
     for source, target in pairs:
         if not overwrite:
-            refuse_existing(target)
+            refuse_existing(target, resume=resume)
         check_inputs(table, source, inverse)
         source.let_go()
     with journal.writing(job) as finish:

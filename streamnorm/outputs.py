@@ -56,8 +56,13 @@ def _identity(path: Path) -> object:
     return found.st_dev, found.st_ino
 
 
-def refuse_existing(path: Path) -> None:
-    """Raise OutputError where there is something already."""
+def refuse_existing(path: Path, *, resume: bool = False) -> None:
+    """Raise OutputError where there is something already; `resume` says that it is no output to go on from."""
+    if path.exists() and resume:
+        raise OutputError(
+            f"{path} exists, and is not from a stopped run of this job (its state, options and inputs as they "
+            f"are now): choose another output, or overwrite it (--overwrite)."
+        )
     if path.exists():
         raise OutputError(f"{path} exists: choose another output, or overwrite it (--overwrite).")
 

@@ -129,6 +129,28 @@ def test_a_failure_is_one_line(name, tmp_path, table, capsys):
     assert leftovers(tmp_path) == before
 
 
+def test_resume_says_why_an_output_that_exists_is_not_its_own(tmp_path, table, capsys):
+    source, state, out = (tmp_path / n for n in ("in.parquet", "state.json", "out.parquet"))
+    streamnorm(capsys, "fit", source, "--state", state)
+    words = ("transform", state, source, "--output", out, "--resume")
+    assert streamnorm(capsys, *words).code == 0
+    before = out.read_bytes()
+    failed = streamnorm(capsys, *words)
+    assert (failed.code, failed.out, failed.err.count("\n")) == (1, "", 1)
+    assert "out.parquet exists, and is not from a stopped run of this job" in failed.err
+    assert out.read_bytes() == before
+
+
+def test_verify_of_some_of_the_sources_says_to_name_all(tmp_path, table, capsys):
+    source, other, state = (tmp_path / n for n in ("in.parquet", "other.parquet", "state.json"))
+    pq.write_table(table, other)
+    streamnorm(capsys, "fit", source, other, "--state", state)
+    failed = streamnorm(capsys, "verify", state, source)
+    assert (failed.code, failed.out, failed.err.count("\n")) == (1, "", 1)
+    assert "other.parquet was counted, and is not among them" in failed.err
+    assert "Name all that was counted and nothing else" in failed.err
+
+
 def test_usage_is_2(tmp_path, table, capsys):
     assert streamnorm(capsys, "fit").code == 2
     assert streamnorm(capsys, "nope").code == 2

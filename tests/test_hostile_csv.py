@@ -74,7 +74,7 @@ STRUCTURE = {
     "short row behind others": Case('#\n\nx,t\n1,"a\nb"\n\n3\n', ["row 2", "found 1"], words=["--skip-rows", "1"]),
     "row longer than the header": Case("x\n1,a\n", ["row 1", "1 field", "found 2"]),
     "semicolons": Case("x;t\n1,5;a\n", ["row 1", "1 field", "--delimiter"]),
-    "semicolons alone": Case("x;t\n1;a\n3;b\n", ["no column to normalise"]),
+    "semicolons alone": Case("x;t\n1;a\n3;b\n", ["no column to normalise", "--delimiter"]),
     "duplicate names": Case("x,x\n1,2\n", ["2 columns 'x'", "rename"]),
     "duplicate names of text": Case("x,t,t\n1,a,b\n", ["2 columns 't'", "rename"]),
     "empty name": Case("x,\n1,2\n3,4\n", numbers={"x": [1, 3]}),

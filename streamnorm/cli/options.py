@@ -64,7 +64,11 @@ COMMON = together(
 CSV = together(
     click.option("--delimiter", metavar="CHAR", help="CSV: between fields; a comma by default."),
     click.option("--decimal", default=".", metavar="CHAR", help="CSV: the decimal point."),
-    click.option("--null-values", metavar="A,B,...", help="CSV: what stands for a missing number."),
+    click.option(
+        "--null-values",
+        metavar="A,B,...",
+        help="CSV: what stands for a missing number, instead of NA, null, NaN and the like.",
+    ),
     click.option("--skip-rows", type=click.IntRange(0), default=0, metavar="N", help="CSV: lines before the header."),
     click.option("--encoding", default="utf8", metavar="NAME", help="CSV: the encoding."),
 )

@@ -71,7 +71,9 @@ def choose(
         if times[name] > 1:
             raise DataError(f"there are {times[name]} columns {name!r}: rename all but one.")
     if not rules:
-        raise DataError("there is no column to normalise: name some that hold numbers.")
+        unsplit = any(set(name) & set(";|\t") for name in schema.names)  # a line of CSV, read as one name
+        delimiter = ", or give the delimiter (--delimiter)" if unsplit else ""
+        raise DataError(f"there is no column to normalise: name some that hold numbers{delimiter}.")
     return rules, tuple(dropped)
 
 
