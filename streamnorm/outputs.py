@@ -20,7 +20,8 @@ def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwr
     Raises
     ------
     OutputError
-        If an output exists and may not be overwritten, is an input or lies in an input folder.
+        If an output exists and may not be overwritten, is an input, lies in an input folder or would lie outside
+        the folder of the outputs.
     """
     target = Path(output)
     items = [given] if isinstance(given, (str, Path)) else list(given)
@@ -28,6 +29,11 @@ def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwr
     if one_file and not target.is_dir() and not str(output).endswith(("/", os.sep)):
         pairs = [(sources[0], target)]
     else:
+        for source in sources:
+            if ".." in source.relative.parts:
+                raise OutputError(
+                    f"{source.path} would be written outside {target}: name sources without '..' behind a wildcard."
+                )
         pairs = [(source, target / source.relative) for source in sources]
     inputs = {_identity(source.path) for source in sources if isinstance(source.path, Path)}
     seen: set[Path] = set()

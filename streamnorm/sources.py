@@ -133,7 +133,14 @@ class ParquetSource(Source):
     @cached_property
     def _metadata(self) -> Any:
         with naming(self.path), self._open() as file:
-            return file.metadata
+            metadata = file.metadata
+        rows = sum(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
+        if rows != metadata.num_rows:
+            raise SourceError(
+                f"{self.path} is damaged: its row groups have {rows} rows, its footer says {metadata.num_rows}; "
+                "restore the file or leave it out."
+            )
+        return metadata
 
     def _open(self, metadata: Any = None, *, buffered: bool = False) -> Any:
         import pyarrow.parquet as pq
@@ -151,10 +158,14 @@ class ParquetSource(Source):
             return file.schema_arrow
 
     def units(self) -> Iterator[Unit]:
-        """Yield the row groups."""
-        for i in range(self._metadata.num_row_groups):
-            group = self._metadata.row_group(i)
-            yield Unit(i, sum(group.column(j).total_compressed_size for j in range(group.num_columns)))
+        """Yield the row groups, each with its share of the file.
+
+        The shares are by size before compression. Sizes of columns, asked of a footer that is damaged or encrypted,
+        would end the process: nothing in pyarrow catches what Arrow throws there.
+        """
+        sizes = [self._metadata.row_group(i).total_byte_size for i in range(self._metadata.num_row_groups)]
+        whole = max(1, sum(sizes))
+        return (Unit(i, self.size * size // whole) for i, size in enumerate(sizes))
 
     @property
     def metadata(self) -> Any:
@@ -174,8 +185,7 @@ class ParquetSource(Source):
     def _rows_a_batch(group: Any, schema: pa.Schema, columns: Sequence[str] | None) -> int:
         """Give the rows that fill a batch: values of one width by their type, others as they are stored."""
         widths = {item.name: _width(item.type) for item in schema if columns is None or item.name in columns}
-        chunks = [group.column(i) for i in range(group.num_columns)]
-        stored = sum(c.total_uncompressed_size for c in chunks if not widths.get(c.path_in_schema.split(".")[0], 1))
+        stored = group.total_byte_size if 0 in widths.values() else 0  # of all columns: a batch may be less than full
         width = sum(widths.values()) + stored // max(1, group.num_rows)
         return int(min(BATCH_ROWS, max(1, BATCH_BYTES // max(1, width))))
 

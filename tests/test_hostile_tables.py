@@ -170,6 +170,7 @@ NUMBERS = {
     "one row": numbers([7.0], pa.float64()),
     "int8": numbers([127] * 300 + [-128], pa.int8()),
     "int16": numbers([32767] * 300 + [-32768], pa.int16()),
+    "float16": numbers(np.array([65504, -65504] * 300, np.float16), pa.float16(), [65504.0, -65504.0] * 300),
     "int64": numbers([2**63 - 1, -(2**63), 2**53 + 1], pa.int64()),
     "decimals": numbers(
         [Decimal("0.10"), Decimal("-99999999999999999.99"), None], pa.decimal128(38, 2), [0.1, -1e17, None]

@@ -114,6 +114,16 @@ def test_any_flipped_bit(state):
             assert "state.json" in str(error)
 
 
+@pytest.mark.slow
+def test_every_length_and_every_flipped_bit_of_a_small_state(tmp_path):
+    path, text = tmp_path / "state.json", (OLD / "v1_standard.json").read_bytes()
+    flips = (text[:at] + bytes([text[at] ^ 1 << bit]) + text[at + 1 :] for at in range(len(text)) for bit in range(8))
+    for data in [*(text[:size] for size in range(len(text) - 1)), *flips]:
+        path.write_bytes(data)
+        with pytest.raises(StateError, match=r"state\.json"):
+            sn.load(path)
+
+
 def signed(document) -> str:
     from streamnorm.state import _checksum
 

@@ -1,0 +1,62 @@
+"""Parquet footers that tell other counts than the pages hold, or that only a key opens."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
+import pytest
+from hostile import Case, check
+
+#: The file's count of rows and its row group's, each the first or last of these bytes in the footer.
+COUNT = b"\x16\xd0\x0f"
+
+
+class _Keys(pe.KmsClient):
+    """Keeps keys where anyone can read them."""
+
+    def wrap_key(self, key_bytes, master_key_identifier):
+        return base64.b64encode(key_bytes)
+
+
+def encrypted(*, plaintext_footer: bool) -> bytes:
+    factory, sink = pe.CryptoFactory(lambda _: _Keys()), io.BytesIO()
+    how = pe.EncryptionConfiguration(footer_key="k", column_keys={"k": ["x"]}, plaintext_footer=plaintext_footer)
+    properties = factory.file_encryption_properties(pe.KmsConnectionConfig(), how)
+    table = pa.table({"x": [1.0, 3.0], "t": ["a", "b"]})
+    with pq.ParquetWriter(sink, table.schema, encryption_properties=properties) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def counted(count: bytes, which: str) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"x": np.arange(1000.0)}), sink, compression="none", use_dictionary=False,
+                   write_statistics=False, store_schema=False)  # fmt: skip
+    data = sink.getvalue()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    at = {"file": data.index(COUNT, footer), "row group": data.rindex(COUNT)}[which]
+    return data[:at] + count + data[at + len(COUNT) :]
+
+
+FEWER, MORE = b"\x16\xce\x0f", b"\x16\xd2\x0f"
+CASES = {
+    **{
+        f"{name} in the {which}": Case(counted(count, which), ["rows", "footer says", "restore"], kind="parquet")
+        for which in ("file", "row group")
+        for name, count in {"a row fewer": FEWER, "a row more": MORE}.items()
+    },
+    "encrypted": Case(encrypted(plaintext_footer=False), ["encrypted", "restore"], kind="parquet"),
+    "encrypted behind a footer in the clear": Case(
+        encrypted(plaintext_footer=True), ["ecrypt", "restore"], kind="parquet"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_hostile_footers(name, tmp_path, capsys):
+    check(CASES[name], tmp_path, capsys)
