@@ -39,3 +39,13 @@ def test_exact_statistics_agree_however_rows_are_cut() -> None:
     rows = [line for line in result.stdout.splitlines() if line.startswith("| ")][1:]
     assert rows[0] == "| streamnorm | 1 | 1 |"
     assert [row.split(" | ")[0] for row in rows[1:]] == ["| scikit-learn", "| Polars", "| DuckDB"]
+
+
+def test_merging_many_partitions_is_measured_for_every_scaler() -> None:
+    words = ["--columns", "3", "--rows", "100", "--partitions", "1000", "--sample", "3"]
+    script = RUN.with_name("scale.py")
+    result = subprocess.run([sys.executable, str(script), *words], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()[1:]
+    assert [line.split(":")[0] for line in lines] == ["standard", "minmax", "robust", "quantile"]
+    assert all(int(line.split()[1].replace(",", "")) > 0 for line in lines)  # bytes of a column
