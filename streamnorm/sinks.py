@@ -52,6 +52,7 @@ class _ParquetSink:
         compression: Any = "snappy"
         dictionary = [item.name for item in schema if item.name not in changed]
         if isinstance(like, ParquetSource) and like.metadata.num_row_groups:
+            like.check_columns()
             group = like.metadata.row_group(0)
             chunks = [group.column(i) for i in range(group.num_columns)]
             compression = {c.path_in_schema: c.compression.lower().replace("uncompressed", "none") for c in chunks}

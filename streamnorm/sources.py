@@ -169,13 +169,23 @@ class ParquetSource(Source):
 
     @property
     def metadata(self) -> Any:
-        """The footer."""
+        """The footer; what it says of columns may only be asked where `check_columns` has passed."""
         return self._metadata
 
     def let_go(self) -> None:
         """Drop the footer, which takes ten times its size in the file."""
         for name in ("_metadata", "schema"):
             self.__dict__.pop(name, None)
+
+    def check_columns(self) -> None:
+        """Raise SourceError where asking the footer for its columns would end the process.
+
+        Reading a row of each row group looks at the same entries, and raises.
+        """
+        if isinstance(self.path, Path):  # elsewhere a row costs as much as all
+            with naming(self.path), self._open(self._metadata) as file:
+                for i in range(self._metadata.num_row_groups):
+                    next(file.iter_batches(1, row_groups=[i], use_threads=False), None)
 
     def rows_before(self, unit: Unit) -> int:
         """How many rows come before a row group."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -60,3 +62,17 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_hostile_footers(name, tmp_path, capsys):
     check(CASES[name], tmp_path, capsys)
+
+
+def test_transform_alone_is_not_ended_by_a_footer(tmp_path):
+    """In a process of its own, which pyarrow would end."""
+    pq.write_table(pa.table({"x": [1.0, 3.0], "t": ["a", "b"]}), tmp_path / "good.parquet")
+    (tmp_path / "bad.parquet").write_bytes(encrypted(plaintext_footer=True))
+    code = "from streamnorm.cli import main; main()"
+    for words in ("fit good.parquet --state s.json", "transform s.json bad.parquet --output out.parquet"):
+        ended = subprocess.run(
+            [sys.executable, "-c", code, *words.split()], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1), ended.stderr
+    assert ended.stderr.startswith("error: bad.parquet cannot be read: ")
+    assert not (tmp_path / "out.parquet").exists()
