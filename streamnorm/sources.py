@@ -30,6 +30,8 @@ __all__ = [
 #: Of a batch in memory: so many that what is done once for a batch does not show, so few that threads stay small.
 #: The rows are for text, which may be much longer than it is stored.
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 18
+#: Of values that are not all of one width: a dictionary can make long ones small in the file.
+TEXT_ROWS = 1 << 13
 #: Read at a time of column chunks that are larger than so many bytes; a map of those would stay in memory, and for
 #: thousands of small ones buffers would take more than they save.
 _BUFFER, _LARGE_CHUNK = 1 << 16, 1 << 20
@@ -197,7 +199,8 @@ class ParquetSource(Source):
         widths = {item.name: _width(item.type) for item in schema if columns is None or item.name in columns}
         stored = group.total_byte_size if 0 in widths.values() else 0  # of all columns: a batch may be less than full
         width = sum(widths.values()) + stored // max(1, group.num_rows)
-        return int(min(BATCH_ROWS, max(1, BATCH_BYTES // max(1, width))))
+        most = TEXT_ROWS if stored else BATCH_ROWS
+        return int(min(most, max(1, BATCH_BYTES // max(1, width))))
 
     def read(
         self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()

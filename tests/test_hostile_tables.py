@@ -263,3 +263,20 @@ def test_a_gzip_bomb_costs_bounded_memory(inside, tmp_path):
     assert done.returncode == (0 if inside == "rows" else 1), done.stderr
     assert [line.startswith(f"error: {source}") for line in said] == ([] if inside == "rows" else [True])
     assert int(peak) < 400  # MiB; 150 and 250 where this was written
+
+
+@pytest.mark.slow
+def test_a_parquet_bomb_costs_bounded_memory(tmp_path):
+    """Three gigabytes of text, which a dictionary makes some kilobytes, pass through."""
+    texts = pa.array([letter * 10_000 for letter in "abcdefg"])
+    places = pa.array([row % 7 for row in range(300_000)], pa.int32())
+    table = pa.table({"x": [1.0] * 300_000, "t": pa.DictionaryArray.from_arrays(places, texts)})
+    pq.write_table(table, tmp_path / "bomb.parquet", store_schema=False)
+    assert (tmp_path / "bomb.parquet").stat().st_size < 20_000
+    words = f"run {tmp_path}/bomb.parquet --output {tmp_path}/out.parquet --quiet --threads 2".split()
+    done = subprocess.run(
+        [sys.executable, "-c", BOMB, *words], capture_output=True, text=True, timeout=120, cwd=Path(__file__).parent
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stderr) < 900  # MiB; 580 where this was written
+    assert pq.read_table(tmp_path / "out.parquet", columns=["x"]).num_rows == 300_000
