@@ -127,7 +127,7 @@ def check_rerun(whole: Undisturbed, folder: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(folder)
     again = streamnorm(capsys, *whole.job.again.split())
     if again.code:  # it had ended but for its last words
-        assert (again.code, "exists: " in again.err) == (1, True)
+        assert (again.code, " exists, and is not from a stopped run" in again.err) == (1, True)
     assert tree(folder) == whole.after
 
 

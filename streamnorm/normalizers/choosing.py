@@ -49,7 +49,8 @@ def choose(
             raise DataError(f"there is no column {name!r} to group by: {nearest(name, schema.names)}")
         if columns.get(name, "none") != "none":
             raise DataError(f"column {name!r} cannot be normalised and grouped by: ask for one of the two.")
-    exact = {name: spec for name, spec in columns.items() if name in schema.names}
+    there = set(schema.names)
+    exact = {name: spec for name, spec in columns.items() if name in there}
     asked = dict(reversed(list(_matches(schema, columns)))) | exact | dict.fromkeys(keys, "none")
     left = dict(_matches(schema, dict.fromkeys(exclude)))
     usual = None if default in (None, "none") else rule_of(default)
