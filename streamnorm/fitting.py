@@ -39,7 +39,7 @@ _KEYED_BYTES = 1 << 26
 
 def together(units: Iterable[Unit], table: Table) -> Iterator[list[Unit]]:
     """Put neighbouring units together, of which a table with keys wants many at once."""
-    enough = _KEYED_BYTES if table.keyed_by else 0
+    enough = _KEYED_BYTES if table.key_names else 0
     pending: list[Unit] = []
     size = 0
     for unit in units:
@@ -59,14 +59,13 @@ def summarise_units(
 
     With `told`, what a footer tells is not read, and `told` gets the names of those columns.
     """
-    keys = table.keyed_by.names if table.keyed_by else ()
 
     def read(like: Learnt) -> tuple[Learnt | None, int]:
-        batches = (batch for unit in units for batch in source.read(unit, list(like.types), keys))
+        batches = (batch for unit in units for batch in source.read(unit, list(like.types), table.key_names))
         return summarise(table, like, batches, partial(source.rows_before, units[0]))
 
     with naming(source.path):
-        return read(like) if keys or told is None else learn(like, source, units[0], read, told)
+        return read(like) if table.key_names or told is None else learn(like, source, units[0], read, told)
 
 
 def fit_state(

@@ -70,13 +70,20 @@ def _told(like: Learnt, source: Source, unit: Unit) -> dict[str, _Told]:
         return {}
     schema, group = source.metadata.schema, source.metadata.row_group(unit.number)
     paths = [schema.column(i).path for i in range(len(schema))]
-    times, found = Counter(paths), {}
-    for i, name in enumerate(paths):
-        if name in names and times[name] == 1 and _is_exact(source.schema.field(name).type):
-            told = _told_of(group.column(i), group.num_rows, schema.column(i).max_definition_level)
-            if told is not None:
-                found[name] = told
-    return found
+    times = Counter(paths)
+    asked = {
+        name: i
+        for i, name in enumerate(paths)
+        if name in names and times[name] == 1 and _is_exact(source.schema.field(name).type)
+    }
+    if not asked:
+        return {}
+    source.check_columns([unit.number], list(asked))
+    found = {
+        name: _told_of(group.column(i), group.num_rows, schema.column(i).max_definition_level)
+        for name, i in asked.items()
+    }
+    return {name: told for name, told in found.items() if told is not None}
 
 
 def _is_of_bounds(group: Group) -> bool:

@@ -28,9 +28,8 @@ __all__ = [
 ]  # fmt: skip
 
 #: Of a batch in memory: so many that what is done once for a batch does not show, so few that threads stay small.
-#: The rows are for text, which may be much longer than it is stored.
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 18
-#: Of values that are not all of one width: a dictionary can make long ones small in the file.
+#: Rows of a batch with values that are not all of one width: a dictionary can make long ones small in the file.
 TEXT_ROWS = 1 << 13
 #: Read at a time of column chunks that are larger than so many bytes; a map of those would stay in memory, and for
 #: thousands of small ones buffers would take more than they save.
@@ -179,15 +178,28 @@ class ParquetSource(Source):
         for name in ("_metadata", "schema"):
             self.__dict__.pop(name, None)
 
-    def check_columns(self) -> None:
-        """Raise SourceError where asking the footer for its columns would end the process.
+    def check_columns(self, groups: Iterable[int] | None = None, columns: Sequence[str] | None = None) -> None:
+        """Find out whether asking the footer for columns would end the process.
 
-        Reading a row of each row group looks at the same entries, and raises.
+        Reading a row looks at the same entries, and raises. It is done here alone: elsewhere a row costs as much as
+        all.
+
+        Parameters
+        ----------
+        groups : iterable of int, optional
+            Row groups; by default all.
+        columns : sequence of str, optional
+            Columns; by default all.
+
+        Raises
+        ------
+        SourceError
+            If it would.
         """
-        if isinstance(self.path, Path):  # elsewhere a row costs as much as all
+        if isinstance(self.path, Path):
             with naming(self.path), self._open(self._metadata) as file:
-                for i in range(self._metadata.num_row_groups):
-                    next(file.iter_batches(1, row_groups=[i], use_threads=False), None)
+                for i in range(self._metadata.num_row_groups) if groups is None else groups:
+                    next(file.iter_batches(1, row_groups=[i], columns=columns, use_threads=False), None)
 
     def rows_before(self, unit: Unit) -> int:
         """How many rows come before a row group."""

@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streamnorm.errors import DataError, InfiniteValueError, StateError, UnseenKeyError
-from streamnorm.normalizers.keyed import in_large_batches
 from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.numbers import vector_values
 
@@ -100,7 +99,7 @@ def summarise(
         If a column is missing, holds no numbers or an infinity, with its row, counted from 1.
     """
     total, rows = None, 0
-    for batch in in_large_batches(batches) if table.keyed_by else batches:
+    for batch in table.gathered(batches):
         with _placing(batch, like.types, rows_before, rows):
             part = table.summarise(batch, like)
         total = part if total is None else total + part

@@ -25,11 +25,11 @@ class _Keys(pe.KmsClient):
         return base64.b64encode(key_bytes)
 
 
-def encrypted(*, plaintext_footer: bool) -> bytes:
+def encrypted(*, plaintext_footer: bool, values: tuple = (1.0, 3.0)) -> bytes:
     factory, sink = pe.CryptoFactory(lambda _: _Keys()), io.BytesIO()
     how = pe.EncryptionConfiguration(footer_key="k", column_keys={"k": ["x"]}, plaintext_footer=plaintext_footer)
     properties = factory.file_encryption_properties(pe.KmsConnectionConfig(), how)
-    table = pa.table({"x": [1.0, 3.0], "t": ["a", "b"]})
+    table = pa.table({"x": values, "t": ["a", "b"]})
     with pq.ParquetWriter(sink, table.schema, encryption_properties=properties) as writer:
         writer.write_table(table)
     return sink.getvalue()
@@ -64,12 +64,14 @@ def test_hostile_footers(name, tmp_path, capsys):
     check(CASES[name], tmp_path, capsys)
 
 
-def test_transform_alone_is_not_ended_by_a_footer(tmp_path):
+@pytest.mark.parametrize("last", ["transform s.json bad.parquet --output out.parquet",
+                                  "fit bad.parquet --scaler minmax --state out.parquet"])  # fmt: skip
+def test_a_job_is_not_ended_by_a_footer(last, tmp_path):
     """In a process of its own, which pyarrow would end."""
-    pq.write_table(pa.table({"x": [1.0, 3.0], "t": ["a", "b"]}), tmp_path / "good.parquet")
-    (tmp_path / "bad.parquet").write_bytes(encrypted(plaintext_footer=True))
+    pq.write_table(pa.table({"x": [1, 3], "t": ["a", "b"]}), tmp_path / "good.parquet")
+    (tmp_path / "bad.parquet").write_bytes(encrypted(plaintext_footer=True, values=(1, 3)))
     code = "from streamnorm.cli import main; main()"
-    for words in ("fit good.parquet --state s.json", "transform s.json bad.parquet --output out.parquet"):
+    for words in ("fit good.parquet --state s.json", last):
         ended = subprocess.run(
             [sys.executable, "-c", code, *words.split()], cwd=tmp_path, capture_output=True, text=True, timeout=60
         )

@@ -105,7 +105,7 @@ def maps_of(normalizer: Any) -> list[ColumnMap]:
 
 def check_scaling_only(table: Table) -> None:
     """Raise DataError where a fitted table does more to a column than scaling numbers, or has keys."""
-    if table.keyed_by:
+    if table.key_names:
         raise DataError("statistics per key cannot be exported: fit without by (--by), or transform with streamnorm.")
     for name, (group, _) in table.learnt.columns().items():
         if group.vector is not None:

@@ -123,8 +123,7 @@ class Table:
         return self
 
     def _learn(self, X: Any, total: Learnt | None) -> Learnt:
-        batches = batches_of(X)
-        for batch in in_large_batches(batches) if self.keyed_by else batches:
+        for batch in self.gathered(batches_of(X)):
             part = self.summarise(batch, total)
             total = part if total is None else total + part
         if total is None:
@@ -146,7 +145,7 @@ class Table:
         if missing:
             raise DataError(f"column {missing[0]!r} is missing here: {nearest(missing[0], batch.schema.names)}")
         layouts = self._layouts(batch.schema, rules, like)
-        grouped = Grouped.of(batch, self.keyed_by.names) if self.keyed_by else None
+        grouped = Grouped.of(batch, self.key_names) if self.key_names else None
         by_key: dict[tuple[Any, ...], list[str]] = {}
         for name in sorted(rules):
             alone = () if layouts[name] is None else (name,)
@@ -178,12 +177,11 @@ class Table:
         """
         if self.vectors not in LAYOUTS:
             raise DataError(f"vectors must be 'element' or 'whole', got {self.vectors!r}.")
-        keys = self.keyed_by.names if self.keyed_by else ()
-        rules, dropped = choose(schema, self.default, self.columns or {}, self.exclude, keys)
+        rules, dropped = choose(schema, self.default, self.columns or {}, self.exclude, self.key_names)
         if self.profile:
             rules = {name: dataclasses.replace(rule, profile=True) for name, rule in rules.items()}
         for name, rule in rules.items():
-            if self._target(name, rule) in keys:
+            if self._target(name, rule) in self.key_names:
                 raise DataError(
                     f"the result of column {name!r} would replace {self._target(name, rule)!r}, which rows are grouped "
                     "by: choose another suffix."
@@ -196,7 +194,11 @@ class Table:
 
     def read_columns(self, like: Learnt) -> list[str]:
         """Name the columns that learning reads: those learnt from, then the keys'."""
-        return [*like.types, *(self.keyed_by.names if self.keyed_by else ())]
+        return [*like.types, *self.key_names]
+
+    def gathered(self, batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        """Give batches to learn from as large as that wants them: with keys, neighbours are put together."""
+        return in_large_batches(batches) if self.key_names else batches
 
     # ---- applying ----
 
@@ -248,7 +250,7 @@ class Table:
     def _map_pandas(self, frame: Any, *, inverse: bool) -> Any:
         """Map only the columns concerned, so that the others keep what only pandas knows of them."""
         names = [name for name in frame.columns if name in self.inputs(inverse)]
-        keys = [name for name in frame.columns if self.keyed_by and name in self.keyed_by.names]
+        keys = [name for name in frame.columns if name in self.key_names]
         part = pa.Table.from_pandas(frame[names + keys], preserve_index=False)
         mapped = pa.Table.from_batches([self.map_batch(b, inverse=inverse) for b in to_batches(part)])
         result = frame.copy(deep=False)
@@ -340,6 +342,11 @@ class Table:
     def keyed_by(self) -> By | None:
         """The columns that rows are grouped by, and what happens to keys without statistics."""
         return By.of(self.by, self.unseen, self.min_count)
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """Names of the columns that rows are grouped by; none without `by`."""
+        return self.keyed_by.names if self.keyed_by else ()
 
     def with_learnt(self, learnt: Learnt) -> Self:
         """Give a table normalizer with these parameters that has learnt something else."""
