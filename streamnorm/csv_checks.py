@@ -90,7 +90,7 @@ def explaining(names: Sequence[str], encoding: str, rows_before: Callable[[], in
             row, expected, found = (int(part) for part in match.groups())
             raise DataError(
                 f"row {rows_before() + row}: expected {expected} field{'' if expected == 1 else 's'}, found {found}; "
-                "correct the row, or give the delimiter (--delimiter)."
+                "correct the row or the header, or give another delimiter (--delimiter)."
             ) from None
         if match := _WRONG_BYTES.search(str(error)):
             place = f", row {rows_before() + int(match[2])}" if match[2] else ""
