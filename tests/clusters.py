@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import streamnorm as sn
+
+PIPELINES = Path(__file__).parents[1] / "pipelines"
 SCALERS = ["standard", "minmax", "robust", "quantile"]
 NUMBERS = ["price", "far", "count", "small", "single", "money"]
 
@@ -52,3 +57,19 @@ def with_infinity(table: pa.Table, row: int) -> pa.Table:
 def in_order(table: pa.Table) -> list[str]:
     """Give the rows by their id, as text that tells every float64, null and NaN apart."""
     return [repr(row) for row in table.sort_by("id").to_pylist()]
+
+
+def check_job(script: str, source: Path, folder: Path) -> None:
+    """Run a script that people copy in a process of its own: its state and rows are those of one machine."""
+    words = [source, folder / "out", "--state", folder / "state.json", "--scaler", "robust"]
+    done = subprocess.run(
+        [sys.executable, PIPELINES / script, *words], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    local = sn.fit(source, sn.TableNormalizer("robust"))
+    assert sn.load(folder / "state.json").digest() == local.digest()
+    assert local.digest() in done.stdout
+    expected = local.transform(pq.read_table(source))
+    written = pa.concat_tables([pq.read_table(path) for path in sorted((folder / "out").glob("*.parquet"))])
+    assert written.schema.names == expected.schema.names
+    assert in_order(written.cast(expected.schema)) == in_order(expected)  # Spark writes instants without a zone

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
-from clusters import SCALERS, in_order, rows, with_infinity, write_folder
+from clusters import SCALERS, check_job, in_order, rows, with_infinity, write_folder
 
 import streamnorm as sn
 from streamnorm.errors import DataError, OutputError
@@ -202,3 +202,8 @@ def test_what_does_not_fit_is_told_before_anything_runs(folder, tmp_path):
         sn.dask.transform(fitted, frame_of(folder), tmp_path / "out")
     with pytest.raises(OutputError, match="is an input"):
         sn.dask.transform(fitted, folder, folder)
+
+
+@pytest.mark.slow
+def test_the_job_to_copy(folder, tmp_path):
+    check_job("dask_etl.py", folder, tmp_path)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from clusters import NUMBERS, SCALERS, in_order, rows, with_infinity, write_folder
+from clusters import NUMBERS, SCALERS, check_job, in_order, rows, with_infinity, write_folder
 
 import streamnorm as sn
 from streamnorm.errors import DataError
@@ -244,3 +244,8 @@ def test_exported_sql_has_the_same_bits(classic, tmp_path):
         np.testing.assert_array_equal(
             theirs.fill_null(0.0).to_numpy(), ours.fill_null(0.0).to_numpy(), err_msg=name, strict=True
         )
+
+
+def test_the_job_to_copy(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    check_job("spark_etl.py", folder, tmp_path)
