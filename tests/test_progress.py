@@ -18,22 +18,23 @@ from shell import streamnorm
 
 import streamnorm as sn
 
-#: The command with units that take a quarter of a second each, at the terminal that is its standard input.
+#: The command with four units a second on any number of threads, at the terminal that is its standard input.
 SLOW = """
 import sys, time
 if sys.stdin.isatty():
     import fcntl, termios
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from streamnorm import cli, fitting, jobs
+pause = 0.25 * int(sys.argv[sys.argv.index("--threads") + 1])
 def slowly(function):
     def slow(*args, **kwargs):
-        time.sleep(0.25)
+        time.sleep(pause)
         return function(*args, **kwargs)
     return slow
 fitting.summarise_units, jobs.map_batch = slowly(fitting.summarise_units), slowly(jobs.map_batch)
 cli.main()
 """
-ROWS, GROUPS = 1000, 8
+ROWS, GROUPS = 1000, 16
 
 at_a_terminal = pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
 
@@ -102,7 +103,7 @@ def test_a_bar_appears_after_a_second_and_tells_rows(folder):
     first, size = next(s for s in terminal.screen.split("\r") if "rows/s" in s), (folder / "in.parquet").stat().st_size
     assert re.search(rf"\d+%.*\d+(\.\d+)?k?/{size / 1000:.3g}k", first)  # bytes, of all the bytes
     assert re.search(r"\[00:0\d<00:0\d, .*B/s, .*rows/s\]", first)  # time spent and left, and both rates
-    assert terminal.screen.splitlines()[-1].endswith("s.json: 1 column, 1 source, 8,000 rows")
+    assert terminal.screen.splitlines()[-1].endswith("s.json: 1 column, 1 source, 16,000 rows")
 
 
 @at_a_terminal
