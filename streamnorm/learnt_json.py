@@ -23,15 +23,12 @@ __all__ = ["is_plain", "learnt_from_json", "learnt_to_json"]
 
 def is_plain(learnt: Learnt) -> bool:
     """Tell whether version 1 of the format can say all of it."""
-    return not learnt.dropped and all(
-        group.vector is None and group.rule.steps == PLAIN and not isinstance(group.summary, Keyed)
-        for group in learnt.groups
-    )
+    plain = all(group.vector is None and group.rule.steps == PLAIN for group in learnt.groups)
+    return plain and not learnt.dropped and learnt.keyed is None
 
 
 def learnt_to_json(learnt: Learnt) -> dict[str, Any]:
     """Give the entries of a document."""
-    keyed = [group.summary for group in learnt.groups if isinstance(group.summary, Keyed)]
     slots = {
         id(group): columns_to_json(group.summary) if isinstance(group.summary, Keyed) else group.summary.to_json()
         for group in learnt.groups
@@ -47,7 +44,7 @@ def learnt_to_json(learnt: Learnt) -> dict[str, Any]:
     ]
     return {
         "rules": [_rule_to_json(group.rule) for group in learnt.groups],
-        **({"keys": keys_to_json(keyed[0])} if keyed else {}),
+        **({"keys": keys_to_json(learnt.keyed)} if learnt.keyed is not None else {}),
         "columns": columns,
         **({"dropped": list(learnt.dropped)} if learnt.dropped else {}),
     }

@@ -140,6 +140,11 @@ class Learnt:
             found.update({own: (group, i) for i, own in slots})
         return found
 
+    @property
+    def keyed(self) -> Keyed | None:
+        """The statistics per key of one group, whose keys are those of all; None where there are no keys."""
+        return next((group.summary for group in self.groups if isinstance(group.summary, Keyed)), None)
+
     def check_shapes(self, schema: pa.Schema) -> None:
         """Raise DataError where a schema has vectors for single numbers, or the other way round."""
         for name, (group, _) in self.columns().items():

@@ -25,10 +25,6 @@ __all__ = ["KeyChanges", "Moved", "about_keys", "changes_of", "keys_to_json", "o
 _NAMED = 3
 
 
-def _keyed(learnt: Learnt) -> Keyed | None:
-    return next((group.summary for group in learnt.groups if isinstance(group.summary, Keyed)), None)
-
-
 def of_all(learnt: Learnt) -> Learnt:
     """Give the statistics of all rows, whatever they were grouped by."""
     groups = (dataclasses.replace(group, summary=group.summary.overall) for group in learnt.groups)
@@ -45,7 +41,7 @@ def of_key(state: State, words: Sequence[str]) -> State:
     DataError
         If it does not have this one.
     """
-    keyed, table = _keyed(state.table.learnt), state.table
+    keyed, table = state.table.learnt.keyed, state.table
     if keyed is None:
         raise StateError("this state has no keys: it was fitted without --by.")
     key = keyed.keys.take(np.array([keyed.keys.parse(words)]))
@@ -64,7 +60,7 @@ def _group_of_key(group: Group, key: Keys) -> Group:
 
 def keys_to_json(learnt: Learnt) -> dict[str, Any]:
     """Say how many keys there are, as an entry of a document; nothing where there are none."""
-    keyed = _keyed(learnt)
+    keyed = learnt.keyed
     if keyed is None:
         return {}
     rows = keyed.rows
@@ -81,7 +77,7 @@ def keys_to_json(learnt: Learnt) -> dict[str, Any]:
 
 def about_keys(learnt: Learnt) -> str:
     """Say how many keys there are, and how many rows they have, for people; nothing where there are none."""
-    keyed = _keyed(learnt)
+    keyed = learnt.keyed
     if keyed is None:
         return ""
     names, rows = ", ".join(map(printable, keyed.keys.names)), keyed.rows
@@ -164,7 +160,7 @@ def changes_of(before: State, after: State, named: int = _NAMED) -> KeyChanges |
     named : int, default=3
         How many of the keys that moved to name.
     """
-    old, new = _keyed(before.table.learnt), _keyed(after.table.learnt)
+    old, new = before.table.learnt.keyed, after.table.learnt.keyed
     if old is None or new is None or old.keys.names != new.keys.names:
         return None
     at = old.keys.find(new.keys.columns)
