@@ -274,7 +274,7 @@ def verify(
     Returns
     -------
     State
-        The state, which the sources give again, bit for bit.
+        What the sources give: the statistics of the file, bit for bit, and the record of this count.
 
     Raises
     ------
@@ -294,7 +294,7 @@ def verify(
             f"{path} is not what these sources give: {shown}. Name all that was counted and nothing else, "
             f"restore what changed, or fit again (--rebuild)."
         )
-    return known
+    return again
 
 
 def _differing_sources(known: State, again: State, found: Iterable[Source]) -> list[str]:

@@ -40,3 +40,10 @@ def test_verify_finds_one_value_that_differs_in_its_last_bit(tmp_path, capsys):
     done = streamnorm(capsys, "verify", state, path)
     assert (done.code, str(path) in done.err) == (1, True)
     assert state.read_bytes() == before
+
+
+def test_verify_tells_what_it_has_counted_of_a_state_without_a_record(tmp_path, capsys):
+    pq.write_table(pa.table({"x": np.arange(1000.0)}), tmp_path / "in.parquet")
+    sn.save(sn.fit(tmp_path / "in.parquet"), tmp_path / "s.json")
+    done = streamnorm(capsys, "verify", tmp_path / "s.json", tmp_path / "in.parquet")
+    assert done.out.endswith("the same, bit for bit: 1 column, 1 source, 1,000 rows\n")

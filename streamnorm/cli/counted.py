@@ -40,9 +40,9 @@ def verify(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
 
     found = sources_of(sources, words)
     with progress_of(found, quiet) as progress:
-        known = counting.verify(Path(state), sources, found, threads=threads, progress=progress)
+        again = counting.verify(Path(state), sources, found, threads=threads, progress=progress)
     if not quiet:
         click.echo(
-            f"{state}: the same, bit for bit: {counted(len(known.table.learnt.types), 'column')}, "
-            f"{counted(len(found), 'source')}, {counted(sum(entry.rows for entry in known.sources), 'row')}"
+            f"{state}: the same, bit for bit: {counted(len(again.table.learnt.types), 'column')}, "
+            f"{counted(len(found), 'source')}, {counted(sum(entry.rows for entry in again.sources), 'row')}"
         )
