@@ -246,6 +246,5 @@ def test_exported_sql_has_the_same_bits(classic, tmp_path):
         )
 
 
-def test_the_job_to_copy(folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+def test_the_job_to_copy(folder, tmp_path):
     check_job("spark_etl.py", folder, tmp_path)
