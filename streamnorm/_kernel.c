@@ -63,7 +63,7 @@ typedef void (*block_function)(void *state, const run *r, int slot, int64_t row,
 
 enum { TILE = 16, TILE_ROW = BLOCK + 8 }; /* two cache lines of float64; rows kept apart in the cache's sets */
 
-/* Neighbouring columns of a row-major matrix share cache lines: read TILE of them at once. */
+/* Neighbouring columns of a row-major matrix share cache lines: read TILE of them at once, as float64. */
 static void walk_tiles(const run *r, int64_t from, int64_t to, int64_t row, int n, block_function each, char *state, size_t size)
 {
     double tile[TILE][TILE_ROW];
@@ -71,9 +71,17 @@ static void walk_tiles(const run *r, int64_t from, int64_t to, int64_t row, int 
         int columns = (int)(to - slot < TILE ? to - slot : TILE);
         const char *at = r->values + row * r->stride + (slot - r->slot) * r->slot_stride;
         run view = *r;
-        for (int i = 0; i < n; i++)
-            for (int j = 0; j < columns; j++)
-                memcpy(&tile[j][i], at + i * r->stride + j * (int64_t)sizeof(double), sizeof(double));
+        for (int i = 0; i < n; i++, at += r->stride)
+            if (r->type == 'd')
+                for (int j = 0; j < columns; j++)
+                    memcpy(&tile[j][i], at + j * (int64_t)sizeof(double), sizeof(double));
+            else
+                for (int j = 0; j < columns; j++) {
+                    float value;
+                    memcpy(&value, at + j * (int64_t)sizeof(float), sizeof(float));
+                    tile[j][i] = value;
+                }
+        view.type = 'd';
         view.values = (const char *)tile;
         view.weights = r->weights ? r->weights + row * (int64_t)sizeof(double) : NULL;
         view.stride = sizeof(double);
@@ -92,7 +100,7 @@ static void walk(const arguments *a, int64_t first, int64_t last, block_function
         const run *r = &a->runs[i];
         int64_t from = r->slot > first ? r->slot : first;
         int64_t to = r->slot + r->slots < last ? r->slot + r->slots : last;
-        int tiled = r->type == 'd' && r->slot_stride == (int64_t)sizeof(double) && r->slots > 1 && r->validity == NULL;
+        int tiled = is_floating(r) && r->slot_stride == (int64_t)width_of(r->type) && r->slots > 1 && r->validity == NULL;
         char *state = (char *)states + (size_t)(from - first) * size;
         for (int64_t row = 0; row < r->length && from < to; row += BLOCK) {
             int n = (int)(r->length - row < BLOCK ? r->length - row : BLOCK);
