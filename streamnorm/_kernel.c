@@ -7,11 +7,11 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include <fenv.h>
 #include <stddef.h>
 #include <stdlib.h>
 
 #include "_arguments.h"
+#include "_arithmetic.h"
 #include "_arrow.h"
 #include "_bins.h"
 #include "_extremes.h"
@@ -24,8 +24,8 @@
 
 static const char *target_in_use;
 #define USE_TARGET(suffix) \
-    (target_in_use = #suffix, USE_COLUMNS_LOOPS(suffix), USE_EXTREMES_LOOPS(suffix), \
-     USE_HISTOGRAM_LOOPS(suffix), USE_MOMENTS_LOOPS(suffix))
+    (target_in_use = #suffix, USE_ARITHMETIC_LOOPS(suffix), USE_COLUMNS_LOOPS(suffix), \
+     USE_EXTREMES_LOOPS(suffix), USE_HISTOGRAM_LOOPS(suffix), USE_MOMENTS_LOOPS(suffix))
 
 static void choose_target(const char *at_most)
 {
@@ -47,16 +47,6 @@ static void choose_target(const char *at_most)
 }
 
 enum { GROUP = 64 }; /* columns worked on at once, so that their wide integers stay in cache */
-
-/* Rounding to nearest and no flushing of subnormals, whatever other libraries have set. */
-#define STRICTLY(work)           \
-    do {                         \
-        fenv_t environment;      \
-        fegetenv(&environment);  \
-        fesetenv(FE_DFL_ENV);    \
-        work;                    \
-        fesetenv(&environment);  \
-    } while (0)
 
 /* What is done with rows [row, row + n), n <= BLOCK, of one slot of a run. */
 typedef void (*block_function)(void *state, const run *r, int slot, int64_t row, int n);
@@ -366,6 +356,7 @@ static PyMethodDef methods[] = {
     {"round_moments", kernel_round_moments, METH_VARARGS, round_moments_doc},
     {"sort", kernel_sort, METH_VARARGS, sort_doc},
     {"add", kernel_add, METH_VARARGS, add_doc},
+    {"arithmetic", kernel_arithmetic, METH_VARARGS, arithmetic_doc},
     {"instructions", kernel_instructions, METH_VARARGS, instructions_doc},
     {NULL, NULL, 0, NULL},
 };

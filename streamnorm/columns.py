@@ -28,7 +28,6 @@ __all__ = [
     "block_of_groups",
     "block_of_matrix",
     "block_of_sparse",
-    "check_finite",
     "is_arrow",
     "is_stream",
     "map_array",
@@ -209,17 +208,6 @@ def values_of(array: pa.Array) -> NDArray[Any]:
     return np.frombuffer(buffer, dtype, len(array), array.offset * dtype.itemsize)
 
 
-def check_finite(values: NDArray[Any]) -> int:
-    """Give the first row with an infinity, -1 where there is none; values of shape (n_rows,)."""
-    if values.dtype.kind != "f":
-        return -1
-    with np.errstate(all="ignore"):
-        if np.isfinite(values.sum()):
-            return -1
-    infinite = np.isinf(values)
-    return int(np.argmax(infinite)) if infinite.any() else -1
-
-
 def float_type(kind: pa.DataType, dtype: Any) -> np.dtype[Any]:
     """Give the output's type: that asked for, else float32 and float16 as they are and float64 for the rest."""
     if dtype is not None:
@@ -262,19 +250,18 @@ def map_array(
     out_type = float_type(array.type, dtype)
     numbers = readable(array, name)
     values = values_of(numbers)
-    if not skip_infinite and (row := _infinite_row(numbers, values)) >= 0:
-        raise InfiniteValueError(column if isinstance(column, int) else 0, row, infinity_message(name, row))
     buffer = pa.allocate_buffer(len(values) * out_type.itemsize)  # Arrow's memory is used again, NumPy's paged in anew
-    with np.errstate(all="ignore"):  # what lies under a null may overflow
-        (plan.invert if inverse else plan.apply)(values, np.frombuffer(buffer, out_type), column)
+    row = (plan.invert if inverse else plan.apply)(values, np.frombuffer(buffer, out_type), column)
+    if row >= 0 and numbers.null_count:
+        row = _infinite_row(numbers, values)
+    if row >= 0 and not skip_infinite:
+        raise InfiniteValueError(column if isinstance(column, int) else 0, row, infinity_message(name, row))
     validity = numbers.is_valid().buffers()[1] if numbers.null_count else None
     return pa.Array.from_buffers(pa.from_numpy_dtype(out_type), len(values), [validity, buffer])
 
 
 def _infinite_row(array: pa.Array, values: NDArray[Any]) -> int:
-    row = check_finite(values)
-    if row < 0 or array.null_count == 0:
-        return row
+    """Give the first infinity that is not under a null, or -1."""
     infinite = np.isinf(values) & np.asarray(array.is_valid())
     return int(np.argmax(infinite)) if infinite.any() else -1
 

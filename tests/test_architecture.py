@@ -21,7 +21,7 @@ MAY = {
     "kernel": {"_kernel", "_reference"},
     "exact": {"kernel"},
     "summaries": {"errors", "kernel", "exact"},
-    "plans": set(),
+    "plans": {"kernel", "_reference"},
     "numbers": {"errors"},
     "logarithm": set(),
     "columns": {"errors", "kernel", "summaries", "plans", "numbers"},

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from streamnorm import kernel
 from streamnorm.columns import (
     block_of_arrays,
     block_of_batch,
     block_of_matrix,
     block_of_sparse,
-    check_finite,
     infinity_message,
     is_arrow,
     to_batches,
@@ -156,18 +156,18 @@ class Normalizer(Algebra, StreamTransformer):
             else:
                 X = validate_data(self, X, reset=False, accept_sparse="csr", **options)
         function = plan.invert if inverse else plan.apply
-        if sparse.issparse(X):
-            self._refuse_infinite(X.data, X.indices)
-            out = X.copy() if copy else X
-            function(X.data, out.data, X.indices)
-        else:
-            self._refuse_infinite(X)
-            out = np.empty_like(X) if copy else X
-            function(X, out)
+        values, columns = (X.data, X.indices) if sparse.issparse(X) else (X, None)
+        if not copy:
+            self._refuse_infinite(kernel.first_infinity(values), values, columns)
+            function(values, values, columns)
+            return X
+        out = X.copy() if sparse.issparse(X) else np.empty_like(X)
+        at = function(values, out.data if sparse.issparse(X) else out, columns)
+        self._refuse_infinite(at, values, columns)
         return out
 
-    def _refuse_infinite(self, X: NDArray[Any], columns: NDArray[np.intp] | None = None) -> None:
-        at = check_finite(X.reshape(-1))
+    def _refuse_infinite(self, at: int, X: NDArray[Any], columns: NDArray[np.intp] | None) -> None:
+        """Say which row and column an infinity is in; -1 where there is none."""
         if at >= 0:
             row, slot = divmod(at, X.shape[1]) if columns is None else (at, int(columns[at]))
             raise InfiniteValueError(slot, row, infinity_message(self._name_of(slot), row))
