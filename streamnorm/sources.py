@@ -31,8 +31,8 @@ __all__ = [
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 18
 #: Rows of a batch with values that are not all of one width: a dictionary can make long ones small in the file.
 TEXT_ROWS = 1 << 13
-#: Read at a time of column chunks that are larger than so many bytes; a map of those would stay in memory, and for
-#: thousands of small ones buffers would take more than they save.
+#: Read at a time of column chunks that are larger than so many bytes; for thousands of small ones buffers would take
+#: more than they save. Files are not mapped to memory: one that another process cuts short would end this one.
 _BUFFER, _LARGE_CHUNK = 1 << 16, 1 << 20
 _CHUNK = 1 << 20
 
@@ -148,7 +148,7 @@ class ParquetSource(Source):
 
         local = isinstance(self.path, Path)
         return pq.ParquetFile(
-            self.path if local else open_input(self.path), metadata=metadata, memory_map=local and not buffered,
+            self.path if local else open_input(self.path), metadata=metadata,
             buffer_size=_BUFFER if local and buffered else 0, pre_buffer=not local, page_checksum_verification=True,
         )  # fmt: skip
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import crashes
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -224,6 +227,26 @@ def test_the_error_of_a_file_that_changed_says_so(job, tmp_path, monkeypatch):
     monkeypatch.setattr(ParquetSource, "read", lambda self, *given: (append(self.path), *read(self, *given))[1:])
     with pytest.raises(SourceError, match=r"0\.parquet changed while it was read: run this again"):
         sn.fit(tmp_path / "in" / "0.parquet")
+
+
+CUT_SHORT = """
+import os, sys
+from streamnorm.sources import expand
+(source,) = expand(sys.argv[1])
+(unit,) = source.units()
+batches = source.read(unit)
+rows = next(batches).num_rows
+os.truncate(source.path, 10_000)
+print(rows, sum(batch.num_rows for batch in batches))
+"""
+
+
+def test_a_file_cut_short_between_two_batches_does_not_end_the_process(tmp_path):
+    path = tmp_path / "x.parquet"  # a memory map of it would, by a signal
+    pq.write_table(pa.table({"x": np.arange(900_000) % 100}), path, row_group_size=1 << 20)
+    command = [sys.executable, "-P", "-c", CUT_SHORT, str(path)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (told.returncode, told.stdout, told.stderr) == (0, "262144 637856\n", "")
 
 
 # ---- two at once ----
