@@ -172,15 +172,15 @@ static int load_finite(const run *r, int slot, int64_t row, int n, double *out, 
     return kept;
 }
 
-/* Ask for the block that comes after this one. */
-INLINE void prefetch(const double *x, int n)
+/* Ask for memory that is read soon. */
+INLINE void prefetch(const void *from, int64_t bytes)
 {
 #if defined(__GNUC__) || defined(__clang__)
-    for (int line = 0; line < BLOCK * (int)sizeof(double); line += 64)
-        __builtin_prefetch((const void *)((uintptr_t)(x + n) + (uintptr_t)line));
+    for (int64_t line = 0; line < bytes; line += 64)
+        __builtin_prefetch((const void *)((uintptr_t)from + (uintptr_t)line));
 #else
-    (void)x;
-    (void)n;
+    (void)from;
+    (void)bytes;
 #endif
 }
 

@@ -309,7 +309,7 @@ static int try_block(moments *m, const double *x, int n)
     spread(x, n, &sizes);
     if (sizes.greatest == 0 || !settle_grid(m, sizes.greatest))
         return 0;
-    prefetch(x, n); /* what follows works in the cache alone, and leaves memory idle */
+    prefetch(x + n, BLOCK * (int64_t)sizeof *x); /* what follows works in the cache alone, and leaves memory idle */
     if (sizes.least >= power_of_two(m->grid - squares_span))
         return add_squares(m, x, n);
     if (sizes.least >= power_of_two(m->grid - PIECES_SPAN))

@@ -66,6 +66,21 @@ def test_reference_gives_the_same_bytes(name, function, layout, target):
     assert getattr(_kernel, function)(block.slots, block.runs) == getattr(_reference, function)(block.slots, block.runs)
 
 
+@pytest.mark.parametrize("kind", ["d", "f"])
+@pytest.mark.parametrize("offset", [0, 1])
+def test_neighbouring_columns_do_not_touch_each_other(kind, offset, target):
+    with np.errstate(over="ignore"):
+        matrix = np.stack([sample(name, 1100, 5) for name in [*SAMPLES, *SAMPLES]], axis=1).astype(kind)
+    matrix[~np.isfinite(matrix)] = np.nan
+    matrix[700, ::5], matrix[:, ::7] = np.nan, 0
+    memory = bytearray(matrix.nbytes + offset)
+    moved = np.frombuffer(memory, kind, matrix.size, offset).reshape(matrix.shape)
+    moved[:] = matrix
+    slots, (run,) = matrix.shape[1], block_of_matrix(moved).runs
+    assert slots > 32
+    assert _kernel.moments(slots, [run]) == _reference.moments(slots, block_of_matrix(matrix).runs)
+
+
 @pytest.mark.parametrize("offset", [0, 1, 7, 13])
 @pytest.mark.parametrize("kind", ["d", "f", "q", "Q", "i", "B"])
 def test_validity_bitmap_and_offset(kind, offset, target):
