@@ -233,14 +233,11 @@ class CsvReader:
         text = pc.if_else(missing, pa.scalar(None, pa.string()), text)
         if options.decimal != ".":  # a point is then no part of a number
             text = pc.replace_substring(pc.replace_substring(text, ".", "?"), options.decimal, ".")
-        floats = None
-        try:
-            numbers = floats = text.cast(pa.float64())
-            numbers = text.cast(pa.int64())  # second, since it would take 0x1A
-        except pa.ArrowInvalid:
-            if floats is None:
-                return None
-        return _without(numbers, floats, options.null_numbers)
+        floats = _as(text, pa.float64())
+        if floats is None:
+            return None
+        integers = _as(text, pa.int64())  # second, since it would take 0x1A
+        return _without(floats if integers is None else integers, floats, options.null_numbers)
 
     def _numbers(self, text: pa.RecordBatch, names: Iterable[str], piece: Piece) -> pa.RecordBatch:
         """Cast the named columns of a batch."""
@@ -329,6 +326,18 @@ def _with_columns(batch: pa.RecordBatch, changed: Mapping[str, pa.Array]) -> pa.
     names = batch.schema.names
     columns = [changed.get(name, column) for name, column in zip(names, batch.columns, strict=True)]
     return pa.RecordBatch.from_arrays(columns, names)
+
+
+def _as(text: pa.Array, kind: pa.DataType) -> pa.Array | None:
+    """Cast text, or give None where a value is none of that kind.
+
+    A few are tried first: Arrow makes an error of every value that is none, in 20 times the time of one that is.
+    """
+    try:
+        text.slice(0, 16).cast(kind)
+        return text.cast(kind)
+    except pa.ArrowInvalid:
+        return None
 
 
 def _without(numbers: pa.Array, floats: pa.Array, missing: Iterable[float]) -> pa.Array:
