@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -72,6 +72,12 @@ class CsvOptions:
             codecs.lookup(self.encoding)
         except LookupError:
             raise DataError(f"there is no encoding {self.encoding!r}: use utf8, latin1, cp1252 or the like.") from None
+
+    def uncommon(self) -> tuple[tuple[str, object], ...]:
+        """Give names and values of the options that are not those by default, by name."""
+        return tuple(
+            sorted((f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default)
+        )
 
     @cached_property
     def null_texts(self) -> pa.Array:

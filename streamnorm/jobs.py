@@ -17,12 +17,13 @@ from streamnorm.csv_files import CsvOptions, text_of
 from streamnorm.errors import DataError
 from streamnorm.files import replacing
 from streamnorm.fitting import Progress, fit_state
+from streamnorm.ledger import options_of
 from streamnorm.normalizers.table import Table
 from streamnorm.outputs import outputs_of, refuse_existing
 from streamnorm.resume import Journal, job_of
 from streamnorm.sinks import open_sink, writing
 from streamnorm.sources import CsvSource, Source, Unit, expand, kind_of, naming
-from streamnorm.state import state_of
+from streamnorm.state import read, state_of
 from streamnorm.tasks import map_batch, mapped_schema, table_of
 from streamnorm.threads import default_threads, in_any_order, in_order
 
@@ -67,7 +68,7 @@ def fit(
     progress : callable, optional
         Called with numbers of bytes and of rows as they have been dealt with.
     options : CsvOptions, optional
-        How CSV files are written.
+        How CSV files are written; by default as those that the state has counted, else with commas and points.
 
     Returns
     -------
@@ -91,6 +92,8 @@ def fit(
     """
     from streamnorm.normalizers.estimators import TableNormalizer
 
+    if options is None and state is not None and (update or rebuild) and Path(state).exists():
+        options = options_of(read(state).sources)
     found = expand(sources, options)
     table = table_of(normalizer)
     if state is None:
@@ -234,7 +237,7 @@ def transform(
     progress : callable, optional
         Called with numbers of bytes and of rows as they have been dealt with.
     options : CsvOptions, optional
-        How CSV files are written.
+        How CSV files are written; by default as those that the normalizer's state has counted.
 
     Returns
     -------
@@ -256,7 +259,7 @@ def transform(
     ...     pq.read_table(written).to_pydict()
     {'x': [-1.0, 1.0]}
     """
-    found = expand(sources, options)
+    found = expand(sources, options or options_of(getattr(normalizer, "sources_", ())))
     journal = Journal(Path(output), outputs_of(found, sources, output, overwrite or resume))
     write_outputs(
         state_of(normalizer).table, journal,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
@@ -361,7 +361,7 @@ class ArrowStreamSource(Source):
 _KINDS: tuple[type[Source], ...] = (ParquetSource, CsvSource, ArrowSource, ArrowStreamSource)
 
 
-def kind_of(path: Place) -> type[Source] | None:
+def kind_of(path: Place | PurePath) -> type[Source] | None:
     """Find the kind of source by the end of a file's name."""
     name = path.name.lower()
     return next((kind for kind in _KINDS if name.endswith(kind.suffixes)), None)

@@ -43,7 +43,7 @@ MAY = {
     "report": {"errors", "files", "kernel", "normalizers", "plans", "state", "summaries"},
     "export": {"errors", "files", "normalizers", "plans", "state"},
     "holding": {"errors", "locks", "state"},
-    "ledger": {"errors", "places", "sources", "normalizers", "state"},
+    "ledger": {"errors", "csv_files", "places", "sources", "normalizers", "state"},
     "parts": {"errors", "files", "holding", "normalizers", "state"},
     "resume": {"errors", "files", "sources", "normalizers", "ledger"},
     "footers": {"kernel", "sources", "normalizers", "summaries"},
@@ -77,6 +77,7 @@ MAY = {
     "suggest": {"errors", "fitting", "normalizers", "numbers", "sources", "summaries"},
     "jobs": {
         "errors",
+        "ledger",
         "files",
         "threads",
         "csv_files",
