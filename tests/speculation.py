@@ -1,7 +1,7 @@
 """A fit of which Spark runs one partition twice at once: ``python tests/speculation.py MASTER INPUT MARKS LOG``.
 
 Prints the digest. LOG gets Spark's own record of the tasks, and MARKS a file for each attempt at the slow partition
-that has delivered its rows: ``0`` for the original, ``1`` for the copy, with the number that Spark knows it by.
+that has given its summary: ``0`` for the original, ``1`` for the copy, with the number that Spark knows it by.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyspark import TaskContext
@@ -40,10 +41,13 @@ _SETTINGS = {
 }
 
 
-def meet(marks: Path, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Deliver all rows; the slow partition then waits for its other attempt, so that both come to the end."""
+_summarise = sn.spark._summarise_partition
+
+
+def summarise_and_meet(marks: Path, table: Any, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Give the summary; the slow partition then waits for its other attempt, so that both of them give theirs."""
+    yield from _summarise(table, batches)
     context = TaskContext.get()
-    yield from batches
     if context.partitionId() == _SLOW:
         (marks / f"{context.attemptNumber()}").write_text(str(context.taskAttemptId()))
         other, end = marks / f"{1 - context.attemptNumber()}", time.monotonic() + _PATIENCE
@@ -58,7 +62,8 @@ def main(master: str, source: str, marks: str, log: str) -> None:
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     df = session.read.parquet(source).repartition(4)
-    print(sn.spark.fit(df.mapInArrow(partial(meet, Path(marks)), df.schema)).digest())
+    sn.spark._summarise_partition = partial(summarise_and_meet, Path(marks))
+    print(sn.spark.fit(df).digest())
     session.stop()
 
 
