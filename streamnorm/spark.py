@@ -10,13 +10,13 @@ What a cluster needs: streamnorm on every worker, and workers that run the drive
 (``PYSPARK_PYTHON``, best set to ``sys.executable`` before the session is made). Spark hands over 10,000 rows
 at a time; ``spark.sql.execution.arrow.maxRecordsPerBatch`` at 65536 is quicker, and changes no bit.
 
-How far it goes, for 100,000 partitions of 10,000 rows x 1,000 columns and Spark's 200 tasks, by summaries of 400 such
-partitions and 200 sums of these (``python tests/benchmarks/scale.py``): moments take 29 bytes a column and bounds 16,
-so that 2.9 GB are shuffled, each task adds up its 500 partitions in 0.1 s, and the driver gets 6 MB and needs less
-than 0.1 s: the partitions are the limit, not the driver. A histogram of 4,096 bins takes 8 KB a column, and 9 KB when
-many were added up: 820 GB are shuffled, a task takes a minute, and the driver gets 1.9 GB, more than
-``spark.driver.maxResultSize`` allows by default (1 GB), and needs half a minute. Fewer and larger partitions, or fewer
-bins, make that proportionally less.
+How far it goes, for 100,000 partitions of 10,000 rows x 1,000 columns and Spark's 200 tasks, by real summaries of 400
+such partitions and 200 sums of these (``python tests/benchmarks/scale.py``; histograms by 20 columns): moments take 29
+bytes a column and bounds 16, so that 2.9 GB are shuffled, each task adds up its 500 partitions in 0.1 s, and the driver
+gets 6 MB and needs less than 0.1 s: the partitions are the limit, not the driver. A histogram of 4,096 bins takes 8 KB
+a column, and 9 KB when many were added up: 820 GB are shuffled, a task takes a minute, and the driver gets 1.9 GB, more
+than ``spark.driver.maxResultSize`` allows by default (1 GB), and needs half a minute. Fewer and larger partitions, or
+fewer bins, make that proportionally less.
 """
 
 from __future__ import annotations
