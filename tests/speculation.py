@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyspark import TaskContext
-from pyspark.sql import SparkSession
 
 import streamnorm as sn
 
@@ -46,6 +44,8 @@ _summarise = sn.spark._summarise_partition
 
 def summarise_and_meet(marks: Path, table: Any, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Give the summary; the slow partition then waits for its other attempt, so that both of them give theirs."""
+    from pyspark import TaskContext
+
     yield from _summarise(table, batches)
     context = TaskContext.get()
     if context.partitionId() == _SLOW:
@@ -56,6 +56,8 @@ def summarise_and_meet(marks: Path, table: Any, batches: Iterable[pa.RecordBatch
 
 
 def main(master: str, source: str, marks: str, log: str) -> None:
+    from pyspark.sql import SparkSession
+
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder.master(master).config("spark.eventLog.dir", log)
     for name, value in _SETTINGS.items():
