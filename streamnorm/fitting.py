@@ -23,7 +23,7 @@ from streamnorm.state import State
 from streamnorm.tasks import nothing, summarise
 from streamnorm.threads import default_threads, in_any_order
 
-__all__ = ["Progress", "check_choices", "fit_state", "summarise_units", "together"]
+__all__ = ["Progress", "check_choices", "check_columns", "fit_state", "nothing_of", "summarise_units", "together"]
 
 #: Called with the bytes of input and the rows that have been dealt with since the last time.
 Progress = Callable[[int, int], Any]
@@ -108,12 +108,12 @@ def fit_state(
     stamps = [stamp(source.path) for source in sources]  # before anything is known of the files
     origin = sources[0] if known is None else None
     if known is None:
-        known = State(table.with_learnt(_nothing(table, sources[0])))
+        known = State(table.with_learnt(nothing_of(table, sources[0])))
     total = known.table.learnt
     empty = emptied(total)
     differences = Differences(empty.types, origin)
     for source in sources:
-        _check_columns(source, empty, known.table.by, sources[0])
+        check_columns(source, empty, known.table.by, sources[0])
         differences.look_at(source)
         if len(sources) > _REMEMBERED:
             source.let_go()
@@ -180,20 +180,20 @@ def _add_units(reading: Reading, table: Table, units: Sequence[Unit]) -> _Done:
 
 def check_choices(known: State, table: Table, source: Source) -> None:
     """Find out whether columns, scalers and settings asked for are those of the state to be added to."""
-    if _nothing(table, source).key != known.table.learnt.key or table.settings() != known.table.settings():
+    if nothing_of(table, source).key != known.table.learnt.key or table.settings() != known.table.settings():
         raise DataError(
             "the state was fitted with other columns, scalers or settings than those asked for now: ask for none "
             "to go on with its own, or fit all sources again into a new state."
         )
 
 
-def _nothing(table: Table, source: Source) -> Learnt:
+def nothing_of(table: Table, source: Source) -> Learnt:
     """Choose columns and scalers by a source's schema, with nothing learnt."""
     with naming(source.path):
         return nothing(table, source.schema)
 
 
-def _check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
+def check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
     """Find out before anything is read whether a source has all columns."""
     with naming(source.path):
         schema = source.schema
@@ -203,7 +203,7 @@ def _check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None
             numeric.choose(numbers)
             like.check_shapes(numbers)
         except DataError as error:
-            beside = "" if source is first else f" (the columns are those of {first.path})"
+            beside = "" if source == first else f" (the columns are those of {first.path})"
             raise DataError(f"{error}{beside}") from None
 
 

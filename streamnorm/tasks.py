@@ -24,10 +24,12 @@ from streamnorm.numbers import vector_values
 __all__ = [
     "from_bytes",
     "map_batch",
+    "map_partition",
     "mapped_schema",
     "merge",
     "nothing",
     "summarise",
+    "summarise_partition",
     "table_of",
     "to_bytes",
     "worker_table",
@@ -145,6 +147,35 @@ def _infinite_row(column: pa.Array) -> int:
     if not pa.types.is_floating(column.type):
         return -1
     return int(pc.index(pc.is_inf(column), pa.scalar(True)).as_py())
+
+
+# ---- partitions of a data frame ----
+
+
+def summarise_partition(table: Table, number: int, batches: Iterable[pa.RecordBatch]) -> bytes:
+    """Summarise the batches of one partition, for `merge`; errors are those of `summarise`, and name the partition."""
+    with _in_partition(number):
+        learnt, _ = summarise(table, table.learnt, batches)
+    return to_bytes(learnt or table.learnt)
+
+
+def map_partition(
+    table: Table, number: int, batches: Iterable[pa.RecordBatch], *, inverse: bool = False
+) -> Iterator[pa.RecordBatch]:
+    """Map the batches of one partition; errors are those of `summarise_partition`."""
+    rows = 0
+    with _in_partition(number):
+        for batch in batches:
+            yield map_batch(table, batch, inverse=inverse, rows=rows)
+            rows += batch.num_rows
+
+
+@contextmanager
+def _in_partition(number: int) -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"partition {number}: {error}") from error
 
 
 # ---- summaries on the way ----

@@ -11,7 +11,7 @@ import pytest
 from clusters import SCALERS, rows
 
 import streamnorm as sn
-from streamnorm.errors import StateError
+from streamnorm.errors import DataError, InfiniteValueError, SourceError, StateError, UnseenKeyError
 from streamnorm.tasks import from_bytes, merge, nothing, summarise, table_of, to_bytes
 
 
@@ -58,3 +58,19 @@ def test_a_function_of_the_package_is_refused():
     like, _, _ = states("standard")
     with pytest.raises(StateError, match="no part of a summary"):
         from_bytes(zlib.compress(pickle.dumps([sn.transform])), like)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DataError("wrong"),
+        SourceError("gone"),
+        InfiniteValueError(1, 2),
+        UnseenKeyError("a", 3, "4"),
+        UnseenKeyError("a", 3),
+    ],
+    ids=repr,
+)
+def test_errors_come_home_whole(error):
+    home = pickle.loads(pickle.dumps(error))
+    assert (type(home), str(home), home.__dict__) == (type(error), str(error), error.__dict__)
