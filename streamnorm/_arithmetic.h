@@ -22,14 +22,15 @@
     /* The first infinity of a block, or -1; NaN is passed over. */                                  \
     INLINE int infinity_##name##_body(const T *x, int n)                                             \
     {                                                                                                \
-        T greatest = 0;                                                                              \
+        T greatest[LANES] = {0}, most = 0;                                                           \
         int first = 0;                                                                               \
-        SIMD(reduction(max : greatest))                                                              \
-        for (int i = 0; i < n; i++) {                                                                \
-            T size = x[i] < 0 ? -x[i] : x[i];                                                        \
-            greatest = size > greatest ? size : greatest;                                            \
-        }                                                                                            \
-        if (!isinf(greatest))                                                                        \
+        IN_LANES(T, x, n, {                                                                          \
+            T size = value < 0 ? -value : value;                                                     \
+            greatest[lane] = size > greatest[lane] ? size : greatest[lane];                          \
+        });                                                                                          \
+        for (int i = 0; i < LANES; i++)                                                              \
+            most = greatest[i] > most ? greatest[i] : most;                                          \
+        if (!isinf(most))                                                                            \
             return -1;                                                                               \
         while (!isinf(x[first]))                                                                     \
             first++;                                                                                 \

@@ -7,8 +7,6 @@
 
 #include "_moments.h"
 
-enum { LANES = 16 };
-
 typedef struct {
     double least[LANES], greatest[LANES]; /* as in `bounds` */
 } lane_bounds;
