@@ -20,6 +20,8 @@ from shell import streamnorm
 
 import streamnorm as sn
 
+#: The kinds of files that hold tables.
+KINDS = ("parquet", "arrow", "arrows")
 #: Seconds of processors that no case may take: hostile input costs bounded time, however busy the machine is.
 LONGEST = 60
 
@@ -68,6 +70,18 @@ def check(case: Case, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     else:
         _check_values(case, source, capsys)
     assert time.process_time() - started < LONGEST
+
+
+def written(table: pa.Table, kind: str = "parquet", batch: int | None = None, **options: Any) -> bytes:
+    """Give the bytes of a file of a table, with so many rows in a batch or row group."""
+    sink = io.BytesIO()
+    if kind == "parquet":
+        pq.write_table(table, sink, row_group_size=batch, **options)
+    else:
+        new = pa.ipc.new_file if kind == "arrow" else pa.ipc.new_stream
+        with new(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
+            writer.write_table(table, batch)
+    return sink.getvalue()
 
 
 # ---- refused ----
@@ -198,8 +212,8 @@ def _table(path: Path, case: Case) -> dict[str, list[Any]]:
     if path.suffix == ".parquet":
         with pq.ParquetFile(path) as file:
             return _columns(file.read())
-    if path.suffix == ".arrow":
-        with pa.ipc.open_file(path) as file:
+    if path.suffix in (".arrow", ".arrows"):
+        with (pa.ipc.open_file if path.suffix == ".arrow" else pa.ipc.open_stream)(path.read_bytes()) as file:
             return _columns(file.read_all())
     return _csv(path, case)
 
