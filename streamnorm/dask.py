@@ -26,7 +26,8 @@ from streamnorm.fitting import summarise_units, together
 from streamnorm.jobs import check_inputs, map_files
 from streamnorm.normalizers.table import Table, batches_of
 from streamnorm.outputs import outputs_of
-from streamnorm.sources import CsvSource, Source, expand, naming
+from streamnorm.places import naming
+from streamnorm.sources import CsvSource, Source, expand
 from streamnorm.state import state_of
 from streamnorm.tasks import from_bytes, merge, nothing, summarise, table_of, to_bytes, worker_table
 

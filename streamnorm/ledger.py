@@ -16,8 +16,8 @@ from threading import Lock
 
 from streamnorm.errors import DataError, SourceError
 from streamnorm.normalizers.table import Learnt
-from streamnorm.places import Place, location_of
-from streamnorm.sources import Source, naming
+from streamnorm.places import Place, location_of, naming
+from streamnorm.sources import Source
 from streamnorm.state import Counted
 
 __all__ = [

@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from streamnorm.csv_files import head_of, lines_of, text_of
 from streamnorm.errors import OutputError, StreamnormError
-from streamnorm.sources import ArrowSource, ArrowStreamSource, CsvSource, ParquetSource, Source, kind_of, naming
+from streamnorm.places import naming
+from streamnorm.sources import ArrowSource, ArrowStreamSource, CsvSource, ParquetSource, Source, kind_of
 
 __all__ = ["Sink", "open_sink", "writing"]
 

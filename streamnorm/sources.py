@@ -6,9 +6,7 @@ A source is one file. It is read by *units* (row groups, blocks), which threads 
 from __future__ import annotations
 
 import glob
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,13 +18,14 @@ import xxhash
 from streamnorm.batches import checked, rows_for
 from streamnorm.csv_files import CsvOptions, CsvReader
 from streamnorm.csv_pieces import Piece
-from streamnorm.errors import DataError, MergeError, OutputError, SourceError
+from streamnorm.errors import SourceError
 from streamnorm.ipc_files import IpcFile, IpcStream
-from streamnorm.places import STDIN, Place, files_at, is_elsewhere, location_of, open_input, spool
+from streamnorm.listing import files_below, matches
+from streamnorm.places import STDIN, Place, files_at, is_elsewhere, location_of, naming, open_input, spool
 
 __all__ = [
     "ArrowSource", "ArrowStreamSource", "CsvSource", "ParquetSource", "Source", "Unit", "expand", "is_data",
-    "is_one_file", "kind_of", "naming",
+    "is_one_file", "kind_of",
 ]  # fmt: skip
 
 #: Read at a time of column chunks that are larger than so many bytes; a map of those would stay in memory, and for
@@ -103,25 +102,6 @@ class Source:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
         return digest.hexdigest()
-
-
-@contextmanager
-def naming(path: Place) -> Iterator[None]:
-    """Turn what goes wrong while reading into one sentence that names the file."""
-    try:
-        yield
-    except (SourceError, OutputError):
-        raise
-    except (DataError, MergeError) as error:
-        if str(error).startswith(str(path)):
-            raise
-        kind = MergeError if isinstance(error, MergeError) else DataError
-        raise kind(f"{path}: {error}") from error
-    except FileNotFoundError:
-        raise SourceError(f"there is no file {path}: check the path.") from None
-    except (pa.ArrowException, OSError, UnicodeError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise SourceError(f"{path} cannot be read: {reason}; restore the file or leave it out.") from error
 
 
 class ParquetSource(Source):
@@ -387,31 +367,20 @@ def _files(item: str | Path) -> Iterable[tuple[Place, Path]]:
         return [(remote, relative) for remote, relative in found]
     path = Path(item)
     if path.is_dir():
-        files = _below(path)
+        files = files_below(path, is_data)
         if not files:
             raise SourceError(f"the folder {path} holds no Parquet, CSV or Arrow file: name another.")
         return [(p, p.relative_to(path)) for p in files]
     if path.exists():
         return [(path, Path(path.name))]
     if glob.has_magic(str(item)):
-        matches = sorted(Path(p) for p in glob.glob(str(item), recursive=True))
-        files = [p for match in matches for p in (_below(match) if match.is_dir() else [match])]
+        found_here = matches(str(item))
+        files = [p for match in found_here for p in (files_below(match, is_data) if match.is_dir() else [match])]
         if not files:
             raise SourceError(f"no file matches {item}: check the pattern.")
         root = Path(str(item)[: str(item).index(next(c for c in str(item) if c in "*?["))] + "x").parent
         return [(p, p.relative_to(root)) for p in files]
     raise SourceError(f"there is no file {path}: check the path.")
-
-
-def _below(folder: Path) -> list[Path]:
-    """Find the files of a folder; one below it that cannot be listed is an error (`Path.rglob` passes it over)."""
-    with naming(folder):
-        paths = (Path(above) / name for above, _, names in os.walk(folder, onerror=_raise) for name in names)
-        return sorted(path for path in paths if is_data(path.relative_to(folder)) and path.is_file())
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def is_one_file(item: str | Path, source: Source) -> bool:

@@ -35,8 +35,9 @@ MAY = {
     "csv_files": {"errors", "places", "csv_checks", "csv_pieces"},
     "batches": {"errors"},
     "ipc_files": {"batches", "errors", "places"},
-    "sources": {"batches", "errors", "places", "csv_files", "csv_pieces", "files", "ipc_files"},
-    "sinks": {"errors", "csv_files", "files", "sources"},
+    "listing": {"places"},
+    "sources": {"batches", "errors", "places", "csv_files", "csv_pieces", "files", "ipc_files", "listing"},
+    "sinks": {"errors", "csv_files", "files", "places", "sources"},
     "outputs": {"errors", "places", "sources"},
     "ordered_states": {"normalizers"},
     "keyed_state": {"normalizers", "summaries"},
@@ -51,6 +52,7 @@ MAY = {
     "footers": {"kernel", "sources", "normalizers", "summaries"},
     "differences": {"sources"},
     "fitting": {
+        "places",
         "differences",
         "errors",
         "threads",
@@ -78,6 +80,7 @@ MAY = {
     },
     "suggest": {"errors", "fitting", "normalizers", "numbers", "sources", "summaries"},
     "jobs": {
+        "places",
         "errors",
         "files",
         "threads",
@@ -94,7 +97,7 @@ MAY = {
     },
     "tasks": {"errors", "normalizers", "numbers"},
     "spark": {"errors", "normalizers", "state", "tasks"},
-    "dask": {"errors", "csv_files", "fitting", "jobs", "normalizers", "outputs", "sources", "state", "tasks"},
+    "dask": {"errors", "csv_files", "fitting", "jobs", "normalizers", "outputs", "places", "sources", "state", "tasks"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
