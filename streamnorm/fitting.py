@@ -18,7 +18,8 @@ from streamnorm.footers import learn
 from streamnorm.ledger import Reading, emptied, stamp, warn_of_copies
 from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.parts import Parts
-from streamnorm.sources import CsvSource, Source, Unit, naming
+from streamnorm.places import naming
+from streamnorm.sources import CsvSource, Source, Unit
 from streamnorm.state import State
 from streamnorm.tasks import nothing, summarise
 from streamnorm.threads import default_threads, in_any_order

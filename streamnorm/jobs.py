@@ -20,9 +20,10 @@ from streamnorm.fitting import Progress, fit_state
 from streamnorm.ledger import options_of
 from streamnorm.normalizers.table import Table
 from streamnorm.outputs import outputs_of, refuse_existing
+from streamnorm.places import naming
 from streamnorm.resume import Journal, job_of
 from streamnorm.sinks import open_sink, writing
-from streamnorm.sources import CsvSource, Source, Unit, expand, kind_of, naming
+from streamnorm.sources import CsvSource, Source, Unit, expand, kind_of
 from streamnorm.state import read, state_of
 from streamnorm.tasks import map_batch, mapped_schema, table_of
 from streamnorm.threads import default_threads, in_any_order, in_order

@@ -17,8 +17,8 @@ from threading import Lock
 from streamnorm.csv_files import CsvOptions
 from streamnorm.errors import DataError, SourceError
 from streamnorm.normalizers.table import Learnt
-from streamnorm.places import Place, location_of
-from streamnorm.sources import CsvSource, Source, kind_of, naming
+from streamnorm.places import Place, location_of, naming
+from streamnorm.sources import CsvSource, Source, kind_of
 from streamnorm.state import Counted
 
 __all__ = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from glob import has_magic
@@ -15,9 +16,20 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import xxhash
 
-from streamnorm.errors import SourceError
+from streamnorm.errors import DataError, MergeError, OutputError, SourceError
 
-__all__ = ["STDIN", "Place", "Remote", "Spooled", "files_at", "is_elsewhere", "location_of", "open_input", "spool"]
+__all__ = [
+    "STDIN",
+    "Place",
+    "Remote",
+    "Spooled",
+    "files_at",
+    "is_elsewhere",
+    "location_of",
+    "naming",
+    "open_input",
+    "spool",
+]
 
 #: The name that standard input goes by on a command line.
 STDIN = "-"
@@ -112,6 +124,25 @@ Place = Path | Remote | Spooled
 def open_input(place: Place) -> pa.NativeFile:
     """Open what is read from its beginning to its end."""
     return pa.OSFile(str(place)) if isinstance(place, Path) else place.open()
+
+
+@contextmanager
+def naming(path: Place) -> Iterator[None]:
+    """Turn what goes wrong while reading into one sentence that names the file."""
+    try:
+        yield
+    except (SourceError, OutputError):
+        raise
+    except (DataError, MergeError) as error:
+        if str(error).startswith(str(path)):
+            raise
+        kind = MergeError if isinstance(error, MergeError) else DataError
+        raise kind(f"{path}: {error}") from error
+    except FileNotFoundError:
+        raise SourceError(f"there is no file {path}: check the path.") from None
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise SourceError(f"{path} cannot be read: {reason}; restore the file or leave it out.") from error
 
 
 def location_of(item: str | Place) -> str:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from streamnorm.csv_files import head_of, lines_of, text_of
 from streamnorm.errors import OutputError, StreamnormError
+from streamnorm.places import naming
 from streamnorm.sources import ArrowSource, ArrowStreamSource, CsvSource, ParquetSource, Source, kind_of
 
 __all__ = ["Sink", "open_sink", "writing"]
@@ -52,13 +53,14 @@ class _ParquetSink:
         compression: Any = "snappy"
         dictionary = [item.name for item in schema if item.name not in changed]
         if isinstance(like, ParquetSource) and like.metadata.num_row_groups:
-            like.check_columns()
-            group = like.metadata.row_group(0)
-            chunks = [group.column(i) for i in range(group.num_columns)]
-            compression = {c.path_in_schema: c.compression.lower().replace("uncompressed", "none") for c in chunks}
+            with naming(like.path):
+                like.check_columns()
+                group = like.metadata.row_group(0)
+                chunks = [group.column(i) for i in range(group.num_columns)]
+                compression = {c.path_in_schema: c.compression.lower().replace("uncompressed", "none") for c in chunks}
+                dictionary = [chunks[i].path_in_schema for i in range(len(chunks)) if _repeats(like.metadata, i)]
             for item in schema:
                 compression.setdefault(item.name, "snappy")
-            dictionary = [chunks[i].path_in_schema for i in range(len(chunks)) if _repeats(like.metadata, i)]
         self._schema = schema
         self._waiting: list[pa.RecordBatch] = []
         self._bytes = 0

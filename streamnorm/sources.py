@@ -6,31 +6,28 @@ A source is one file. It is read by *units* (row groups, blocks), which threads 
 from __future__ import annotations
 
 import glob
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 import xxhash
 
+from streamnorm.batches import checked, rows_for
 from streamnorm.csv_files import CsvOptions, CsvReader
 from streamnorm.csv_pieces import Piece
-from streamnorm.errors import DataError, MergeError, OutputError, SourceError
-from streamnorm.places import STDIN, Place, files_at, is_elsewhere, location_of, open_input, spool
+from streamnorm.errors import SourceError
+from streamnorm.ipc_files import IpcFile, IpcStream
+from streamnorm.listing import files_below, matches
+from streamnorm.places import STDIN, Place, files_at, is_elsewhere, location_of, naming, open_input, spool
 
 __all__ = [
     "ArrowSource", "ArrowStreamSource", "CsvSource", "ParquetSource", "Source", "Unit", "expand", "is_data",
-    "is_one_file", "kind_of", "naming",
+    "is_one_file", "kind_of",
 ]  # fmt: skip
 
-#: Of a batch in memory: so many that what is done once for a batch does not show, so few that threads stay small.
-BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 18
-#: Rows of a batch with values that are not all of one width: a dictionary can make long ones small in the file.
-TEXT_ROWS = 1 << 13
 #: Read at a time of column chunks that are larger than so many bytes; for thousands of small ones buffers would take
 #: more than they save. Files are not mapped to memory: one that another process cuts short would end this one.
 _BUFFER, _LARGE_CHUNK = 1 << 16, 1 << 20
@@ -105,25 +102,6 @@ class Source:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
         return digest.hexdigest()
-
-
-@contextmanager
-def naming(path: Place) -> Iterator[None]:
-    """Turn what goes wrong while reading into one sentence that names the file."""
-    try:
-        yield
-    except (SourceError, OutputError):
-        raise
-    except (DataError, MergeError) as error:
-        if str(error).startswith(str(path)):
-            raise
-        kind = MergeError if isinstance(error, MergeError) else DataError
-        raise kind(f"{path}: {error}") from error
-    except FileNotFoundError:
-        raise SourceError(f"there is no file {path}: check the path.") from None
-    except (pa.ArrowException, OSError, UnicodeError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise SourceError(f"{path} cannot be read: {reason}; restore the file or leave it out.") from error
 
 
 class ParquetSource(Source):
@@ -205,15 +183,6 @@ class ParquetSource(Source):
         """How many rows come before a row group."""
         return sum(self._metadata.row_group(i).num_rows for i in range(unit.number))
 
-    @staticmethod
-    def _rows_a_batch(group: Any, schema: pa.Schema, columns: Sequence[str] | None) -> int:
-        """Give the rows that fill a batch: values of one width by their type, others as they are stored."""
-        widths = {item.name: _width(item.type) for item in schema if columns is None or item.name in columns}
-        stored = group.total_byte_size if 0 in widths.values() else 0  # of all columns: a batch may be less than full
-        width = sum(widths.values()) + stored // max(1, group.num_rows)
-        most = TEXT_ROWS if stored else BATCH_ROWS
-        return int(min(most, max(1, BATCH_BYTES // max(1, width))))
-
     def read(
         self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
@@ -223,24 +192,17 @@ class ParquetSource(Source):
         wanted = None if columns is None else [*columns, *beside]
         buffered = unit.size > _LARGE_CHUNK * max(1, group.num_columns)
         with naming(self.path), self._open(self._metadata, buffered=buffered) as file:
-            size = self._rows_a_batch(group, file.schema_arrow, wanted)
+            types = [item.type for item in file.schema_arrow if wanted is None or item.name in wanted]
+            size = rows_for(types, group.total_byte_size // max(1, expected))
             batches = file.iter_batches(size, row_groups=[unit.number], columns=wanted, use_threads=False)
             for batch in batches:
+                yield checked(batch, rows=rows, rows_before=partial(self.rows_before, unit))
                 rows += batch.num_rows
-                yield batch
         if rows != expected:
             raise SourceError(
                 f"{self.path} is damaged: row group {unit.number} gave {rows} rows, its footer says {expected}; "
                 "restore the file or leave it out."
             )
-
-
-def _width(kind: pa.DataType) -> int:
-    """Bytes of a value in memory; 0 if they are not all of one width."""
-    try:
-        return -(-int(kind.bit_width) // 8)
-    except ValueError:
-        return 0
 
 
 class CsvSource(Source):
@@ -299,38 +261,33 @@ class ArrowSource(Source):
 
     suffixes = (".arrow", ".feather", ".ipc")
 
-    def _open(self) -> Any:
-        local = isinstance(self.path, Path)
-        return pa.ipc.open_file(pa.memory_map(str(self.path)) if local else open_input(self.path))
-
     @cached_property
+    def _file(self) -> IpcFile:
+        return IpcFile(self.path)
+
+    @property
     def schema(self) -> pa.Schema:
         """Names and types of the columns."""
         with naming(self.path):
-            return self._open().schema
-
-    @cached_property
-    def _count(self) -> int:
-        with naming(self.path):
-            return int(self._open().num_record_batches)
+            return self._file.schema
 
     def units(self) -> Iterator[Unit]:
         """Yield the record batches."""
-        return (Unit(i, self.size // self._count) for i in range(self._count))
+        with naming(self.path):
+            count = self._file.count
+        return (Unit(i, self.size // count) for i in range(count))
 
     def rows_before(self, unit: Unit) -> int:
         """How many rows come before a record batch."""
         with naming(self.path):
-            return sum(self._open().get_batch(i).num_rows for i in range(unit.number))
+            return self._file.rows_before(unit.number)
 
     def read(
         self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
         """Yield one record batch."""
         with naming(self.path):
-            batch = self._open().get_batch(unit.number)
-            batch.validate(full=True)
-            yield batch if columns is None else batch.select([*columns, *beside])
+            yield from self._file.read(unit.number, None if columns is None else [*columns, *beside])
 
 
 class ArrowStreamSource(Source):
@@ -339,10 +296,14 @@ class ArrowStreamSource(Source):
     suffixes = (".arrows",)
 
     @cached_property
+    def _stream(self) -> IpcStream:
+        return IpcStream(self.path)
+
+    @property
     def schema(self) -> pa.Schema:
         """Names and types of the columns."""
-        with naming(self.path), open_input(self.path) as file, pa.ipc.open_stream(file) as stream:
-            return stream.schema
+        with naming(self.path):
+            return self._stream.schema
 
     def units(self) -> Iterator[Unit]:
         """Yield the whole, since nothing tells where in it batches begin."""
@@ -352,10 +313,8 @@ class ArrowStreamSource(Source):
         self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
         """Yield the record batches."""
-        with naming(self.path), open_input(self.path) as file, pa.ipc.open_stream(file) as stream:
-            for batch in stream:
-                batch.validate(full=True)
-                yield batch if columns is None else batch.select([*columns, *beside])
+        with naming(self.path):
+            yield from self._stream.read(None if columns is None else [*columns, *beside])
 
 
 _KINDS: tuple[type[Source], ...] = (ParquetSource, CsvSource, ArrowSource, ArrowStreamSource)
@@ -408,31 +367,20 @@ def _files(item: str | Path) -> Iterable[tuple[Place, Path]]:
         return [(remote, relative) for remote, relative in found]
     path = Path(item)
     if path.is_dir():
-        files = _below(path)
+        files = files_below(path, is_data)
         if not files:
             raise SourceError(f"the folder {path} holds no Parquet, CSV or Arrow file: name another.")
         return [(p, p.relative_to(path)) for p in files]
     if path.exists():
         return [(path, Path(path.name))]
     if glob.has_magic(str(item)):
-        matches = sorted(Path(p) for p in glob.glob(str(item), recursive=True))
-        files = [p for match in matches for p in (_below(match) if match.is_dir() else [match])]
+        found_here = matches(str(item))
+        files = [p for match in found_here for p in (files_below(match, is_data) if match.is_dir() else [match])]
         if not files:
             raise SourceError(f"no file matches {item}: check the pattern.")
         root = Path(str(item)[: str(item).index(next(c for c in str(item) if c in "*?["))] + "x").parent
         return [(p, p.relative_to(root)) for p in files]
     raise SourceError(f"there is no file {path}: check the path.")
-
-
-def _below(folder: Path) -> list[Path]:
-    """Find the files of a folder; one below it that cannot be listed is an error (`Path.rglob` passes it over)."""
-    with naming(folder):
-        paths = (Path(above) / name for above, _, names in os.walk(folder, onerror=_raise) for name in names)
-        return sorted(path for path in paths if is_data(path.relative_to(folder)) and path.is_file())
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def is_one_file(item: str | Path, source: Source) -> bool:

@@ -20,6 +20,8 @@ from shell import streamnorm
 
 import streamnorm as sn
 
+#: The kinds of files that hold tables.
+KINDS = ("parquet", "arrow", "arrows")
 #: Seconds of processors that no case may take: hostile input costs bounded time, however busy the machine is.
 LONGEST = 60
 
@@ -40,8 +42,8 @@ class Case:
         The ending of the file's name.
     words : sequence of str
         Options.
-    state : bool
-        Whether the file is also added to a state that knows a column ``x``.
+    fits : bool
+        Whether a fit reads nothing of what a transform is to refuse.
     """
 
     make: bytes | str | Callable[[Path], Any]
@@ -49,7 +51,7 @@ class Case:
     numbers: Mapping[str, Sequence[Any]] | None = None
     kind: str = "csv"
     words: Sequence[str] = ()
-    state: bool = True
+    fits: bool = False
 
     def write(self, folder: Path) -> Path:
         path = folder / f"in.{self.kind}"
@@ -70,6 +72,18 @@ def check(case: Case, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert time.process_time() - started < LONGEST
 
 
+def written(table: pa.Table, kind: str = "parquet", batch: int | None = None, **options: Any) -> bytes:
+    """Give the bytes of a file of a table, with so many rows in a batch or row group."""
+    sink = io.BytesIO()
+    if kind == "parquet":
+        pq.write_table(table, sink, row_group_size=batch, **options)
+    else:
+        new = pa.ipc.new_file if kind == "arrow" else pa.ipc.new_stream
+        with new(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
+            writer.write_table(table, batch)
+    return sink.getvalue()
+
+
 # ---- refused ----
 
 
@@ -81,13 +95,21 @@ def _check_refused(case: Case, source: Path, capsys: pytest.CaptureFixture[str])
     sn.fit(known, state=state)
     out.write_text("precious")
     before = contents(source.parent)
-    words = [*case.words, "--overwrite"]
-    line = failure(streamnorm(capsys, "run", source, "--output", out, "--state", state, *words))
+    into = ["--output", out, "--overwrite"]
+    line = failure(streamnorm(capsys, "run", source, "--state", state, *into, *case.words))
     assert [part for part in (source.name, *case.refused) if part not in line] == []
     assert contents(source.parent) == before
-    if case.state:
+    assert source.name in failure(streamnorm(capsys, "transform", state, source, *into, *_reading(case.words)))
+    assert contents(source.parent) == before
+    if not case.fits:
         assert source.name in failure(streamnorm(capsys, "fit", source, "--state", state, "--update", *case.words))
         assert contents(source.parent) == before
+
+
+def _reading(words: Sequence[str]) -> list[str]:
+    """Give the options that say how a file is written, and none of those that choose columns."""
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return [word for pair in pairs if pair[0] != "--columns" for word in pair]
 
 
 def failure(done: Any) -> str:
@@ -130,6 +152,7 @@ def _check_values(case: Case, source: Path, capsys: pytest.CaptureFixture[str]) 
             assert Fraction(integer) * Fraction(2) ** exponent == sum(v**power for v in values)
         expected = [len(values), case.numbers[name].count(None), sum(v != v for v in case.numbers[name])]
         assert summary.counts.table[0].tolist() == [*expected, 0, 0]
+    _check_other_jobs(case, source, capsys)
     before, after = _table(source, case), _table(out, case)
     assert list(after) == list(before)
     for name, column in before.items():
@@ -137,6 +160,19 @@ def _check_values(case: Case, source: Path, capsys: pytest.CaptureFixture[str]) 
             _check_column(column, case.numbers[name], after[name])
         else:
             assert after[name] == column
+
+
+def _check_other_jobs(case: Case, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Adding the file to a state of no rows gives what fitting it gave, and a transform by it the same bytes."""
+    state, none, out = (source.parent / name for name in ("state.json", "none.json", f"out.{case.kind}"))
+    fitted, again = sn.load(state), out.with_name(f"again.{case.kind}")
+    sn.save(fitted - fitted, none)
+    assert streamnorm(capsys, "fit", source, "--state", none, "--update", *case.words).code == 0
+    assert sn.load(none) == fitted
+    words = [*case.words, "--quiet"]
+    done = streamnorm(capsys, "transform", none, source, "--output", again, *words)
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert again.read_bytes() == out.read_bytes()
 
 
 def _check_column(before: list[Any], numbers: Sequence[Any], after: list[Any]) -> None:
@@ -176,8 +212,8 @@ def _table(path: Path, case: Case) -> dict[str, list[Any]]:
     if path.suffix == ".parquet":
         with pq.ParquetFile(path) as file:
             return _columns(file.read())
-    if path.suffix == ".arrow":
-        with pa.ipc.open_file(path) as file:
+    if path.suffix in (".arrow", ".arrows"):
+        with (pa.ipc.open_file if path.suffix == ".arrow" else pa.ipc.open_stream)(path.read_bytes()) as file:
             return _columns(file.read_all())
     return _csv(path, case)
 

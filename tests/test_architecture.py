@@ -33,8 +33,11 @@ MAY = {
     "csv_checks": {"errors", "places"},
     "csv_pieces": {"errors", "kernel", "places", "csv_checks"},
     "csv_files": {"errors", "places", "csv_checks", "csv_pieces"},
-    "sources": {"errors", "places", "csv_files", "csv_pieces", "files"},
-    "sinks": {"errors", "csv_files", "files", "sources"},
+    "batches": {"errors"},
+    "ipc_files": {"batches", "errors", "places"},
+    "listing": {"places"},
+    "sources": {"batches", "errors", "places", "csv_files", "csv_pieces", "files", "ipc_files", "listing"},
+    "sinks": {"errors", "csv_files", "files", "places", "sources"},
     "outputs": {"errors", "places", "sources"},
     "ordered_states": {"normalizers"},
     "keyed_state": {"normalizers", "summaries"},
@@ -49,6 +52,7 @@ MAY = {
     "footers": {"kernel", "sources", "normalizers", "summaries"},
     "differences": {"sources"},
     "fitting": {
+        "places",
         "differences",
         "errors",
         "threads",
@@ -76,6 +80,7 @@ MAY = {
     },
     "suggest": {"errors", "fitting", "normalizers", "numbers", "sources", "summaries"},
     "jobs": {
+        "places",
         "errors",
         "ledger",
         "files",
@@ -93,7 +98,7 @@ MAY = {
     },
     "tasks": {"errors", "normalizers", "numbers"},
     "spark": {"errors", "normalizers", "state", "tasks"},
-    "dask": {"errors", "csv_files", "fitting", "jobs", "normalizers", "outputs", "sources", "state", "tasks"},
+    "dask": {"errors", "csv_files", "fitting", "jobs", "normalizers", "outputs", "places", "sources", "state", "tasks"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -45,6 +45,15 @@ def counted(count: bytes, which: str) -> bytes:
     return data[:at] + count + data[at + len(COUNT) :]
 
 
+def with_a_name_that_is_no_text() -> bytes:
+    """The name of a column among its pages is not UTF-8; the one in the schema is."""
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"x": [1.0, 3.0], "some text": ["a", "b"]}), sink)
+    data = sink.getvalue()
+    at = data.rindex(b"some text")
+    return data[:at] + b"\xff" + data[at + 1 :]
+
+
 FEWER, MORE = b"\x16\xce\x0f", b"\x16\xd2\x0f"
 CASES = {
     **{
@@ -52,6 +61,7 @@ CASES = {
         for which in ("file", "row group")
         for name, count in {"a row fewer": FEWER, "a row more": MORE}.items()
     },
+    "a name that is no UTF-8": Case(with_a_name_that_is_no_text(), ["restore"], kind="parquet", fits=True),
     "encrypted": Case(encrypted(plaintext_footer=False), ["encrypted", "restore"], kind="parquet"),
     "encrypted behind a footer in the clear": Case(
         encrypted(plaintext_footer=True), ["ecrypt", "restore"], kind="parquet"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,42 @@ def test_an_odd_name_sends_no_codes_to_the_terminal(folder, capsys):
     assert "row 1" in failure(streamnorm(capsys, "fit", "in", "--state", "s.json"))
     (Path("in") / ODD).unlink()
     assert contents(folder) == before
+
+
+@pytest.fixture
+def locked(folder, monkeypatch):
+    """A folder whose files cannot be listed and looked at, as if this were not root."""
+    (Path("in") / "sub").mkdir()
+    (Path("in") / "sub" / "a.csv").write_text(GOOD)
+    (Path("in") / "open").mkdir()
+    (Path("in") / "open" / "a.csv").write_text(GOOD)
+
+    def refusing(call, below):
+        def refuse(path=".", *words, **options):
+            if isinstance(path, (str, Path)) and (Path(path).parent if below else Path(path)).name == "sub":
+                raise PermissionError(13, "Permission denied", str(path))
+            return call(path, *words, **options)
+
+        return refuse
+
+    monkeypatch.setattr(os, "scandir", refusing(os.scandir, below=False))
+    for name in ("stat", "lstat"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name), below=True))
+
+
+@pytest.mark.parametrize("pattern", ["in/*/*.csv", "in/**/*.csv", "**/*.csv", "*/*/*", "in/*/a.csv", "in/**/a.csv",
+                                     "in/s*", "../*/in/*/*.csv", "in/**", "[i]n/sub/a.csv"])  # fmt: skip
+def test_a_pattern_passes_over_no_folder_that_cannot_be_listed(pattern, locked, capsys):
+    line = failure(streamnorm(capsys, "fit", pattern, "--state", "s.json"))
+    assert "sub" in line
+    assert "Permission denied" in line
+    assert not Path("s.json").exists()
+
+
+@pytest.mark.parametrize("pattern", ["in/*.csv", "in/o*/*.csv", "in/open/*", "in/o*/a.csv"])
+def test_a_pattern_that_does_not_look_there(pattern, locked, capsys):
+    assert streamnorm(capsys, "fit", pattern, "--state", "s.json").code == 0
+    assert "no file matches" in failure(streamnorm(capsys, "fit", "in/o*/none.csv", "--state", "t.json"))
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="only /proc refuses files to every user")

@@ -1,0 +1,166 @@
+"""Small files that stand for gigabytes: read in bounded memory, or refused before they are unpacked."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hostile import Case, check, written
+
+import streamnorm as sn
+from streamnorm import ipc_files
+from streamnorm.errors import SourceError
+
+#: The peak is the process' own: getrusage's would be that of the tests, which started it, where theirs is greater.
+CODE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, str(Path("benchmarks").resolve()))
+from memory import peak
+from streamnorm.cli import main
+try:
+    main()
+finally:
+    print(peak() >> 20, file=sys.stderr)
+"""
+#: What stands at the end of an Arrow stream.
+END = b"\xff\xff\xff\xff\0\0\0\0"
+
+
+def run(*words: object, given: Path | None = None) -> tuple[int, list[str], int]:
+    """Run a command in a process of its own; give its exit code, its words and its peak of memory in MiB."""
+    with open(given or os.devnull, "rb") as file:  # noqa: PTH123 (or the null device)
+        done = subprocess.run(
+            [sys.executable, "-c", CODE, *map(str, words), "--quiet", "--threads", "2"],
+            stdin=file, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parent,
+        )  # fmt: skip
+    *said, peak = done.stderr.splitlines()
+    return done.returncode, said, int(peak)
+
+
+def same(bytes_: int) -> pa.Table:
+    """Two columns of zeros, which take no memory until they are written to."""
+    return pa.table({"x": np.zeros(bytes_ // 16), "y": np.zeros(bytes_ // 16)})
+
+
+def long_texts(bytes_: int) -> pa.Table:
+    """A dictionary of two long texts."""
+    offsets = np.array([0, bytes_ // 2, bytes_ // 2 * 2], np.int32)
+    texts = pa.Array.from_buffers(pa.string(), 2, [None, pa.py_buffer(offsets), pa.py_buffer(np.zeros(bytes_, "b"))])
+    return pa.table({"x": [1.0, 3.0], "t": pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int32()), texts)})
+
+
+BOMBS = {"batch": (same, "record batch 0"), "dictionary": (long_texts, "its dictionaries")}
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lz4"])
+@pytest.mark.parametrize("kind", ["arrow", "arrows"])
+@pytest.mark.parametrize("what", BOMBS)
+def test_a_batch_that_would_unpack_to_much_is_refused(what, kind, compression, tmp_path, capsys):
+    make, words = BOMBS[what]
+    data = written(make(150 << 20), kind, compression=compression)
+    check(Case(data, [words, "unpack", "smaller batches"], kind=kind), tmp_path, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["arrow", "arrows"])
+@pytest.mark.parametrize("what", BOMBS)
+def test_an_arrow_bomb_costs_no_memory(what, kind, tmp_path):
+    bomb, out = tmp_path / f"bomb.{kind}", tmp_path / f"out.{kind}"
+    make, words = BOMBS[what]
+    bomb.write_bytes(written(make(800 << 20), kind, compression="zstd"))
+    assert bomb.stat().st_size < 100_000
+    sn.save(sn.TableNormalizer().fit(pa.table({"x": [1.0, 2.0]})), tmp_path / "state.json")
+    before = sorted(tmp_path.iterdir())
+    for command in (
+        ("fit", bomb, "--state", tmp_path / "s.json"),
+        ("transform", tmp_path / "state.json", bomb, "--output", out),
+        ("run", bomb, "--output", out),
+        ("run", "-", "--output", out),
+    ):
+        code, said, peak = run(*command, given=bomb)
+        assert (code, len(said)) == (1, 1)
+        assert words in said[0]
+        assert peak < 200  # MiB; 80 where this was written
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("out", ["out.arrow", "out.parquet", "out.csv"])
+def test_batches_just_small_enough_cost_bounded_memory(out, tmp_path):
+    source = tmp_path / "in.arrow"
+    table = pa.table({"x": np.zeros(15 << 20)})  # 120 MiB
+    with pa.ipc.new_file(source, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        for _ in range(4):
+            writer.write_table(table)
+    code, said, peak = run("run", source, "--output", tmp_path / out)
+    assert (code, said) == (0, [])
+    assert peak < 800  # MiB; 450 to 600 where this was written
+
+
+def test_what_a_batch_may_unpack_to_depends_on_its_bytes_in_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(ipc_files, "_LARGEST", 100_000)
+    path, rows = tmp_path / "in.arrow", 1_000_000
+    sparse = np.where(np.arange(rows) % 101, 0, np.random.default_rng(0).integers(0, 1 << 40, rows))
+    for values, is_read in ((np.zeros(10_000), True), (sparse, True), (np.zeros(rows), False)):
+        path.write_bytes(written(pa.table({"x": values}), "arrow", compression="zstd"))
+        if is_read:
+            assert sn.fit(path) == sn.TableNormalizer().fit(pa.table({"x": values}))
+        else:
+            with pytest.raises(SourceError, match=r"record batch 0 would unpack from [0-9]+ bytes to 8000000;"):
+                sn.fit(path)
+
+
+def test_columns_that_lie_at_one_place_are_no_way_round(tmp_path, monkeypatch):
+    monkeypatch.setattr(ipc_files, "_LARGEST", 100_000)
+    columns = 250
+    data = written(pa.table({f"x{i}": np.arange(1000.0) for i in range(columns)}), "arrows")
+    for i in range(columns):  # the places of which nulls there are and of the values
+        data = data.replace(struct.pack("<4q", 8000 * i, 0, 8000 * i, 8000), struct.pack("<4q", 0, 0, 0, 8000))
+    body = struct.pack("<q", 8000 * columns), struct.pack("<q", 8000)
+    data = data.replace(*body)[: -len(END) - 8000 * (columns - 1)] + END
+    with pa.ipc.open_stream(data) as stream:
+        assert stream.read_all().column("x249").to_pylist() == list(range(1000))
+    (tmp_path / "in.arrows").write_bytes(data)
+    with pytest.raises(SourceError, match="record batch 0 would unpack from 8000 bytes to 2000000;"):
+        sn.fit(tmp_path / "in.arrows")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inside", ["rows", "one line"])
+def test_a_gzip_bomb_costs_bounded_memory(inside, tmp_path):
+    source = tmp_path / "bomb.csv.gz"
+    with gzip.open(source, "wb", compresslevel=1) as file:
+        file.write(b"x,t\n")
+        for _ in range(500):
+            file.write((b"1," + b"a" * 997 + b"\n") * 1000 if inside == "rows" else b"a" * 1_000_000)
+    for command in (
+        ("fit", source, "--state", tmp_path / "s.json"),
+        ("run", source, "--output", tmp_path / "o.csv.gz"),
+    ):
+        code, said, peak = run(*command)
+        assert code == (0 if inside == "rows" else 1), said
+        assert [line.startswith(f"error: {source}") for line in said] == ([] if inside == "rows" else [True])
+        assert peak < 400  # MiB; 150 and 250 where this was written
+
+
+@pytest.mark.slow
+def test_a_parquet_bomb_costs_bounded_memory(tmp_path):
+    """Three gigabytes of text, which a dictionary makes some kilobytes, pass through."""
+    texts = pa.array([letter * 10_000 for letter in "abcdefg"])
+    places = pa.array([row % 7 for row in range(300_000)], pa.int32())
+    table = pa.table({"x": [1.0] * 300_000, "t": pa.DictionaryArray.from_arrays(places, texts)})
+    pq.write_table(table, tmp_path / "bomb.parquet", store_schema=False)
+    assert (tmp_path / "bomb.parquet").stat().st_size < 20_000
+    code, said, peak = run("run", tmp_path / "bomb.parquet", "--output", tmp_path / "out.parquet")
+    assert (code, said) == (0, [])
+    assert peak < 900  # MiB; 580 where this was written
+    assert pq.read_table(tmp_path / "out.parquet", columns=["x"]).num_rows == 300_000
