@@ -12,7 +12,7 @@ import pyarrow as pa
 from streamnorm.errors import DataError
 from streamnorm.places import Place, open_input
 
-__all__ = ["OpenQuoteError", "check_signs", "explaining", "no_header"]
+__all__ = ["OpenQuoteError", "check_signs", "check_width", "explaining", "no_header"]
 
 _GZIP = b"\x1f\x8b"
 #: The first bytes of files that are no CSV, what they are and what to do.
@@ -25,6 +25,9 @@ _SIGNS = [
     (_GZIP, "compressed by gzip", "end its name in .gz"),
 ]
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+#: Columns; Arrow's parser takes 30 kB for each.
+_WIDEST = 1 << 16
 
 _WRONG_FIELDS = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 _WRONG_BYTES = re.compile(r"column #(\d+): (?:Row #(\d+): )?CSV conversion error to \w+: invalid UTF8")
@@ -60,6 +63,22 @@ def no_header(skipped: int) -> DataError:
     if skipped:
         return DataError(f"nothing follows the {skipped} lines that are skipped: skip fewer (--skip-rows).")
     return DataError("it is empty: expected a line with the names of the columns; restore it or leave it out.")
+
+
+def check_width(header: bytes, delimiter: str) -> None:
+    """Count the names of the columns before they are parsed.
+
+    Raises
+    ------
+    DataError
+        If there are more than memory is taken for.
+    """
+    columns = re.sub(rb'"[^"]*"', b"", header).count(delimiter.encode()) + 1
+    if columns > _WIDEST:
+        raise DataError(
+            f"the line of names has {columns} fields, expected {_WIDEST} at most: give another delimiter (--delimiter) "
+            "or write the table as Parquet."
+        )
 
 
 @contextmanager

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
-from streamnorm.csv_checks import OpenQuoteError, check_signs, explaining, no_header
+from streamnorm.csv_checks import OpenQuoteError, check_signs, check_width, explaining, no_header
 from streamnorm.csv_pieces import Piece, Pieces
 from streamnorm.errors import DataError
 from streamnorm.places import Place
@@ -126,8 +126,9 @@ class CsvReader:
         header = bytes(next(iter(self.pieces)).data).rstrip(b"\r\n")
         if not header:
             raise no_header(self._options.skip_rows)
-        options = pv.ParseOptions(delimiter=self.delimiter)
-        with self._explaining(), pv.open_csv(pa.BufferReader(header + b"\n"), parse_options=options) as reader:
+        check_width(header, self.delimiter)
+        read, parse = pv.ReadOptions(block_size=len(header) + 2), pv.ParseOptions(delimiter=self.delimiter)
+        with self._explaining(), pv.open_csv(pa.BufferReader(header + b"\n"), read, parse) as reader:
             names: list[str] = reader.schema.names
         name, times = Counter(name for name in names if name).most_common(1)[0] if any(names) else ("", 1)
         if times > 1:

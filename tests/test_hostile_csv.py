@@ -108,6 +108,14 @@ STRUCTURE = {
     "field of 5 MB late": Case(HEAD + PAD + "1," + "a" * 5_000_000 + "\n3,b\n", numbers={"x": [*PADDED, 1, 3]}),
     "number of 5 MB": Case(HEAD + "1" * 5_000_000 + ",a\n3,b\n", ["infinity", "'x'", "row 1"]),
     "1,000 columns": wide(1000),
+    "200,000 columns": Case("x" + "," * 200_000 + "\n", ["200001 fields", "65536", "--delimiter"]),
+    "5,000,000 columns": Case(gz("x" + "," * 5_000_000 + "\n"), ["5000001 fields"], kind="csv.gz"),
+    "a line of names of 2 MB": Case(
+        f"x,{'n' * 2_000_000},{'m' * 100}\n1,a,b\n3,c,d\n", numbers={"x": [1, 3]}
+    ),
+    "names with more delimiters than there may be columns": Case(
+        f'x,"{"," * 100_000}"\n1,a\n3,b\n', numbers={"x": [1, 3]}
+    ),
     "space between fields": Case("x t\n1 a\n3 b\n", numbers={"x": [1, 3]}, words=["--delimiter", " "]),
     "tabs": Case("x\tt\n1\ta,b\n3\tc\n", numbers={"x": [1, 3]}, kind="tsv"),
 }  # fmt: skip
@@ -178,7 +186,7 @@ NUMBERS = {
     }.items()},
     **{f"{text!r} is no number": no_value(text) for text in (
         "0x1A", "1,5", "1.5e", "1.2.3", "1_000", "--1", "+-1", "-", ".", "e5", "1 000", "1d3", "TRUE", "12:30",
-        "\u0661", "½", "1%", "$1", "(1)", "1-", "nil", "#DIV/0!", "infinite",
+        "1,234.5", "1.234,5", "\u0661", "½", "1%", "$1", "(1)", "1-", "nil", "#DIV/0!", "infinite",
     )},
 }  # fmt: skip
 
