@@ -53,6 +53,17 @@ class CsvOptions:
     ------
     DataError
         If one of them cannot be.
+
+    Examples
+    --------
+    >>> import tempfile, streamnorm as sn
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "a.csv")
+    ...     _ = path.write_text("x;y\\n1,5;-200\\n2,5;4\\n")
+    ...     normalizer = sn.fit(path, options=sn.CsvOptions(delimiter=";", decimal=",", null_values=("-200",)))
+    >>> normalizer.transform(pa.table({"x": [2.0], "y": [4.0]})).to_pydict()
+    {'x': [0.0], 'y': [0.0]}
     """
 
     delimiter: str | None = None

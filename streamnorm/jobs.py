@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from streamnorm.counting import count
 from streamnorm.csv_files import CsvOptions, text_of
-from streamnorm.errors import DataError
+from streamnorm.errors import DataError, OutputError
 from streamnorm.files import replacing
 from streamnorm.fitting import Progress, fit_state
 from streamnorm.ledger import options_of
@@ -38,6 +38,7 @@ def fit(
     state: str | Path | None = None,
     update: bool = False,
     rebuild: bool = False,
+    overwrite: bool = False,
     keep_parts: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -61,6 +62,8 @@ def fit(
         Add the sources to those that the state has counted already; those it knows are not read again.
     rebuild : bool, default=False
         Count all sources again, with the columns and scalers of the state.
+    overwrite : bool, default=False
+        Whether a state that exists may be replaced by one of these sources alone.
     keep_parts : bool, default=False
         Keep each source's own summary beside the state, in the folder ``STATE.parts``, so that it can be
         forgotten when the file has changed or is gone.
@@ -78,8 +81,8 @@ def fit(
 
     Raises
     ------
-    SourceError, DataError, StateError
-        If a file is missing or damaged, a column does not fit, or the state cannot be used.
+    SourceError, DataError, StateError, OutputError
+        If a file is missing or damaged, a column does not fit, or the state cannot be used or may not be replaced.
 
     Examples
     --------
@@ -93,8 +96,10 @@ def fit(
     """
     from streamnorm.normalizers.estimators import TableNormalizer
 
-    if options is None and state is not None and (update or rebuild) and Path(state).exists():
-        options = options_of(read(state).sources)
+    if state is not None and Path(state).exists():
+        if not (update or rebuild or overwrite):
+            raise OutputError(f"{state} exists: add to it (update), replace it (overwrite), or name another.")
+        options = options or (None if overwrite else options_of(read(state).sources))
     found = expand(sources, options)
     table = table_of(normalizer)
     if state is None:
@@ -221,8 +226,8 @@ def transform(
 
     Parameters
     ----------
-    normalizer : TableNormalizer or scaler
-        Fitted.
+    normalizer : TableNormalizer, scaler, str or Path
+        Fitted, or a state file.
     sources : str, Path or sequence of these
         Files, globs and folders.
     output : str or Path
@@ -260,10 +265,11 @@ def transform(
     ...     pq.read_table(written).to_pydict()
     {'x': [-1.0, 1.0]}
     """
-    found = expand(sources, options or options_of(getattr(normalizer, "sources_", ())))
+    known = state_of(normalizer)
+    found = expand(sources, options or options_of(known.sources))
     journal = Journal(Path(output), outputs_of(found, sources, output, overwrite or resume))
     write_outputs(
-        state_of(normalizer).table, journal,
+        known.table, journal,
         inverse=inverse, threads=threads, overwrite=overwrite, resume=resume, progress=progress,
     )  # fmt: skip
     return [path for _, path in journal.pairs]

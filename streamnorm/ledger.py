@@ -180,12 +180,11 @@ def same_content(entry: Counted, source: Source, written: int) -> bool:
     return source.fingerprint() == entry.fingerprint
 
 
-def check_not_vanished(gone: Counted, given: Sequence[str | Path], state: Path) -> None:
+def check_not_vanished(gone: Counted, given: Sequence[str | Path], remedy: str) -> None:
     """Raise DataError if a file that was counted is no longer in the folder or glob it would be found by."""
     if covered(gone.location, given):
         raise DataError(
-            f"{gone.location} was counted and is no longer there: restore it, take it out (streamnorm forget "
-            f"{state} {gone.location}), or count what is there again (--rebuild)."
+            f"{gone.location} was counted and is no longer there: restore it, {remedy}, or name the new files alone."
         )
 
 

@@ -259,7 +259,9 @@ def _text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise StateError(f"there is no state {path}: fit one with 'streamnorm fit SRC --state {path}'.") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise StateError(f"{path} is no state file: it is not text; name a file written by fit.") from None
+    except OSError as error:
         raise StateError(f"{path} cannot be read: {error}; name a file written by fit.") from None
 
 
@@ -300,7 +302,9 @@ def save(normalizer: Any, path: str | Path) -> None:
 
 
 def state_of(normalizer: Any) -> State:
-    """Describe a fitted normalizer as a state."""
+    """Describe a fitted normalizer as a state; a path is that of one."""
+    if isinstance(normalizer, (str, Path)):
+        return read(normalizer)
     sources = tuple(getattr(normalizer, "sources_", ()))
     if isinstance(normalizer, Table):
         return State(normalizer, sources)

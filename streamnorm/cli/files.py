@@ -64,7 +64,10 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
         result = count(Path(state), sources, found, table, asked=asked(CHOICE_NAMES), update=update, rebuild=rebuild,
                        keep_parts=keep_parts, threads=threads, progress=progress)  # fmt: skip
     if not quiet:
-        say(f"{state}: {counted(len(result.table.learnt.types), 'column')}, "
+        before = {source.location for source in known}
+        new = [source for source in result.sources if source.location not in before]
+        added = f"{counted(len(new), 'new source')}, {counted(sum(s.rows for s in new), 'row')}; in all "
+        say(f"{state}: {added if update and known else ''}{counted(len(result.table.learnt.types), 'column')}, "
              f"{counted(len(result.sources), 'source')}, {sum(s.rows for s in result.sources):,} rows")  # fmt: skip
 
 
