@@ -98,7 +98,7 @@ MAY = {
     },
     "tasks": {"errors", "normalizers", "numbers"},
     "spark": {"errors", "normalizers", "state", "tasks"},
-    "dask": {"errors", "csv_files", "fitting", "jobs", "normalizers", "outputs", "places", "sources", "state", "tasks"},
+    "dask": {"errors", "csv_files", "fitting", "jobs", "ledger", "normalizers", "outputs", "sources", "state", "tasks"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
