@@ -96,7 +96,7 @@ MAY = {
         "counting",
         "tasks",
     },
-    "tasks": {"errors", "normalizers", "numbers"},
+    "tasks": {"columns", "errors", "normalizers", "numbers"},
     "spark": {"errors", "normalizers", "state", "tasks"},
     "dask": {"errors", "csv_files", "fitting", "jobs", "ledger", "normalizers", "outputs", "sources", "state", "tasks"},
 }
