@@ -171,8 +171,9 @@ static PyObject *kernel_arithmetic(PyObject *self, PyObject *args)
     m.out_type = number_type(&out);
     work = m.in.type == 'f' && m.out_type == 'f' ? 'f' : 'd';
     if (m.in.type == 0 || (m.out_type != 'f' && m.out_type != 'd') || number_type(&operands) != work ||
-        operands.ndim != 2 || operands.shape[0] != steps || strspn(m.operations, "+-*/") != (size_t)steps ||
-        x.len / x.itemsize != out.len / out.itemsize || (x.len > 0 && operands.shape[1] == 0)) {
+        operands.ndim != 2 || steps < 1 || operands.shape[0] != steps || strspn(m.operations, "+-*/") != (size_t)steps ||
+        x.len / x.itemsize != out.len / out.itemsize ||
+        (operands.shape[1] == 0 ? x.len > 0 : x.len / x.itemsize % operands.shape[1] != 0)) {
         PyErr_SetString(PyExc_ValueError, "values, operands and result do not fit each other");
         goto done;
     }

@@ -34,6 +34,7 @@ __all__ = [
     "matrix_of_batch",
     "no_rows",
     "parts_of",
+    "row_of_stored",
     "run_of",
     "to_batches",
     "values_of",
@@ -115,10 +116,7 @@ def block_of_sparse(X: Any, weights: Weights = None) -> Block:
     X : scipy sparse matrix or array of shape (n_rows, n_columns)
     weights : ndarray of shape (n_rows,), optional
     """
-    X = X.tocsc()
-    if not X.has_canonical_format:
-        X = X.copy()  # what the caller has stays as it is
-        X.sum_duplicates()
+    X = _canonical(X)
     rows, columns = X.shape
     stored = np.diff(X.indptr).astype(np.int64)
 
@@ -140,6 +138,21 @@ def block_of_sparse(X: Any, weights: Weights = None) -> Block:
     everywhere = total.take([0] * columns)
     zero_weight = everywhere - Moments.of(Block(columns, rows, runs(own, None))).total
     return Block(columns, rows, runs(X.data, own), np.count_nonzero(weights) - present, zero_weight)
+
+
+def row_of_stored(X: Any, slot: int, at: int) -> int:
+    """Give the row of what the kernel found at a place among a column's stored values, in `block_of_sparse`."""
+    X = _canonical(X)
+    return int(X.indices[X.indptr[slot] + at])
+
+
+def _canonical(X: Any) -> Any:
+    """Give a sparse matrix by columns, each place once and in the order of the rows."""
+    X = X.tocsc()
+    if not X.has_canonical_format:
+        X = X.copy()  # what the caller has stays as it is
+        X.sum_duplicates()
+    return X
 
 
 def block_of_arrays(arrays: Sequence[pa.Array], names: Sequence[str], weights: Weights = None) -> Block:

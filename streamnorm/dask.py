@@ -26,6 +26,7 @@ from streamnorm.csv_files import CsvOptions
 from streamnorm.errors import DataError
 from streamnorm.fitting import check_columns, nothing_of, summarise_units, together
 from streamnorm.jobs import check_inputs, map_files
+from streamnorm.ledger import options_of
 from streamnorm.normalizers.table import Table, batches_of
 from streamnorm.outputs import outputs_of
 from streamnorm.sources import CsvSource, Source, expand
@@ -111,7 +112,7 @@ def transform(
     overwrite : bool, default=False
         Whether existing outputs may be replaced.
     options : CsvOptions, optional
-        How CSV files are written.
+        How CSV files are written; by default as those that the normalizer's state has counted.
 
     Returns
     -------
@@ -134,7 +135,7 @@ def transform(
         return data.map_partitions(_map_frame, worker, inverse, meta=meta)
     if output is None:
         raise DataError("say where the normalised copies go: output='folder'.")
-    sources = expand(data, options)
+    sources = expand(data, options or options_of(getattr(normalizer, "sources_", ())))
     pairs = outputs_of(sources, data, output, overwrite)
     for source in sources:
         check_inputs(table, source, inverse)

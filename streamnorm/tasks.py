@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streamnorm.columns import no_rows
 from streamnorm.errors import DataError, InfiniteValueError, StateError, UnseenKeyError
 from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.numbers import vector_values
@@ -54,16 +55,12 @@ def nothing(table: Table, schema: pa.Schema) -> Learnt:
     DataError
         If a column that was named does not exist or holds no numbers.
     """
-    return table.summarise(_no_rows(schema))
+    return table.summarise(no_rows(schema))
 
 
 def mapped_schema(table: Table, schema: pa.Schema, *, inverse: bool = False) -> pa.Schema:
     """Give the schema that batches of a schema are mapped to."""
-    return table.map_batch(_no_rows(schema), inverse=inverse).schema
-
-
-def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
+    return table.map_batch(no_rows(schema), inverse=inverse).schema
 
 
 def worker_table(table: Table, learnt: Learnt) -> Table:
@@ -144,6 +141,8 @@ def _infinite_row(column: pa.Array) -> int:
         lists = column.storage if isinstance(column, pa.ExtensionArray) else column
         at = _infinite_row(pc.list_flatten(lists))
         return at if at < 0 else int(pc.list_parent_indices(lists)[at].as_py())
+    if pa.types.is_dictionary(column.type):
+        return _infinite_row(column.dictionary_decode())
     if not pa.types.is_floating(column.type):
         return -1
     return int(pc.index(pc.is_inf(column), pa.scalar(True)).as_py())

@@ -96,9 +96,9 @@ MAY = {
         "counting",
         "tasks",
     },
-    "tasks": {"errors", "normalizers", "numbers"},
+    "tasks": {"columns", "errors", "normalizers", "numbers"},
     "spark": {"errors", "normalizers", "state", "tasks"},
-    "dask": {"errors", "csv_files", "fitting", "jobs", "normalizers", "outputs", "places", "sources", "state", "tasks"},
+    "dask": {"errors", "csv_files", "fitting", "jobs", "ledger", "normalizers", "outputs", "sources", "state", "tasks"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -175,22 +175,12 @@ def test_a_state_that_grows_is_verified_and_forgets_as_its_files_were_written(eu
 
 def test_of_files_written_in_two_ways_nothing_is_remembered(european, capsys):
     (european / "b.csv").write_text("t,x\n1,1.5\n2,7\n")
-    both = [
-        "fit",
-        "b.csv",
-        "--state",
-        "s.json",
-        "--update",
-        "--delimiter",
-        ",",
-        "--decimal",
-        ".",
-        "--null-values",
-        "NA",
-    ]
-    assert streamnorm(capsys, *both).code == 0
+    other = ["--delimiter", ",", "--decimal", ".", "--null-values", "NA"]
+    assert streamnorm(capsys, "fit", "b.csv", "--state", "s.json", "--update", *other).code == 0
     done = streamnorm(capsys, "transform", "s.json", "b.csv", "--output", "out.csv")
     assert (done.code, done.err) == (0, "out.csv: 1 file, 1 column normalised\n")
+    assert streamnorm(capsys, "forget", "s.json", "a.csv").code == 0  # written in one way, which is remembered
+    assert sn.load("s.json").learnt.groups[0].summary.counts.table[0, 0] == 2
 
 
 @pytest.mark.parametrize(

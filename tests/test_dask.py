@@ -11,6 +11,7 @@ import pytest
 from clusters import DAMAGES, SCALERS, check_job, in_order, rows, write_damaged, write_folder
 
 import streamnorm as sn
+from streamnorm.csv_files import CsvOptions
 from streamnorm.errors import DataError, OutputError, StreamnormError
 
 dask = pytest.importorskip("dask", reason="needs the extra 'dask'")
@@ -135,6 +136,14 @@ def test_bounds_of_integers_are_taken_from_footers(monkeypatch, folder):
     expected = sn.fit(folder, normalizer).digest()
     monkeypatch.setattr("streamnorm.sources.ParquetSource.read", None)
     assert sn.dask.fit(folder, normalizer).digest() == expected
+
+
+def test_csv_files_are_transformed_as_those_of_the_state_were_written(tmp_path):
+    (tmp_path / "a.csv").write_text("x;y\n1,5;a\n-200;b\n2,5;c\n")
+    options = CsvOptions(delimiter=";", decimal=",", null_values=("-200",))
+    sn.fit(tmp_path / "a.csv", state=tmp_path / "s.json", options=options)
+    sn.dask.transform(sn.load(tmp_path / "s.json"), tmp_path / "a.csv", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == "x;y\n-1;a\n-200;b\n1;c\n"
 
 
 def test_csv_and_choices_are_as_in_local_jobs(tmp_path):

@@ -251,6 +251,8 @@ def test_arithmetic_at_addresses_that_are_not_aligned(kind, target):
         (np.zeros(4), "-", np.zeros((2, 1)), np.zeros(4)),
         (np.zeros(4), "%", np.zeros((1, 1)), np.zeros(4)),
         (np.zeros(4), "-", np.zeros((1, 0)), np.zeros(4)),
+        (np.zeros(4), "-", np.zeros((1, 3)), np.zeros(4)),
+        (np.zeros(4), "", np.zeros((0, 1)), np.zeros(4)),
         (np.zeros(4), "-", np.zeros((1, 1), "f"), np.zeros(4)),
         (np.zeros(4), "-", np.zeros(1), np.zeros(4)),
         (np.zeros(4), "-", np.zeros((1, 1)), np.zeros(4, "q")),

@@ -23,9 +23,10 @@ def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
     Files that are as they were are read again; others are taken out by their parts (fit --keep-parts).
     """
     from streamnorm import counting
+    from streamnorm.ledger import covered
     from streamnorm.state import read
 
-    options = csv_options(words, read(state).sources)
+    options = csv_options(words, [entry for entry in read(state).sources if covered(entry.location, sources)])
     gone = counting.forget(Path(state), sources, threads=threads, options=options)
     if not quiet:
         say(f"{state}: forgot {counted(len(gone), 'source')}, {counted(sum(entry.rows for entry in gone), 'row')}")
