@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamnorm.differences import Differences
+from streamnorm.differences import Differences, tell_of_strays
 from streamnorm.errors import DataError
 from streamnorm.footers import learn
 from streamnorm.ledger import Reading, emptied, stamp, warn_of_copies
@@ -119,6 +119,8 @@ def fit_state(
         if len(sources) > _REMEMBERED:
             source.let_go()
     differences.tell()
+    if origin is not None:
+        tell_of_strays(origin, table, empty.types)
     readings = (Reading(*pair, empty, footers) for pair in zip(sources, stamps, strict=True))
     entries = []
     for reading in _read_all(readings, known.table, threads or default_threads(), record, progress):

@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from streamnorm.counting import count
-from streamnorm.csv_files import CsvOptions, text_of
+from streamnorm.csv_files import CsvOptions
+from streamnorm.csv_lines import text_of
 from streamnorm.errors import DataError, OutputError
 from streamnorm.files import replacing
 from streamnorm.fitting import Progress, fit_state

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from streamnorm.csv_files import head_of, lines_of, text_of
+from streamnorm.csv_lines import head_of, lines_of, text_of
 from streamnorm.errors import OutputError, StreamnormError
 from streamnorm.places import naming
 from streamnorm.sources import ArrowSource, ArrowStreamSource, CsvSource, ParquetSource, Source, kind_of

@@ -195,3 +195,39 @@ def test_a_state_cannot_say_anything_else_of_files(european, options):
     (european / "s.json").write_text(json.dumps(document))
     with pytest.raises(StateError, match=r"s\.json cannot be read"):
         sn.load("s.json")
+
+
+# ---- columns that are numbers but for single values ----
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ("1,2.5\n2,N.A.\n3,4.5\n", "column 'x' is left alone, as row 2 has 'N.A.'"),
+        ('1,"1,5"\n2,NA\n3,7\n', "column 'x' is left alone, as row 1 has '1,5'"),
+        ('1,"1.234,5"\n2,7\n', "column 'x' is left alone, as row 1 has '1.234,5'"),
+        ("1,a\n2,b\n3,4\n", None),
+        ("1,00501\n2,00502\n3,none\n", None),
+        ("1,2024-01-02\n2,18:00\n", None),
+    ],
+)
+def test_a_column_left_alone_for_single_values_is_told_of(tmp_path, capsys, rows, told):
+    (tmp_path / "in.csv").write_text("id,x\n" + rows)
+    command = ["fit", tmp_path / "in.csv", "--state", tmp_path / "s.json", "--overwrite"]
+    done = streamnorm(capsys, *command)
+    notes = [line for line in done.err.splitlines() if line.startswith("note: ")]
+    assert done.code == 0
+    assert len(notes) == (told is not None)
+    assert told is None or told in notes[0]
+    assert "note: " not in streamnorm(capsys, *command, "--exclude", "x").err
+    assert "note: " not in streamnorm(capsys, *command, "--columns", "id").err
+
+
+def test_several_columns_left_alone_are_one_note(tmp_path, capsys):
+    (tmp_path / "in.csv").write_text('id,x,y\n1,"1,5",2\n2,"2,5",-\n3,"3,5",4\n')
+    done = streamnorm(capsys, "fit", tmp_path / "in.csv", "--state", tmp_path / "s.json")
+    assert (
+        done.err.splitlines()[0]
+        .split("in.csv: ")[1]
+        .startswith("column 'x' is left alone (so are 'y'), as row 1 has '1,5' where most values are numbers: ")
+    )
