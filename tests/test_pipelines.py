@@ -112,7 +112,7 @@ def test_nightly_job_finishes_what_was_stopped(run, tmp_path, january):
     paths = write_days(inbox, january[:1])  # a first night of one file
     assert run("nightly_etl.py", *words).out.startswith("1 new file added and written, 1 in all")
     paths += write_days(inbox, january[1:2], first=2)
-    assert run("nightly_etl.py", *words, "--max-drift", 5).code == 0
+    assert run("nightly_etl.py", *words, "--accept-drift").code == 0
     before = state.read_bytes()
     (copies / paths[1].name).unlink()  # as if killed after the state was written
     again = run("nightly_etl.py", *words, "--max-drift", 5)
