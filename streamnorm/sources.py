@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -21,16 +21,13 @@ from streamnorm.csv_files import CsvOptions, CsvReader
 from streamnorm.csv_pieces import Piece
 from streamnorm.errors import DataError, MergeError, OutputError, SourceError
 from streamnorm.places import STDIN, Place, files_at, is_elsewhere, location_of, open_input, spool
+from streamnorm.row_groups import rows_a_batch, side_by_side, slices_of
 
 __all__ = [
     "ArrowSource", "ArrowStreamSource", "CsvSource", "ParquetSource", "Source", "Unit", "expand", "is_data",
     "is_one_file", "kind_of", "naming",
 ]  # fmt: skip
 
-#: Of a batch in memory: so many that what is done once for a batch does not show, so few that threads stay small.
-BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 18
-#: Rows of a batch with values that are not all of one width: a dictionary can make long ones small in the file.
-TEXT_ROWS = 1 << 13
 #: Read at a time of column chunks that are larger than so many bytes; a map of those would stay in memory, and for
 #: thousands of small ones buffers would take more than they save.
 _BUFFER, _LARGE_CHUNK = 1 << 16, 1 << 20
@@ -81,9 +78,13 @@ class Source:
         """
         raise TypeError(f"{type(self).__name__} cannot be read")
 
+    def slices(self, unit: Unit, columns: Sequence[str]) -> list[list[str]]:
+        """Cut columns of a unit into those that are better read together than with the others."""
+        return [list(columns)]
+
     def read_to_map(self, unit: Unit, numbers: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
         """Yield all columns of one unit, `numbers` as such, and the text of missing ones where there is some."""
-        return ((batch, None) for batch in self.read(unit))
+        return map(lambda batch: (batch, None), self.read(unit))  # noqa: C417 (a generator would hold on to it)
 
     def rows_before(self, unit: Unit) -> int:
         """How many rows come before a unit."""
@@ -197,50 +198,45 @@ class ParquetSource(Source):
             If it would.
         """
         if isinstance(self.path, Path):
-            with naming(self.path), self._open(self._metadata) as file:
-                for i in range(self._metadata.num_row_groups) if groups is None else groups:
-                    next(file.iter_batches(1, row_groups=[i], columns=columns, use_threads=False), None)
+            for i in range(self._metadata.num_row_groups) if groups is None else groups:
+                for names in self._slices(i, columns):
+                    with naming(self.path), self._open(self._metadata) as file:  # anew, to let go of the map
+                        next(file.iter_batches(1, row_groups=[i], columns=names, use_threads=False), None)
 
     def rows_before(self, unit: Unit) -> int:
         """How many rows come before a row group."""
         return sum(self._metadata.row_group(i).num_rows for i in range(unit.number))
 
-    @staticmethod
-    def _rows_a_batch(group: Any, schema: pa.Schema, columns: Sequence[str] | None) -> int:
-        """Give the rows that fill a batch: values of one width by their type, others as they are stored."""
-        widths = {item.name: _width(item.type) for item in schema if columns is None or item.name in columns}
-        stored = group.total_byte_size if 0 in widths.values() else 0  # of all columns: a batch may be less than full
-        width = sum(widths.values()) + stored // max(1, group.num_rows)
-        most = TEXT_ROWS if stored else BATCH_ROWS
-        return int(min(most, max(1, BATCH_BYTES // max(1, width))))
+    def slices(self, unit: Unit, columns: Sequence[str]) -> list[list[str]]:
+        """Cut columns of a row group into those whose pages may be in memory at once."""
+        return self._slices(unit.number, columns)
+
+    def _slices(self, number: int, columns: Sequence[str] | None) -> list[list[str]]:
+        group, names = self._metadata.row_group(number), self.schema.names if columns is None else columns
+        return slices_of(self.schema, group, names, paged=isinstance(self.path, Path))  # see `_open`
 
     def read(
         self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
         """Yield the batches of one row group; what it delivers is checked against the footer's count."""
-        group, rows = self._metadata.row_group(unit.number), 0
-        expected = group.num_rows
         wanted = None if columns is None else [*columns, *beside]
+        rows = rows_a_batch(self.schema, self._metadata.row_group(unit.number), wanted)
+        read, slices = partial(self._read, unit, rows), self._slices(unit.number, wanted)
+        return read(wanted) if len(slices) == 1 else side_by_side(slices, read, str(self.path))
+
+    def _read(self, unit: Unit, size: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        """Yield batches of a size, all from one reader."""
+        group, rows = self._metadata.row_group(unit.number), 0
         buffered = unit.size > _LARGE_CHUNK * max(1, group.num_columns)
         with naming(self.path), self._open(self._metadata, buffered=buffered) as file:
-            size = self._rows_a_batch(group, file.schema_arrow, wanted)
-            batches = file.iter_batches(size, row_groups=[unit.number], columns=wanted, use_threads=False)
-            for batch in batches:
+            for batch in file.iter_batches(size, row_groups=[unit.number], columns=columns, use_threads=False):
                 rows += batch.num_rows
                 yield batch
-        if rows != expected:
+        if rows != group.num_rows:
             raise SourceError(
-                f"{self.path} is damaged: row group {unit.number} gave {rows} rows, its footer says {expected}; "
+                f"{self.path} is damaged: row group {unit.number} gave {rows} rows, its footer says {group.num_rows}; "
                 "restore the file or leave it out."
             )
-
-
-def _width(kind: pa.DataType) -> int:
-    """Bytes of a value in memory; 0 if they are not all of one width."""
-    try:
-        return -(-int(kind.bit_width) // 8)
-    except ValueError:
-        return 0
 
 
 class CsvSource(Source):
