@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
 from streamnorm.errors import DataError
 
-__all__ = ["BATCH_BYTES", "BATCH_ROWS", "TEXT_ROWS", "checked", "pieces", "rows_for"]
+__all__ = ["BATCH_BYTES", "BATCH_ROWS", "TEXT_ROWS", "checked", "pieces", "rows_for", "together", "width_of"]
 
 #: Of a batch in memory: so many that what is done once for a batch does not show, so few that threads stay small.
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 18
@@ -68,6 +68,32 @@ def pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, rows)
 
 
+def together(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Put neighbours together that are small, as those with text may be: what is done once for a batch takes time.
+
+    Batches with columns that are no plain values are left as they are.
+    """
+    waiting: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        if waiting and (size + batch.nbytes > BATCH_BYTES // 2 or not _is_plain(batch.schema)):
+            yield _one_of(waiting)
+            waiting, size = [], 0
+        waiting.append(batch)
+        size += batch.nbytes
+    if waiting:
+        yield _one_of(waiting)
+
+
+def _one_of(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+
+
+def _is_plain(schema: pa.Schema) -> bool:
+    kinds = schema.types
+    return not any(k.num_fields or pa.types.is_dictionary(k) or isinstance(k, pa.BaseExtensionType) for k in kinds)
+
+
 def rows_for(types: Sequence[pa.DataType], stored: int) -> int:
     """Give the number of rows that fill a batch.
 
@@ -78,13 +104,13 @@ def rows_for(types: Sequence[pa.DataType], stored: int) -> int:
     stored : int
         Bytes of a row in the file, for values that are not of one width.
     """
-    widths = [_width(kind) for kind in types]
+    widths = [width_of(kind) for kind in types]
     text = 0 in widths
     return min(TEXT_ROWS if text else BATCH_ROWS, max(1, BATCH_BYTES // max(1, sum(widths) + text * stored)))
 
 
-def _width(kind: pa.DataType) -> int:
-    """Bytes of a value in memory; 0 if they are not all of one width."""
+def width_of(kind: pa.DataType) -> int:
+    """Give the bytes of a value in memory; 0 if they are not all of one width."""
     try:
         return -(-int(kind.bit_width) // 8)
     except ValueError:

@@ -61,9 +61,16 @@ def summarise_units(
     With `told`, what a footer tells is not read, and `told` gets the names of those columns.
     """
 
-    def read(like: Learnt) -> tuple[Learnt | None, int]:
+    def read_together(like: Learnt) -> tuple[Learnt | None, int]:
         batches = (batch for unit in units for batch in source.read(unit, list(like.types), table.key_names))
         return summarise(table, like, batches, partial(source.rows_before, units[0]))
+
+    def read(like: Learnt) -> tuple[Learnt | None, int]:
+        slices = [] if table.key_names else source.slices(units[0], list(like.types))
+        if len(slices) < 2:
+            return read_together(like)
+        parts, rows = zip(*(read_together(like.only(names)) for names in slices), strict=True)
+        return like.of_parts(part for part in parts if part is not None), rows[0]
 
     with naming(source.path):
         return read(like) if table.key_names or told is None else learn(like, source, units[0], read, told)

@@ -131,8 +131,10 @@ def map_unit(
         rows = 0
         for batch, original in source.read_to_map(unit, names):
             out = map_batch(table, batch, inverse=inverse, rows=rows, rows_before=partial(source.rows_before, unit))
-            yield text_of(out, original, source.options.decimal) if as_text else out, 0, 0
             rows += batch.num_rows
+            ready = [text_of(out, original, source.options.decimal) if as_text else out]
+            del batch, original, out  # nothing is held on to while another file's batch is written
+            yield ready.pop(), 0, 0
         yield None, unit.size, rows
 
 

@@ -15,13 +15,14 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 import xxhash
 
-from streamnorm.batches import checked, rows_for
+from streamnorm.batches import checked, rows_for, together
 from streamnorm.csv_files import CsvOptions, CsvReader
 from streamnorm.csv_pieces import Piece
 from streamnorm.errors import SourceError
 from streamnorm.ipc_files import IpcFile, IpcStream
 from streamnorm.listing import files_below, matches
 from streamnorm.places import STDIN, Place, files_at, is_elsewhere, location_of, naming, open_input, spool
+from streamnorm.row_groups import side_by_side, slices_of
 
 __all__ = [
     "ArrowSource", "ArrowStreamSource", "CsvSource", "ParquetSource", "Source", "Unit", "expand", "is_data",
@@ -78,9 +79,13 @@ class Source:
         """
         raise TypeError(f"{type(self).__name__} cannot be read")
 
+    def slices(self, unit: Unit, columns: Sequence[str]) -> list[list[str]]:
+        """Cut columns of a unit into those that are better read together than with the others."""
+        return [list(columns)]
+
     def read_to_map(self, unit: Unit, numbers: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
         """Yield all columns of one unit, `numbers` as such, and the text of missing ones where there is some."""
-        return ((batch, None) for batch in self.read(unit))
+        return map(lambda batch: (batch, None), self.read(unit))  # noqa: C417 (a generator would hold on to it)
 
     def rows_before(self, unit: Unit) -> int:
         """How many rows come before a unit."""
@@ -175,32 +180,45 @@ class ParquetSource(Source):
             If it would.
         """
         if isinstance(self.path, Path):
-            with naming(self.path), self._open(self._metadata) as file:
-                for i in range(self._metadata.num_row_groups) if groups is None else groups:
-                    next(file.iter_batches(1, row_groups=[i], columns=columns, use_threads=False), None)
+            for i in range(self._metadata.num_row_groups) if groups is None else groups:
+                for names in self._slices(i, columns):
+                    with naming(self.path), self._open(self._metadata) as file:  # anew, to let go of the map
+                        next(file.iter_batches(1, row_groups=[i], columns=names, use_threads=False), None)
 
     def rows_before(self, unit: Unit) -> int:
         """How many rows come before a row group."""
         return sum(self._metadata.row_group(i).num_rows for i in range(unit.number))
 
+    def slices(self, unit: Unit, columns: Sequence[str]) -> list[list[str]]:
+        """Cut columns of a row group into those whose pages may be in memory at once."""
+        return self._slices(unit.number, columns)
+
+    def _slices(self, number: int, columns: Sequence[str] | None) -> list[list[str]]:
+        group, names = self._metadata.row_group(number), self.schema.names if columns is None else columns
+        return slices_of(self.schema, group, names, paged=isinstance(self.path, Path))  # see `_open`
+
     def read(
         self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
         """Yield the batches of one row group; what it delivers is checked against the footer's count."""
-        group, rows = self._metadata.row_group(unit.number), 0
-        expected = group.num_rows
         wanted = None if columns is None else [*columns, *beside]
+        group = self._metadata.row_group(unit.number)
+        types = [item.type for item in self.schema if wanted is None or item.name in wanted]
+        rows = rows_for(types, group.total_byte_size // max(1, group.num_rows))
+        read, slices = partial(self._read, unit, rows), self._slices(unit.number, wanted)
+        return together(read(wanted) if len(slices) == 1 else side_by_side(slices, read, str(self.path)))
+
+    def _read(self, unit: Unit, size: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        """Yield batches of a size, all from one reader."""
+        group, rows = self._metadata.row_group(unit.number), 0
         buffered = unit.size > _LARGE_CHUNK * max(1, group.num_columns)
         with naming(self.path), self._open(self._metadata, buffered=buffered) as file:
-            types = [item.type for item in file.schema_arrow if wanted is None or item.name in wanted]
-            size = rows_for(types, group.total_byte_size // max(1, expected))
-            batches = file.iter_batches(size, row_groups=[unit.number], columns=wanted, use_threads=False)
-            for batch in batches:
+            for batch in file.iter_batches(size, row_groups=[unit.number], columns=columns, use_threads=False):
                 yield checked(batch, rows=rows, rows_before=partial(self.rows_before, unit))
                 rows += batch.num_rows
-        if rows != expected:
+        if rows != group.num_rows:
             raise SourceError(
-                f"{self.path} is damaged: row group {unit.number} gave {rows} rows, its footer says {expected}; "
+                f"{self.path} is damaged: row group {unit.number} gave {rows} rows, its footer says {group.num_rows}; "
                 "restore the file or leave it out."
             )
 
