@@ -9,7 +9,17 @@ import pyarrow as pa
 
 from streamnorm.errors import DataError
 
-__all__ = ["BATCH_BYTES", "BATCH_ROWS", "TEXT_ROWS", "checked", "pieces", "rows_for", "together", "width_of"]
+__all__ = [
+    "BATCH_BYTES",
+    "BATCH_ROWS",
+    "TEXT_ROWS",
+    "checked",
+    "has_text",
+    "pieces",
+    "rows_for",
+    "together",
+    "width_of",
+]
 
 #: Of a batch in memory: so many that what is done once for a batch does not show, so few that threads stay small.
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 18
@@ -92,6 +102,11 @@ def _one_of(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 def _is_plain(schema: pa.Schema) -> bool:
     kinds = schema.types
     return not any(k.num_fields or pa.types.is_dictionary(k) or isinstance(k, pa.BaseExtensionType) for k in kinds)
+
+
+def has_text(types: Iterable[pa.DataType]) -> bool:
+    """Tell whether values of some columns are not all of one width."""
+    return any(width_of(kind) == 0 for kind in types)
 
 
 def rows_for(types: Sequence[pa.DataType], stored: int) -> int:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 import xxhash
 
-from streamnorm.batches import checked, rows_for, together
+from streamnorm.batches import checked, has_text, rows_for, together
 from streamnorm.csv_files import CsvOptions, CsvReader
 from streamnorm.csv_pieces import Piece
 from streamnorm.errors import SourceError
@@ -206,7 +206,8 @@ class ParquetSource(Source):
         types = [item.type for item in self.schema if wanted is None or item.name in wanted]
         rows = rows_for(types, group.total_byte_size // max(1, group.num_rows))
         read, slices = partial(self._read, unit, rows), self._slices(unit.number, wanted)
-        return together(read(wanted) if len(slices) == 1 else side_by_side(slices, read, str(self.path)))
+        batches = read(wanted) if len(slices) == 1 else side_by_side(slices, read, str(self.path))
+        return together(batches) if has_text(types) else batches
 
     def _read(self, unit: Unit, size: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         """Yield batches of a size, all from one reader."""
