@@ -3,20 +3,60 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
-from streamnorm.errors import DataError
+from streamnorm.errors import DataError, SourceError
+from streamnorm.places import Place
 
-__all__ = ["BATCH_BYTES", "BATCH_ROWS", "TEXT_ROWS", "checked", "pieces", "rows_for"]
+__all__ = ["check_unpacked", "checked", "has_text", "is_bomb", "pieces", "rows_for"]
 
 #: Of a batch in memory: so many that what is done once for a batch does not show, so few that threads stay small.
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 18
 #: Rows of a batch with values that are not all of one width: a dictionary can make long ones small in the file.
 TEXT_ROWS = 1 << 13
 
+#: Bytes of the texts of a batch, each of which may be the longest of a dictionary.
+TEXT_BYTES = 64 << 20
+
+#: Bytes that may be unpacked at once whatever they take in the file; every thread holds as many.
+LARGEST = 128 << 20
+#: How many times the bytes in the file more may be. Numbers pack to a third, a table with one value in a hundred that
+#: is not zero to a 120th; of what is all the same lz4 makes a 250th and zstd a 30,000th.
+MOST = 200
+
 _WRONG_TEXT = re.compile(r"Invalid UTF8 sequence at string index (\d+)")
+
+
+def is_bomb(packed: int, unpacked: int) -> bool:
+    """Tell whether few bytes in a file stand for more than memory is taken for."""
+    return unpacked > LARGEST and unpacked > MOST * packed
+
+
+def check_unpacked(path: Place, what: str, packed: int, unpacked: int, remedy: str) -> None:
+    """Refuse a bomb before it is unpacked.
+
+    Parameters
+    ----------
+    path : Place
+    what : str
+        The part of the file that is unpacked at once.
+    packed, unpacked : int
+        Its bytes in the file and in memory.
+    remedy : str
+        How it would be written else.
+
+    Raises
+    ------
+    SourceError
+        If it is one.
+    """
+    if is_bomb(packed, unpacked):
+        raise SourceError(
+            f"{path} cannot be read: {what} would unpack from {packed} bytes to {unpacked}; write it {remedy}, or "
+            "leave it out."
+        )
 
 
 def checked(
@@ -68,7 +108,12 @@ def pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, rows)
 
 
-def rows_for(types: Sequence[pa.DataType], stored: int) -> int:
+def has_text(types: Iterable[pa.DataType]) -> bool:
+    """Tell whether values of some columns are not all of one width."""
+    return any(_width(kind) == 0 for kind in types)
+
+
+def rows_for(types: Sequence[pa.DataType], stored: int, longest: int) -> int:
     """Give the number of rows that fill a batch.
 
     Parameters
@@ -77,10 +122,13 @@ def rows_for(types: Sequence[pa.DataType], stored: int) -> int:
         Of its columns.
     stored : int
         Bytes of a row in the file, for values that are not of one width.
+    longest : int
+        Bytes that such values of a row may have, which the file repeats without having them again.
     """
-    widths = [_width(kind) for kind in types]
-    text = 0 in widths
-    return min(TEXT_ROWS if text else BATCH_ROWS, max(1, BATCH_BYTES // max(1, sum(widths) + text * stored)))
+    widths = sum(map(_width, types))
+    if not has_text(types):
+        return min(BATCH_ROWS, max(1, BATCH_BYTES // max(1, widths)))
+    return max(1, min(TEXT_ROWS, BATCH_BYTES // max(1, widths + stored), TEXT_BYTES // max(1, longest)))
 
 
 def _width(kind: pa.DataType) -> int:

@@ -15,12 +15,13 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 import xxhash
 
-from streamnorm.batches import checked, rows_for
+from streamnorm.batches import checked, has_text, rows_for
 from streamnorm.csv_files import CsvOptions, CsvReader
 from streamnorm.csv_pieces import Piece
 from streamnorm.errors import SourceError
 from streamnorm.ipc_files import IpcFile, IpcStream
 from streamnorm.listing import files_below, matches
+from streamnorm.parquet_pages import check_pages, longest_text
 from streamnorm.places import STDIN, Place, files_at, is_elsewhere, location_of, naming, open_input, spool
 
 __all__ = [
@@ -177,11 +178,18 @@ class ParquetSource(Source):
         if isinstance(self.path, Path):
             with naming(self.path), self._open(self._metadata) as file:
                 for i in range(self._metadata.num_row_groups) if groups is None else groups:
+                    check_pages(self.path, self._metadata, i, columns)
                     next(file.iter_batches(1, row_groups=[i], columns=columns, use_threads=False), None)
 
     def rows_before(self, unit: Unit) -> int:
         """How many rows come before a row group."""
         return sum(self._metadata.row_group(i).num_rows for i in range(unit.number))
+
+    def _longest_text(self, group: int, columns: Sequence[str] | None) -> int:
+        if not isinstance(self.path, Path):
+            return 0  # far away another look is too dear
+        self.check_columns([group], columns)
+        return longest_text(self.path, self._metadata, group, columns)
 
     def read(
         self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
@@ -192,8 +200,10 @@ class ParquetSource(Source):
         wanted = None if columns is None else [*columns, *beside]
         buffered = unit.size > _LARGE_CHUNK * max(1, group.num_columns)
         with naming(self.path), self._open(self._metadata, buffered=buffered) as file:
+            check_pages(self.path, self._metadata, unit.number, wanted)
             types = [item.type for item in file.schema_arrow if wanted is None or item.name in wanted]
-            size = rows_for(types, group.total_byte_size // max(1, expected))
+            longest = self._longest_text(unit.number, wanted) if has_text(types) else 0
+            size = rows_for(types, group.total_byte_size // max(1, expected), longest)
             batches = file.iter_batches(size, row_groups=[unit.number], columns=wanted, use_threads=False)
             for batch in batches:
                 yield checked(batch, rows=rows, rows_before=partial(self.rows_before, unit))
