@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
 
 from streamnorm.errors import DataError, SourceError
@@ -26,6 +27,7 @@ LARGEST = 128 << 20
 #: is not zero to a 120th; of what is all the same lz4 makes a 250th and zstd a 30,000th.
 MOST = 200
 
+_VIEWS = ("string_view", "binary_view")
 _WRONG_TEXT = re.compile(r"Invalid UTF8 sequence at string index (\d+)")
 
 
@@ -101,11 +103,18 @@ def _check(name: str, column: pa.Array, rows: int, rows_before: Callable[[], int
 
 
 def pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Cut a batch that is large."""
-    number = max(1, -(-batch.nbytes // BATCH_BYTES))
+    """Cut a batch that is large, or would be with its texts one behind the other."""
+    texts = sum(_viewed(column) for column in batch.columns if str(column.type) in _VIEWS)
+    number = max(1, -(-batch.nbytes // BATCH_BYTES), -(-texts // TEXT_BYTES))
     rows = max(1, -(-batch.num_rows // number))
     for start in range(0, max(1, batch.num_rows), rows):
         yield batch.slice(start, rows)
+
+
+def _viewed(column: pa.Array) -> int:
+    """Add up the bytes of texts, many of which may lie at the same place."""
+    words = np.frombuffer(column.buffers()[1], np.int32, 4 * len(column), 16 * column.offset)
+    return int(np.maximum(words[::4], 0).sum(dtype=np.int64))  # a text's length, and where it lies
 
 
 def has_text(types: Iterable[pa.DataType]) -> bool:

@@ -101,6 +101,7 @@ READ = {
     "nested": beside(pa.array([{"a": [1, 2]}, None])),
     "dictionary": beside(pa.array(["p", None]).dictionary_encode()),
     "large string": beside(pa.array(["p", None], pa.large_string())),
+    "texts that are views": beside(pa.array(["p" * 20, None], pa.string_view())),
     "binary": beside(pa.array([b"\xff\0", None])),
     "no rows": (GOOD.slice(0, 0), {"x": []}),
     "1e308": numbers([1e308, -1e308, 1e308], pa.float64()),
