@@ -22,6 +22,7 @@
 #include "_rows.h"
 #include "_rounding.h"
 #include "_segments.h"
+#include "_texts.h"
 
 static const char *target_in_use;
 #define USE_TARGET(suffix) \
@@ -376,6 +377,7 @@ static PyMethodDef methods[] = {
     {"histogram", kernel_histogram, METH_VARARGS, histogram_doc},
     {"merge_bins", kernel_merge_bins, METH_VARARGS, merge_bins_doc},
     {"last_row", kernel_last_row, METH_VARARGS, last_row_doc},
+    {"longest", kernel_longest, METH_O, longest_doc},
     {"plain", kernel_plain, METH_O, plain_doc},
     {"round_moments", kernel_round_moments, METH_VARARGS, round_moments_doc},
     {"sort", kernel_sort, METH_VARARGS, sort_doc},

@@ -98,6 +98,16 @@ def first_infinity(x: NDArray[Any]) -> int:
     return int(np.argmax(infinite)) if infinite.any() else -1
 
 
+def longest(data: Any) -> int:
+    """Give the bytes of the longest of texts that lie one behind the other, each behind its length."""
+    text, at, most = memoryview(data).cast("B"), 0, 0
+    while len(text) - at >= 4:
+        length = min(int.from_bytes(text[at : at + 4], "little"), len(text) - at - 4)
+        most = max(most, length)
+        at += 4 + length
+    return most
+
+
 def plain(schema: Any) -> bool:
     """Tell whether a record batch can be read without its arrays: not in Python."""
     return False

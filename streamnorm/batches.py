@@ -5,28 +5,60 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
 
-from streamnorm.errors import DataError
+from streamnorm.errors import DataError, SourceError
+from streamnorm.places import Place
 
-__all__ = [
-    "BATCH_BYTES",
-    "BATCH_ROWS",
-    "TEXT_ROWS",
-    "checked",
-    "has_text",
-    "pieces",
-    "rows_for",
-    "together",
-    "width_of",
-]
+__all__ = ["LARGEST", "check_unpacked", "checked", "has_text", "is_bomb", "pieces", "rows_for", "together", "width_of"]
 
 #: Of a batch in memory: so many that what is done once for a batch does not show, so few that threads stay small.
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 18
 #: Rows of a batch with values that are not all of one width: a dictionary can make long ones small in the file.
 TEXT_ROWS = 1 << 13
 
+#: Bytes of the texts of a batch, each of which may be the longest of a dictionary.
+TEXT_BYTES = 64 << 20
+
+#: Bytes that may be unpacked at once whatever they take in the file; every thread holds as many.
+LARGEST = 128 << 20
+#: How many times the bytes in the file more may be. Numbers pack to a third, a table with one value in a hundred that
+#: is not zero to a 120th; of what is all the same lz4 makes a 250th and zstd a 30,000th.
+MOST = 200
+
+_VIEWS = ("string_view", "binary_view")
 _WRONG_TEXT = re.compile(r"Invalid UTF8 sequence at string index (\d+)")
+
+
+def is_bomb(packed: int, unpacked: int) -> bool:
+    """Tell whether few bytes in a file stand for more than memory is taken for."""
+    return unpacked > LARGEST and unpacked > MOST * packed
+
+
+def check_unpacked(path: Place, what: str, packed: int, unpacked: int, remedy: str) -> None:
+    """Refuse a bomb before it is unpacked.
+
+    Parameters
+    ----------
+    path : Place
+    what : str
+        The part of the file that is unpacked at once.
+    packed, unpacked : int
+        Its bytes in the file and in memory.
+    remedy : str
+        How it would be written else.
+
+    Raises
+    ------
+    SourceError
+        If it is one.
+    """
+    if is_bomb(packed, unpacked):
+        raise SourceError(
+            f"{path} cannot be read: {what} would unpack from {packed} bytes to {unpacked}; write it {remedy}, or "
+            "leave it out."
+        )
 
 
 def checked(
@@ -71,8 +103,9 @@ def _check(name: str, column: pa.Array, rows: int, rows_before: Callable[[], int
 
 
 def pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Cut a batch that is large."""
-    number = max(1, -(-batch.nbytes // BATCH_BYTES))
+    """Cut a batch that is large, or would be with its texts one behind the other."""
+    texts = sum(_viewed(column) for column in batch.columns if str(column.type) in _VIEWS)
+    number = max(1, -(-batch.nbytes // BATCH_BYTES), -(-texts // TEXT_BYTES))
     rows = max(1, -(-batch.num_rows // number))
     for start in range(0, max(1, batch.num_rows), rows):
         yield batch.slice(start, rows)
@@ -100,8 +133,21 @@ def _one_of(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def _is_plain(schema: pa.Schema) -> bool:
-    kinds = schema.types
-    return not any(k.num_fields or pa.types.is_dictionary(k) or isinstance(k, pa.BaseExtensionType) for k in kinds)
+    return all(_is_text(kind) or (width_of(kind) and not kind.num_fields) for kind in schema.types) and not any(
+        pa.types.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType) for kind in schema.types
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    """Tell whether values are bytes of their own each, and not views of what others may have too."""
+    large = pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
+    return bool(large or pa.types.is_string(kind) or pa.types.is_binary(kind))
+
+
+def _viewed(column: pa.Array) -> int:
+    """Add up the bytes of texts, many of which may lie at the same place."""
+    words = np.frombuffer(column.buffers()[1], np.int32, 4 * len(column), 16 * column.offset)
+    return int(np.maximum(words[::4], 0).sum(dtype=np.int64))  # a text's length, and where it lies
 
 
 def has_text(types: Iterable[pa.DataType]) -> bool:
@@ -109,7 +155,7 @@ def has_text(types: Iterable[pa.DataType]) -> bool:
     return any(width_of(kind) == 0 for kind in types)
 
 
-def rows_for(types: Sequence[pa.DataType], stored: int) -> int:
+def rows_for(types: Sequence[pa.DataType], stored: int, longest: int) -> int:
     """Give the number of rows that fill a batch.
 
     Parameters
@@ -118,10 +164,13 @@ def rows_for(types: Sequence[pa.DataType], stored: int) -> int:
         Of its columns.
     stored : int
         Bytes of a row in the file, for values that are not of one width.
+    longest : int
+        Bytes that such values of a row may have, which the file repeats without having them again.
     """
-    widths = [width_of(kind) for kind in types]
-    text = 0 in widths
-    return min(TEXT_ROWS if text else BATCH_ROWS, max(1, BATCH_BYTES // max(1, sum(widths) + text * stored)))
+    widths = sum(map(width_of, types))
+    if not has_text(types):
+        return min(BATCH_ROWS, max(1, BATCH_BYTES // max(1, widths)))
+    return max(1, min(TEXT_ROWS, BATCH_BYTES // max(1, widths + stored), TEXT_BYTES // max(1, longest)))
 
 
 def width_of(kind: pa.DataType) -> int:

@@ -18,17 +18,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.batches import checked, pieces
+from streamnorm.batches import LARGEST, check_unpacked, checked, pieces
 from streamnorm.errors import SourceError
 from streamnorm.places import Place, open_input
 
 __all__ = ["IpcFile", "IpcStream"]
 
-#: Bytes that a batch may unpack to whatever it takes in the file; every thread holds one.
-_LARGEST = 128 << 20
-#: How many times its bytes in the file a larger one may be. Numbers pack to a third, a table with one value in a
-#: hundred that is not zero to a 120th; of what is all the same lz4 makes a 250th and zstd a 30,000th.
-_MOST = 200
+#: How a batch is written that can be read.
+_REMEDY = "in smaller batches"
 
 _DICTIONARY, _RECORDS = 2, 3
 _BUFFER = np.dtype([("offset", "<i8"), ("length", "<i8")])
@@ -123,14 +120,6 @@ def _unpacked(body: memoryview, offset: int, length: int) -> int:
     return length if size < 0 else size
 
 
-def _check(path: Place, what: str, packed: int, unpacked: int) -> None:
-    if unpacked > _LARGEST and unpacked > _MOST * packed:
-        raise SourceError(
-            f"{path} cannot be read: {what} would unpack from {packed} bytes to {unpacked}; write it in smaller "
-            "batches, or leave it out."
-        )
-
-
 def _decoding(schema: pa.Schema, columns: Sequence[str] | None) -> pa.ipc.IpcReadOptions:
     return pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in columns or ()])
 
@@ -173,7 +162,8 @@ class IpcFile:
                 footer = _root(file.read(size))
                 dictionaries, batches = (footer.structs(field, _BLOCK)[["offset", "metadata"]] for field in (2, 3))
             sizes = [self._sizes(file, *block) for block in dictionaries.tolist()]
-        _check(self._path, "its dictionaries", *map(sum, zip((0, 0), *sizes, strict=True)))
+        packed, unpacked = (sum(size[i] for size in sizes) for i in (0, 1))
+        check_unpacked(self._path, "its dictionaries", packed, unpacked, _REMEDY)
         return batches.tolist()  # type: ignore[no-any-return]
 
     @property
@@ -214,8 +204,8 @@ class IpcFile:
         """
         with self._open() as file:
             packed, unpacked = self._sizes(file, *self._blocks[number])
-        _check(self._path, f"record batch {number}", packed, unpacked)
-        with self._open(mapped=unpacked > _LARGEST) as file:
+        check_unpacked(self._path, f"record batch {number}", packed, unpacked, _REMEDY)
+        with self._open(mapped=unpacked > LARGEST) as file:
             batch = pa.ipc.open_file(file, options=_decoding(self.schema, columns)).get_batch(number)
         yield from pieces(checked(batch, columns, rows_before=partial(self.rows_before, number)))
 
@@ -302,9 +292,9 @@ def _messages(path: Place, file: pa.NativeFile) -> Iterator[pa.Buffer]:
         sizes = message.body.size, batch.unpacked(message.body)
         if batch.kind == _DICTIONARY:  # which stay until the end
             packed, unpacked = packed + sizes[0], unpacked + sizes[1]
-            _check(path, "its dictionaries", packed, unpacked)
+            check_unpacked(path, "its dictionaries", packed, unpacked, _REMEDY)
         elif batch.kind == _RECORDS:
-            _check(path, f"record batch {number}", *sizes)
+            check_unpacked(path, f"record batch {number}", *sizes, _REMEDY)
             number += 1
         yield pa.py_buffer(_MARK + message.metadata.size.to_bytes(4, "little"))
         yield message.metadata

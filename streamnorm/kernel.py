@@ -23,6 +23,7 @@ __all__ = [
     "histogram",
     "instructions",
     "last_row",
+    "longest",
     "merge_bins",
     "moments",
     "plain",
@@ -82,5 +83,5 @@ histogram, merge_bins = _chosen.histogram, _chosen.merge_bins
 add, arithmetic = _chosen.add, _chosen.arithmetic
 round_moments, sort = _chosen.round_moments, _chosen.sort
 instructions = _chosen.instructions
-plain, last_row = _chosen.plain, _chosen.last_row
+plain, last_row, longest = _chosen.plain, _chosen.last_row, _chosen.longest
 COMPILED: bool = _chosen.__name__ != "streamnorm._reference"

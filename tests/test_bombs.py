@@ -16,7 +16,7 @@ import pytest
 from hostile import Case, check, written
 
 import streamnorm as sn
-from streamnorm import ipc_files
+from streamnorm import batches
 from streamnorm.errors import SourceError
 
 #: The peak is the process' own: getrusage's would be that of the tests, which started it, where theirs is greater.
@@ -107,7 +107,7 @@ def test_batches_just_small_enough_cost_bounded_memory(out, tmp_path):
 
 
 def test_what_a_batch_may_unpack_to_depends_on_its_bytes_in_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(ipc_files, "_LARGEST", 100_000)
+    monkeypatch.setattr(batches, "LARGEST", 100_000)
     path, rows = tmp_path / "in.arrow", 1_000_000
     sparse = np.where(np.arange(rows) % 101, 0, np.random.default_rng(0).integers(0, 1 << 40, rows))
     for values, is_read in ((np.zeros(10_000), True), (sparse, True), (np.zeros(rows), False)):
@@ -120,7 +120,7 @@ def test_what_a_batch_may_unpack_to_depends_on_its_bytes_in_the_file(tmp_path, m
 
 
 def test_columns_that_lie_at_one_place_are_no_way_round(tmp_path, monkeypatch):
-    monkeypatch.setattr(ipc_files, "_LARGEST", 100_000)
+    monkeypatch.setattr(batches, "LARGEST", 100_000)
     columns = 250
     data = written(pa.table({f"x{i}": np.arange(1000.0) for i in range(columns)}), "arrows")
     for i in range(columns):  # the places of which nulls there are and of the values
@@ -150,6 +150,69 @@ def test_a_gzip_bomb_costs_bounded_memory(inside, tmp_path):
         assert code == (0 if inside == "rows" else 1), said
         assert [line.startswith(f"error: {source}") for line in said] == ([] if inside == "rows" else [True])
         assert peak < 400  # MiB; 150 and 250 where this was written
+
+
+@pytest.mark.slow
+def test_texts_that_lie_at_one_place_cost_bounded_memory(tmp_path):
+    """Eight gigabytes of text, in ten megabytes."""
+    long, short = struct.pack("<i4sii", 10_000_000, b"long", 0, 0), struct.pack("<i12s", 5, b"short")
+    texts = pa.Array.from_buffers(
+        pa.string_view(), 1600, [None, pa.py_buffer((long + short) * 800), pa.py_buffer(b"long" * 2_500_000)]
+    )
+    (tmp_path / "in.arrow").write_bytes(written(pa.table({"x": np.arange(1600.0), "t": texts}), "arrow"))
+    code, said, peak = run("run", tmp_path / "in.arrow", "--output", tmp_path / "out.parquet")
+    assert (code, said) == (0, [])
+    assert peak < 900  # MiB; 290 where this was written, and 5,700 before the batch was cut
+
+
+#: Writing all values of a column into one page.
+ONE_PAGE = {"use_dictionary": False, "compression": "zstd", "data_page_size": 1 << 30, "max_rows_per_page": 1 << 30}
+
+
+def test_a_page_that_would_unpack_to_much_is_refused(tmp_path, capsys):
+    data = written(same(300 << 20), batch=1 << 30, write_batch_size=1 << 30, **ONE_PAGE)
+    check(Case(data, ["pages of row group 0", "unpack", "smaller pages"], kind="parquet"), tmp_path, capsys)
+
+
+def test_only_the_pages_of_columns_that_are_read_count(tmp_path):
+    table = same(150 << 20).append_column("z", pa.nulls(75 << 17, pa.int32()))
+    source = tmp_path / "in.parquet"
+    source.write_bytes(written(table, batch=1 << 30, write_batch_size=1 << 30, **ONE_PAGE))
+    with pytest.warns(UserWarning, match="no value"):
+        fitted = sn.fit(source, sn.TableNormalizer(columns={"z": "standard"}, default=None))
+        fitted.transform(table.slice(0, 1))
+    assert fitted.learnt.groups[0].summary.counts.table[0, 1] == table.num_rows
+
+
+def test_a_dictionary_that_would_unpack_to_much_is_refused(tmp_path):
+    source = tmp_path / "in.parquet"
+    texts = pa.table({"x": [1.0, 3.0], "t": pa.array(["a" * (75 << 20), "b" * (75 << 20)])})
+    source.write_bytes(written(texts, compression="zstd", dictionary_pagesize_limit=1 << 30, write_statistics=False))
+    with pytest.raises(SourceError, match="row group 0 would unpack"):
+        sn.transform(sn.fit(source), source, tmp_path / "out.parquet")
+
+
+def test_many_small_pages_may_unpack_to_anything(tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "LARGEST", 1_000_000)
+    table = pa.table({"x": np.zeros(1_000_000), "t": pa.array(["text"] * 1_000_000)})
+    source, out = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    source.write_bytes(written(table, use_dictionary=False, compression="zstd", data_page_size=1 << 17))
+    assert pq.read_metadata(source).row_group(0).total_byte_size > 2 * batches.MOST * source.stat().st_size
+    sn.transform(sn.fit(source), source, out)
+    assert pq.read_table(out).column("t").combine_chunks() == table.column("t").combine_chunks()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("compression", "out"), [("none", "o.parquet"), ("snappy", "o.arrow"), ("zstd", "o.csv"),
+                                                  ("lz4", "o.parquet")])  # fmt: skip
+def test_a_long_text_that_is_repeated_costs_bounded_memory(compression, out, tmp_path):
+    """Two gigabytes of text, in whatever a dictionary has of it."""
+    texts = pa.array(["short", "long" * 2_500_000])
+    table = pa.table({"x": np.arange(400.0), "t": pa.DictionaryArray.from_arrays(pa.array([0, 1] * 200), texts)})
+    pq.write_table(table, tmp_path / "in.parquet", store_schema=False, compression=compression)
+    code, said, peak = run("run", tmp_path / "in.parquet", "--output", tmp_path / out)
+    assert (code, said) == (0, [])
+    assert peak < 900  # MiB; 5,000 where a batch had as many rows as always
 
 
 @pytest.mark.slow

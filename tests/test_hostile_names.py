@@ -26,11 +26,13 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("pattern", ["*/../../*.csv", "i*/../../else*", "**/../../elsewhere.csv"])
 def test_no_output_leaves_its_folder(pattern, folder, capsys):
+    assert streamnorm(capsys, "fit", "in", "--state", "known.json").code == 0
     before = contents(folder)
-    line = failure(streamnorm(capsys, "run", pattern, "--output", "out/", "--state", "s.json", "--overwrite"))
-    assert "elsewhere.csv" in line
-    assert "outside out" in line
-    assert contents(folder) == before
+    for words in (("run", pattern, "--state", "s.json"), ("transform", "known.json", pattern)):
+        line = failure(streamnorm(capsys, *words, "--output", "out/", "--overwrite"))
+        assert "elsewhere.csv" in line
+        assert "outside out" in line
+        assert contents(folder) == before
 
 
 def test_dots_before_a_wildcard_lead_nowhere_else(folder, capsys):
@@ -101,11 +103,18 @@ def test_a_pattern_that_does_not_look_there(pattern, locked, capsys):
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="only /proc refuses files to every user")
-@pytest.mark.parametrize("words", [["--output", "/proc/out.csv", "--state", "s.json"], ["--state", "/proc/s.json"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        (["run", "transform known.json"], "--output", "/proc/out.csv"),
+        (["fit", "fit --update"], "--state", "/proc/s.json"),
+    ],
+)
 def test_a_folder_that_cannot_be_written_to(words, folder, capsys):
+    assert streamnorm(capsys, "fit", "in", "--state", "known.json").code == 0
     before = contents(folder)
-    command = "run" if "--output" in words else "fit"
-    line = failure(streamnorm(capsys, command, "in/a.csv", *words))
-    assert f"{words[1]} cannot be written" in line
-    assert "choose another place" in line
-    assert contents(folder) == before
+    for job in words[0]:
+        line = failure(streamnorm(capsys, *job.split(), "in/a.csv", *words[1:]))
+        assert f"{words[2]} cannot be written" in line
+        assert "choose another place" in line
+        assert contents(folder) == before

@@ -13,6 +13,8 @@ import pytest
 from hostile import KINDS, Case, check, contents, failure, written
 from shell import streamnorm
 
+import streamnorm as sn
+
 NAN = float("nan")
 GOOD = pa.table({"x": [1.0, 3.0], "t": ["a", "b"]})
 
@@ -101,6 +103,7 @@ READ = {
     "nested": beside(pa.array([{"a": [1, 2]}, None])),
     "dictionary": beside(pa.array(["p", None]).dictionary_encode()),
     "large string": beside(pa.array(["p", None], pa.large_string())),
+    "texts that are views": beside(pa.array(["p" * 20, None], pa.string_view())),
     "binary": beside(pa.array([b"\xff\0", None])),
     "no rows": (GOOD.slice(0, 0), {"x": []}),
     "1e308": numbers([1e308, -1e308, 1e308], pa.float64()),
@@ -158,8 +161,17 @@ def test_batches_of_one_row(kind, tmp_path, capsys):
     check(Case(written(ROWS, kind, 1), numbers={"x": ROWS["x"].to_pylist()}, kind=kind), tmp_path, capsys)
 
 
+@pytest.fixture(params=["run", "transform"])
+def job(request, tmp_path):
+    """The words of a command that writes an output."""
+    if request.param == "run":
+        return ("run",)
+    sn.save(sn.TableNormalizer().fit(GOOD), tmp_path / "state.json")
+    return ("transform", tmp_path / "state.json")
+
+
 @pytest.mark.parametrize("link", ["itself", "symbolic", "hard"])
-def test_output_that_is_the_input(link, tmp_path, capsys):
+def test_output_that_is_the_input(link, job, tmp_path, capsys):
     source = tmp_path / "in.parquet"
     source.write_bytes(written(GOOD))
     out = source if link == "itself" else tmp_path / "out.parquet"
@@ -168,13 +180,27 @@ def test_output_that_is_the_input(link, tmp_path, capsys):
     elif link == "hard":
         out.hardlink_to(source)
     before = contents(tmp_path)
-    assert f"{out} is an input" in failure(streamnorm(capsys, "run", source, "--output", out, "--overwrite"))
+    assert f"{out} is an input" in failure(streamnorm(capsys, *job, source, "--output", out, "--overwrite"))
     assert contents(tmp_path) == before
 
 
-def test_output_where_a_file_is_no_folder(tmp_path, capsys):
+@pytest.mark.parametrize("link", ["itself", "symbolic"])
+def test_a_state_that_is_the_input(link, tmp_path, capsys):
+    source = tmp_path / "in.parquet"
+    source.write_bytes(written(GOOD))
+    state = source if link == "itself" else tmp_path / "state.json"
+    if link == "symbolic":
+        state.symlink_to(source)
+    before = contents(tmp_path)
+    fits = [("fit", word) for word in ("--update", "--rebuild", "--overwrite")]
+    for words in (*fits, ("run", "--overwrite", "--output", tmp_path / "out.parquet")):
+        assert "is an input" in failure(streamnorm(capsys, *words, source, "--state", state))
+        assert contents(tmp_path) == before
+
+
+def test_output_where_a_file_is_no_folder(job, tmp_path, capsys):
     (tmp_path / "in.parquet").write_bytes(written(GOOD))
     (tmp_path / "file").write_text("precious")
     before = contents(tmp_path)
-    failure(streamnorm(capsys, "run", tmp_path / "in.parquet", "--output", tmp_path / "file" / "out.parquet"))
+    failure(streamnorm(capsys, *job, tmp_path / "in.parquet", "--output", tmp_path / "file" / "out.parquet"))
     assert contents(tmp_path) == before

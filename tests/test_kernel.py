@@ -263,3 +263,13 @@ def test_arithmetic_at_addresses_that_are_not_aligned(kind, target):
 def test_arithmetic_refuses_what_does_not_fit(x, operations, operands, out):
     with pytest.raises(ValueError, match="do not fit"):
         _kernel.arithmetic(x, operations, operands, out)
+
+
+@pytest.mark.parametrize("longest", [kernel.longest, _reference.longest], ids=["kernel", "reference"])
+def test_the_longest_text(longest):
+    texts = [b"", b"a", b"longest of all", b"bc", bytes(range(256)) * 300]
+    for upto in range(len(texts) + 1):
+        data = b"".join(len(text).to_bytes(4, "little") + text for text in texts[:upto])
+        assert longest(data) == max(map(len, texts[:upto]), default=0)
+        assert longest(memoryview(data + b"\1\0\0")) == longest(data)  # the beginning of a length
+        assert longest(pa.py_buffer(data + b"\xff\xff\xff\xff" + bytes(100_000))) == 100_000  # more than there is

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hostile import KINDS, contents, failure, written
 from shell import streamnorm
 
 import streamnorm as sn
@@ -365,3 +366,71 @@ def test_a_profile_travels_to_workers_and_back():
     like = nothing(table, TABLE.schema)
     learnt, _ = summarise(worker_table(table, like), like, TABLE.to_batches())
     assert from_bytes(to_bytes(learnt), like) == learnt == table.fit(TABLE).learnt
+
+
+GOOD = (OLD / "v1_standard.json").read_bytes()
+DAMAGED = {
+    "empty": b"",
+    "cut off": GOOD[: len(GOOD) // 2],
+    "a flipped bit": GOOD.replace(b'"values": 2', b'"values": 3', 1),
+    "another version": GOOD.replace(b'"version": 1', b'"version": 99', 1),
+    "no version": GOOD.replace(b'"version": 1', b'"version": null', 1),
+    "a pickle": b"\x80\x04\x95cos\nsystem\n",
+    "a zip": b"PK\x03\x04" + bytes(100),
+    "Parquet": b"PAR1" + bytes(100) + b"PAR1",
+    "UTF-16": GOOD.decode().encode("utf-16"),
+    "a number": b"1",
+    "a number of 10,000 digits": b"[" + b"9" * 10_000 + b"]",
+    "lists in lists": b"[" * 100_000,
+    "terminal codes": b'{"format": "\x1b[31m\x07\n"}',
+    "the same key twice": GOOD.replace(b'"version": 1', b'"version": 1, "version": 2', 1),
+    "a byte behind the end": GOOD + b"x",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_commands_refuse_a_damaged_state_and_leave_it(name, tmp_path, capsys):
+    state, source, out = tmp_path / "state.json", tmp_path / "in.parquet", tmp_path / "out.parquet"
+    pq.write_table(pa.table({"x0": [1.0, 3.0], "x1": [1.0, 3.0]}), source)
+    state.write_bytes(GOOD)
+    sn.load(state)
+    state.write_bytes(DAMAGED[name])
+    before = contents(tmp_path)
+    for words in (
+        ("fit", source, "--state", state, "--update"),
+        ("transform", state, source, "--output", out),
+        ("show", state),
+        ("merge", state, OLD / "v1_standard.json", "--output", out.with_suffix(".json")),
+        ("forget", state, source),
+        ("verify", state, source),
+        ("diff", state, OLD / "v1_table.json"),
+        ("export", state, "--to", "sql", "--output", tmp_path / "out.sql"),
+    ):
+        assert "state.json" in failure(streamnorm(capsys, *words))
+        assert contents(tmp_path) == before
+
+
+FOREIGN = {
+    "a column is missing": pa.table({"x": [1.0]}),
+    "a column is text": pa.table({"x": [1.0], "y": ["a"]}),
+    "a column is a list": pa.table({"x": [1.0], "y": [[1.0]]}),
+    "no column is known": pa.table({"X": [1.0], "Y": [1.0]}),
+    "a column is there twice": pa.table([[1.0], [1.0], [1.0]], names=["x", "y", "y"]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_state_of_other_columns(name, kind, tmp_path, capsys):
+    state, source = tmp_path / "state.json", tmp_path / f"in.{kind}"
+    sn.save(sn.TableNormalizer().fit(pa.table({"x": [1.0, 2.0], "y": [1, 2]})), state)
+    source.write_bytes(written(FOREIGN[name], kind))
+    before = contents(tmp_path)
+    for words in (
+        ("fit", source, "--state", state, "--update"),
+        ("transform", state, source, "--output", tmp_path / f"out.{kind}"),
+    ):
+        line = failure(streamnorm(capsys, *words))
+        assert source.name in line
+        assert "'y'" in line or "'x'" in line
+        assert contents(tmp_path) == before

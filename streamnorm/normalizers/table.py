@@ -272,9 +272,9 @@ class Table:
         for name in inputs:
             if name not in times:
                 raise DataError(f"column {name!r} is missing here: {nearest(name, batch.schema.names)}")
+            if times[name] > 1:
+                raise DataError(f"there are {times[name]} columns {name!r}: rename all but one.")
         fields = {item.name: (item, batch.column(i)) for i, item in enumerate(batch.schema)}
-        if len(fields) < batch.num_columns and any(times[name] > 1 for name in inputs):
-            raise DataError("a column to normalise is there twice: rename one of the two.")
         columns = [(item, batch.column(i)) for i, item in enumerate(batch.schema)]
         at = {item.name: i for i, (item, _) in enumerate(columns)}
         added = []
