@@ -18,14 +18,14 @@ from streamnorm.csv_lines import text_of
 from streamnorm.errors import DataError, OutputError
 from streamnorm.files import replacing
 from streamnorm.fitting import Progress, fit_state
-from streamnorm.ledger import options_of
+from streamnorm.ledger import options_of, record_of
 from streamnorm.normalizers.table import Table
 from streamnorm.outputs import outputs_of, refuse_existing
 from streamnorm.places import naming
 from streamnorm.resume import Journal, job_of
 from streamnorm.sinks import open_sink, writing
 from streamnorm.sources import CsvSource, Source, Unit, expand, kind_of
-from streamnorm.state import read, state_of
+from streamnorm.state import state_of
 from streamnorm.tasks import map_batch, mapped_schema, table_of
 from streamnorm.threads import default_threads, in_any_order, in_order
 
@@ -100,7 +100,7 @@ def fit(
     if state is not None and Path(state).exists():
         if not (update or rebuild or overwrite):
             raise OutputError(f"{state} exists: add to it (update), replace it (overwrite), or name another.")
-        options = options or (None if overwrite else options_of(read(state).sources))
+        options = options or (None if overwrite else options_of(record_of(state)))
     found = expand(sources, options)
     table = table_of(normalizer)
     if state is None:

@@ -15,11 +15,11 @@ from pathlib import Path, PurePath
 from threading import Lock
 
 from streamnorm.csv_files import CsvOptions
-from streamnorm.errors import DataError, SourceError
+from streamnorm.errors import DataError, SourceError, StateError
 from streamnorm.normalizers.table import Learnt
 from streamnorm.places import Place, location_of, naming
 from streamnorm.sources import CsvSource, Source, kind_of
-from streamnorm.state import Counted
+from streamnorm.state import Counted, read
 
 __all__ = [
     "Reading",
@@ -30,6 +30,7 @@ __all__ = [
     "emptied",
     "options_of",
     "pair_up",
+    "record_of",
     "same_content",
     "stamp",
     "warn_of_copies",
@@ -116,6 +117,14 @@ def options_of(record: Iterable[Counted]) -> CsvOptions | None:
     """Give how the CSV files of a record are written; None where that is not one way, or there are none."""
     ways = {entry.options for entry in record if entry.options or kind_of(PurePath(entry.location)) is CsvSource}
     return CsvOptions(**dict(ways.pop())) if len(ways) == 1 else None
+
+
+def record_of(state: str | Path) -> tuple[Counted, ...]:
+    """Give the record of a state; nothing where there is none that can be read, which whoever uses it will say."""
+    try:
+        return read(state).sources
+    except StateError:
+        return ()
 
 
 # ---- places ----

@@ -51,14 +51,14 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
     Memory does not grow with the rows, but with the columns: every thread holds a page, up to 1 MB or so, of each
     column of a Parquet file.
     """
-    from streamnorm import state as states
     from streamnorm.counting import count
+    from streamnorm.ledger import record_of
 
     if update + rebuild + overwrite > 1:
         raise click.UsageError("only one of --update, --rebuild and --overwrite can be meant.")
     if Path(state).exists() and not (update or rebuild or overwrite):
         raise OutputError(f"{state} exists: add to it (--update), replace it (--overwrite), or name another.")
-    known = states.read(state).sources if Path(state).exists() and not overwrite else ()
+    known = () if overwrite else record_of(state)
     found, table = sources_of(sources, words, known), table_of(words)
     with progress_of(found, quiet) as progress:
         result = count(Path(state), sources, found, table, asked=asked(CHOICE_NAMES), update=update, rebuild=rebuild,
