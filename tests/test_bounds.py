@@ -71,6 +71,18 @@ def test_a_table_of_two_thousand_columns(tmp_path):
     assert peak("run", folder, "--output", tmp_path / "out") < LIMIT
 
 
+def test_wide_row_groups_of_many_pages(tmp_path):
+    table = normal(20_000, 2000)
+    folder = write_copies(tmp_path / "wide", table, 2, row_group_size=20_000)  # of 320 MB, two of which at once
+    assert peak("fit", folder, "--state", tmp_path / "s.json") < LIMIT
+    state = sn.load(tmp_path / "s.json")
+    assert state == sn.TableNormalizer().fit(table).partial_fit(table)
+    assert peak("transform", tmp_path / "s.json", folder, "--output", tmp_path / "out") < LIMIT + 50_000_000
+    for name in ("x0000", "x0777", "x1999"):
+        written = pq.read_table(tmp_path / "out" / "00001.parquet", columns=[name])[name]
+        assert written.to_pylist() == state.transform(table)[name].to_pylist()
+
+
 def test_footers_of_many_files_are_not_kept(tmp_path):
     few = write_copies(tmp_path / "few", normal(2, 200), 20)
     many = write_copies(tmp_path / "many", normal(2, 200), 300)  # 420 kB each in memory

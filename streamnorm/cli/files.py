@@ -48,8 +48,8 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
         threads: int | None, quiet: bool, **words: Any) -> None:  # fmt: skip
     """Learn the statistics of SRC and write them to STATE.
 
-    Memory does not grow with the rows, but with the columns: every thread holds a page, up to 1 MB or so, of each
-    column of a Parquet file.
+    Memory grows neither with the rows nor with the columns: of wide Parquet row groups a few columns are read at a
+    time.
     """
     from streamnorm.counting import count
     from streamnorm.ledger import record_of
@@ -82,8 +82,8 @@ def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool
               threads: int | None, quiet: bool, **words: Any) -> None:  # fmt: skip
     """Write normalised copies of SRC to DST, by the statistics in STATE.
 
-    Memory does not grow with the rows, but with the columns: every thread holds a page, up to 1 MB or so, of each
-    column of a Parquet file.
+    Memory grows neither with the rows nor with the columns. Where whole rows of wide Parquet row groups are wanted,
+    their columns wait in a temporary file (in TMPDIR) as large as one row group for each thread.
     """
     from streamnorm import state as states
     from streamnorm.outputs import outputs_of
@@ -108,8 +108,8 @@ def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, st
         quiet: bool, **words: Any) -> None:  # fmt: skip
     """Learn from SRC, then write normalised copies to DST.
 
-    Memory does not grow with the rows, but with the columns: every thread holds a page, up to 1 MB or so, of each
-    column of a Parquet file.
+    Memory grows neither with the rows nor with the columns. Where whole rows of wide Parquet row groups are wanted,
+    their columns wait in a temporary file (in TMPDIR) as large as one row group for each thread.
     """
     from streamnorm.fitting import fit_state
     from streamnorm.holding import holding
