@@ -22,6 +22,10 @@ def tonight(folder: Path, copies: Path) -> list[Path]:
     return [path for path in sorted(folder.glob("*.parquet")) if not (copies / path.name).exists()]
 
 
+def counted(files: list[Path]) -> str:
+    return f"{len(files)} new file{'' if len(files) == 1 else 's'}"
+
+
 def drifted(state: Path, new: list[Path], like: sn.TableNormalizer, limit: float) -> list[str]:
     """Describe the columns of the new files that are further from the state than the limit."""
     worst_first = sn.report.diff(state, sn.fit(new, like))
@@ -50,11 +54,11 @@ def main(words: list[str] | None = None) -> int:
     if given.state.exists() and not given.accept_drift:
         moved = drifted(given.state, new, normalizer, given.max_drift)
         if moved:
-            print(f"refused: {len(new)} new files have drifted: {', '.join(moved)}", file=sys.stderr)
+            print(f"refused: columns of {counted(new)} have drifted: {', '.join(moved)}", file=sys.stderr)
             return DRIFTED
     fitted = sn.fit(new, normalizer, state=given.state, update=True)
-    sn.transform(fitted, new, given.output)
-    print(f"{len(new)} files added and written, {len(fitted.sources_)} counted, state {fitted.digest()}")
+    sn.transform(fitted, new, f"{given.output}/")  # a folder, even for one file
+    print(f"{counted(new)} added and written, {len(fitted.sources_)} in all, state {fitted.digest()}")
     return 0
 
 

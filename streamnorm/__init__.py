@@ -39,6 +39,7 @@ _PARTS = {"dask", "export", "report", "spark"}
 _HOME = {
     "AdaptiveStandardScaler": "streamnorm.normalizers.adaptive",
     "BatchNormalizer": "streamnorm.normalizers.batch",
+    "CsvOptions": "streamnorm.csv_files",
     "MaxAbsScaler": "streamnorm.normalizers.estimators",
     "MinMaxScaler": "streamnorm.normalizers.estimators",
     "QuantileTransformer": "streamnorm.normalizers.estimators",
@@ -55,6 +56,7 @@ _HOME = {
 __all__ = [
     "AdaptiveStandardScaler",
     "BatchNormalizer",
+    "CsvOptions",
     "MaxAbsScaler",
     "MinMaxScaler",
     "QuantileTransformer",

@@ -3,9 +3,20 @@
 #define STREAMNORM_ARGUMENTS_H
 
 #include <Python.h>
+#include <fenv.h>
 #include <stdlib.h>
 
 #include "_columns.h"
+
+/* Rounding to nearest and no flushing of subnormals, whatever other libraries have set. */
+#define STRICTLY(work)           \
+    do {                         \
+        fenv_t environment;      \
+        fegetenv(&environment);  \
+        fesetenv(FE_DFL_ENV);    \
+        work;                    \
+        fesetenv(&environment);  \
+    } while (0)
 
 typedef struct {
     run *runs;

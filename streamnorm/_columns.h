@@ -36,7 +36,27 @@
 #define FUSED_avx2 1
 #define FUSED_avx512 1
 
-enum { BLOCK = 512 };
+enum { BLOCK = 512, LANES = 16 };
+
+/* Do something with every `value` of x[0..n), which may change element `lane` of arrays of LANES only. Strict
+ * arithmetic forbids compilers to reorder minima and maxima, so that vectors of them are spelt out. */
+#define IN_LANES(T, x, n, ...)                           \
+    do {                                                 \
+        int start = 0;                                   \
+        for (; start + LANES <= (n); start += LANES) {   \
+            const T *from = (x) + start;                 \
+            SIMD()                                       \
+            for (int lane = 0; lane < LANES; lane++) {   \
+                const T value = from[lane];              \
+                __VA_ARGS__                              \
+            }                                            \
+        }                                                \
+        for (; start < (n); start++) {                   \
+            const T value = (x)[start];                  \
+            const int lane = 0;                          \
+            __VA_ARGS__                                  \
+        }                                                \
+    } while (0)
 
 enum { VALUES, NULLS, NANS, POSITIVE_INFINITIES, NEGATIVE_INFINITIES, TALLIES };
 
@@ -172,15 +192,15 @@ static int load_finite(const run *r, int slot, int64_t row, int n, double *out, 
     return kept;
 }
 
-/* Ask for the block that comes after this one. */
-INLINE void prefetch(const double *x, int n)
+/* Ask for memory that is read soon. */
+INLINE void prefetch(const void *from, int64_t bytes)
 {
 #if defined(__GNUC__) || defined(__clang__)
-    for (int line = 0; line < BLOCK * (int)sizeof(double); line += 64)
-        __builtin_prefetch((const void *)((uintptr_t)(x + n) + (uintptr_t)line));
+    for (int64_t line = 0; line < bytes; line += 64)
+        __builtin_prefetch((const void *)((uintptr_t)from + (uintptr_t)line));
 #else
-    (void)x;
-    (void)n;
+    (void)from;
+    (void)bytes;
 #endif
 }
 

@@ -11,14 +11,19 @@ typedef struct {
 
 INLINE void bound_body(const double *x, int n, double *least_out, double *greatest_out)
 {
-    double least = *least_out, greatest = *greatest_out;
-    SIMD(reduction(min : least) reduction(max : greatest))
-    for (int i = 0; i < n; i++) {
-        least = x[i] < least ? x[i] : least;
-        greatest = x[i] > greatest ? x[i] : greatest;
+    double least[LANES], greatest[LANES];
+    for (int i = 0; i < LANES; i++) {
+        least[i] = *least_out;
+        greatest[i] = *greatest_out;
     }
-    *least_out = least;
-    *greatest_out = greatest;
+    IN_LANES(double, x, n, {
+        least[lane] = value < least[lane] ? value : least[lane];
+        greatest[lane] = value > greatest[lane] ? value : greatest[lane];
+    });
+    for (int i = 0; i < LANES; i++) {
+        *least_out = least[i] < *least_out ? least[i] : *least_out;
+        *greatest_out = greatest[i] > *greatest_out ? greatest[i] : *greatest_out;
+    }
 }
 
 #define EXTREMES_LOOPS(suffix, target)                                                       \

@@ -7,15 +7,16 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include <fenv.h>
 #include <stddef.h>
 #include <stdlib.h>
 
 #include "_arguments.h"
+#include "_arithmetic.h"
 #include "_arrow.h"
 #include "_bins.h"
 #include "_extremes.h"
 #include "_histogram.h"
+#include "_lanes.h"
 #include "_limbs.h"
 #include "_moments.h"
 #include "_rows.h"
@@ -25,8 +26,9 @@
 
 static const char *target_in_use;
 #define USE_TARGET(suffix) \
-    (target_in_use = #suffix, USE_COLUMNS_LOOPS(suffix), USE_EXTREMES_LOOPS(suffix), \
-     USE_HISTOGRAM_LOOPS(suffix), USE_MOMENTS_LOOPS(suffix))
+    (target_in_use = #suffix, USE_ARITHMETIC_LOOPS(suffix), USE_COLUMNS_LOOPS(suffix), \
+     USE_EXTREMES_LOOPS(suffix), USE_HISTOGRAM_LOOPS(suffix), USE_LANES_LOOPS(suffix), \
+     USE_MOMENTS_LOOPS(suffix))
 
 static void choose_target(const char *at_most)
 {
@@ -49,51 +51,59 @@ static void choose_target(const char *at_most)
 
 enum { GROUP = 64 }; /* columns worked on at once, so that their wide integers stay in cache */
 
-/* Rounding to nearest and no flushing of subnormals, whatever other libraries have set. */
-#define STRICTLY(work)           \
-    do {                         \
-        fenv_t environment;      \
-        fegetenv(&environment);  \
-        fesetenv(FE_DFL_ENV);    \
-        work;                    \
-        fesetenv(&environment);  \
-    } while (0)
+enum { TILE = LANES, TILE_ROW = BLOCK + 8 }; /* two cache lines of float64; rows kept apart in the cache's sets */
 
-/* What is done with rows [row, row + n), n <= BLOCK, of one slot of a run. */
-typedef void (*block_function)(void *state, const run *r, int slot, int64_t row, int n);
+/* What is done with rows [row, row + n), n <= BLOCK, of one slot of a run, or of TILE neighbouring slots of a
+ * row-major matrix at once: `together`, if there is one, tells for which of them it was done. */
+typedef struct {
+    void (*each)(void *state, const run *r, int slot, int64_t row, int n);
+    void (*together)(void *states, const run *r, int slot, int64_t row, int n, char *done);
+    size_t size; /* of a slot's state */
+} visitor;
 
-enum { TILE = 16, TILE_ROW = BLOCK + 8 }; /* two cache lines of float64; rows kept apart in the cache's sets */
+static const visitor SUMS = {add_rows, add_lanes, sizeof(moments)};
+static const visitor BOUNDS = {bound_rows, NULL, sizeof(extremes)};
+static const visitor COUNTS = {count_rows, NULL, sizeof(histogram)};
 
-/* Neighbouring columns of a row-major matrix share cache lines: read TILE of them at once, as float64. */
-static void walk_tiles(const run *r, int64_t from, int64_t to, int64_t row, int n, block_function each, char *state, size_t size)
+/* Copy neighbouring columns of a row-major matrix, which share cache lines, to rows of float64. */
+static void transpose(const run *r, int slot, int64_t row, int n, int columns, double tile[TILE][TILE_ROW])
 {
-    double tile[TILE][TILE_ROW];
-    for (int64_t slot = from; slot < to; slot += TILE) {
-        int columns = (int)(to - slot < TILE ? to - slot : TILE);
-        const char *at = r->values + row * r->stride + (slot - r->slot) * r->slot_stride;
-        run view = *r;
-        for (int i = 0; i < n; i++, at += r->stride)
-            if (r->type == 'd')
-                for (int j = 0; j < columns; j++)
-                    memcpy(&tile[j][i], at + j * (int64_t)sizeof(double), sizeof(double));
-            else
-                for (int j = 0; j < columns; j++) {
-                    float value;
-                    memcpy(&value, at + j * (int64_t)sizeof(float), sizeof(float));
-                    tile[j][i] = value;
-                }
-        view.type = 'd';
-        view.values = (const char *)tile;
-        view.weights = r->weights ? r->weights + row * (int64_t)sizeof(double) : NULL;
-        view.stride = sizeof(double);
-        view.slot_stride = TILE_ROW * sizeof(double);
+    const char *at = r->values + row * r->stride + slot * r->slot_stride;
+    for (int i = 0; i < n; i++, at += r->stride) {
+        prefetch(at + columns * r->slot_stride, columns * r->slot_stride);
         for (int j = 0; j < columns; j++)
-            each(state + (size_t)(slot - from + j) * size, &view, j, 0, n);
+            if (r->type == 'd')
+                memcpy(&tile[j][i], at + j * (int64_t)sizeof(double), sizeof(double));
+            else {
+                float value;
+                memcpy(&value, at + j * (int64_t)sizeof(float), sizeof(float));
+                tile[j][i] = value;
+            }
     }
 }
 
-/* Call `each` for every block of every column in [first, last); `states` holds one of `size` for each. */
-static void walk(const arguments *a, int64_t first, int64_t last, block_function each, void *states, size_t size)
+static void visit_tile(const run *r, int slot, int64_t row, int n, int columns, const visitor *v, char *states)
+{
+    double tile[TILE][TILE_ROW];
+    char done[TILE] = {0};
+    run view = *r;
+    if (v->together != NULL && columns == TILE)
+        v->together(states, r, slot, row, n, done);
+    if (memchr(done, 0, (size_t)columns) == NULL)
+        return;
+    transpose(r, slot, row, n, columns, tile);
+    view.type = 'd';
+    view.values = (const char *)tile;
+    view.weights = r->weights ? r->weights + row * (int64_t)sizeof(double) : NULL;
+    view.stride = sizeof(double);
+    view.slot_stride = TILE_ROW * sizeof(double);
+    for (int j = 0; j < columns; j++)
+        if (!done[j])
+            v->each(states + (size_t)j * v->size, &view, j, 0, n);
+}
+
+/* Visit every block of every column in [first, last), of which `states` holds a state each. */
+static void walk(const arguments *a, int64_t first, int64_t last, const visitor *v, void *states)
 {
     Py_ssize_t begin, end;
     runs_of(a, first, last, &begin, &end);
@@ -102,14 +112,18 @@ static void walk(const arguments *a, int64_t first, int64_t last, block_function
         int64_t from = r->slot > first ? r->slot : first;
         int64_t to = r->slot + r->slots < last ? r->slot + r->slots : last;
         int tiled = is_floating(r) && r->slot_stride == (int64_t)width_of(r->type) && r->slots > 1 && r->validity == NULL;
-        char *state = (char *)states + (size_t)(from - first) * size;
+        char *state = (char *)states + (size_t)(from - first) * v->size;
         for (int64_t row = 0; row < r->length && from < to; row += BLOCK) {
             int n = (int)(r->length - row < BLOCK ? r->length - row : BLOCK);
-            if (tiled && n >= FEW)
-                walk_tiles(r, from, to, row, n, each, state, size);
-            else
-                for (int64_t slot = from; slot < to; slot++)
-                    each(state + (size_t)(slot - from) * size, r, (int)(slot - r->slot), row, n);
+            int step = tiled && n >= FEW ? TILE : 1;
+            for (int64_t slot = from; slot < to; slot += step) {
+                int columns = (int)(to - slot < step ? to - slot : step);
+                char *own = state + (size_t)(slot - from) * v->size;
+                if (step > 1)
+                    visit_tile(r, (int)(slot - r->slot), row, n, columns, v, own);
+                else
+                    v->each(own, r, (int)(slot - r->slot), row, n);
+            }
         }
     }
 }
@@ -125,7 +139,7 @@ static int sum_group(const arguments *a, moments *m, int64_t first, int64_t last
         exact_clear(&one->sum);
         exact_clear(&one->squares);
     }
-    walk(a, first, last, add_rows, m, sizeof *m);
+    walk(a, first, last, &SUMS, m);
     for (int64_t s = first; s < last; s++) {
         moments *one = &m[s - first];
         if (one->grid != NO_GRID)
@@ -207,7 +221,7 @@ static PyObject *kernel_extremes(PyObject *self, PyObject *args)
         all[s].greatest = -INFINITY;
     }
     Py_BEGIN_ALLOW_THREADS
-    STRICTLY(walk(&a, 0, a.slots, bound_rows, all, sizeof *all));
+    STRICTLY(walk(&a, 0, a.slots, &BOUNDS, all));
     Py_END_ALLOW_THREADS
     for (int64_t s = 0; s < a.slots; s++) {
         /* -0.0 + 0.0 is +0.0: which of two zeros came first must not show. */
@@ -235,14 +249,14 @@ static int count_group(const arguments *a, histogram *h, int64_t first, int64_t 
         failure = failure ? failure : (int)h[s - first].failure;
     }
     if (!failure)
-        walk(a, first, last, count_rows, h, sizeof *h);
+        walk(a, first, last, &COUNTS, h);
     for (int64_t s = first; s < last && !failure; s++) {
         histogram *one = &h[s - first];
         const bins *all = one->failure ? NULL : settled(one);
         if (all == NULL && !one->failure) {
             begin_histogram(one, a, s, most, (int)finest[s], 0, memory, room);
             if (!one->failure)
-                walk(a, s, s + 1, count_rows, one, sizeof *one);
+                walk(a, s, s + 1, &COUNTS, one);
             all = one->failure ? NULL : settled(one);
         }
         failure = one->failure;
@@ -368,6 +382,7 @@ static PyMethodDef methods[] = {
     {"round_moments", kernel_round_moments, METH_VARARGS, round_moments_doc},
     {"sort", kernel_sort, METH_VARARGS, sort_doc},
     {"add", kernel_add, METH_VARARGS, add_doc},
+    {"arithmetic", kernel_arithmetic, METH_VARARGS, arithmetic_doc},
     {"instructions", kernel_instructions, METH_VARARGS, instructions_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -51,20 +51,29 @@ typedef struct {
 
 INLINE void spread_body(const double *x, int n, bounds *out)
 {
-    double least = INFINITY, greatest = 0;
-    SIMD(reduction(min : least) reduction(max : greatest))
-    for (int i = 0; i < n; i++) {
-        double size = fabs(x[i]), nonzero = size == 0 ? INFINITY : size;
-        least = nonzero < least ? nonzero : least;
-        greatest = size > greatest ? size : greatest;
+    double least[LANES], greatest[LANES] = {0};
+    for (int i = 0; i < LANES; i++)
+        least[i] = INFINITY;
+    IN_LANES(double, x, n, {
+        double size = fabs(value), nonzero = size == 0 ? INFINITY : size;
+        least[lane] = nonzero < least[lane] ? nonzero : least[lane];
+        greatest[lane] = size > greatest[lane] ? size : greatest[lane];
+    });
+    *out = (bounds){INFINITY, 0};
+    for (int i = 0; i < LANES; i++) {
+        out->least = least[i] < out->least ? least[i] : out->least;
+        out->greatest = greatest[i] > out->greatest ? greatest[i] : out->greatest;
     }
-    out->least = least;
-    out->greatest = greatest;
 }
 
 /* x = a + b and x^2 = (q + r) + (t + u), each part on its own grid. Adding 1.5 * 2^(52 + k) rounds to a
  * multiple of 2^k. `scale` is 2^grid. `one` is 1, unknown to the compiler: as the loop is bound by
- * additions, its sums are formed by the multipliers. */
+ * additions, its sums are formed by the multipliers, unless the compiler then sees no sums in them. */
+#if defined(__clang__)
+#define PLUS(sum, part, one) ((void)(one), (sum) + (part))
+#else
+#define PLUS(sum, part, one) fma(one, part, sum)
+#endif
 INLINE void squares_body(const double *x, int n, double scale, double one, double *out)
 {
     const double step_a = 0x1.8p8 * scale, step_q = 0x1.8p9 * scale * scale, step_t = 0x1.8p-46 * scale * scale;
@@ -75,12 +84,12 @@ INLINE void squares_body(const double *x, int n, double scale, double one, doubl
         double square = x[i] * x[i], error = fma(x[i], x[i], -square);
         double q = (square + step_q) - step_q, r = square - q;
         double t = (error + step_t) - step_t, u = error - t;
-        sum_a = fma(one, a, sum_a);
-        sum_b = fma(one, b, sum_b);
-        sum_q = fma(one, q, sum_q);
-        sum_r = fma(one, r, sum_r);
-        sum_t = fma(one, t, sum_t);
-        sum_u = fma(one, u, sum_u);
+        sum_a = PLUS(sum_a, a, one);
+        sum_b = PLUS(sum_b, b, one);
+        sum_q = PLUS(sum_q, q, one);
+        sum_r = PLUS(sum_r, r, one);
+        sum_t = PLUS(sum_t, t, one);
+        sum_u = PLUS(sum_u, u, one);
     }
     out[0] = sum_a;
     out[1] = sum_b;
@@ -309,7 +318,7 @@ static int try_block(moments *m, const double *x, int n)
     spread(x, n, &sizes);
     if (sizes.greatest == 0 || !settle_grid(m, sizes.greatest))
         return 0;
-    prefetch(x, n); /* what follows works in the cache alone, and leaves memory idle */
+    prefetch(x + n, BLOCK * (int64_t)sizeof *x); /* what follows works in the cache alone, and leaves memory idle */
     if (sizes.least >= power_of_two(m->grid - squares_span))
         return add_squares(m, x, n);
     if (sizes.least >= power_of_two(m->grid - PIECES_SPAN))

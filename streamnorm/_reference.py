@@ -24,6 +24,10 @@ _Tallies = tuple[NDArray[np.int64], NDArray[np.int64]]
 _ROWS = 1 << 16
 _PIECE = 18
 
+_STEPS = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}
+#: Values worked on at once: small enough that the second step finds them in the cache.
+_CHUNK = 32768
+
 
 def instructions(at_most: str | None = None) -> str:
     """Name what runs."""
@@ -72,6 +76,36 @@ def longest(data: Any) -> int:
         most = max(most, length)
         at += 4 + length
     return most
+
+
+def arithmetic(x: NDArray[Any], operations: str, operands: NDArray[Any], out: NDArray[Any]) -> int:
+    """Do steps of arithmetic in the operands' precision; give where x has its first infinity, or -1."""
+    first = first_infinity(x)
+    rows = max(1, _CHUNK // x.shape[1]) if x.ndim == 2 and x.shape[1] else _CHUNK
+    one_each = x.ndim == 1 and operands.shape[1] > 1
+    with np.errstate(all="ignore"):
+        for start in range(0, len(x), rows):
+            chunk = slice(start, start + rows)
+            part, target = x[chunk], out[chunk]
+            if operands.dtype != out.dtype:
+                target = np.empty(part.shape, operands.dtype)
+            for operation, operand in zip(operations, operands, strict=True):
+                _STEPS[operation](part, operand[chunk] if one_each else operand, out=target)
+                part = target
+            if operands.dtype != out.dtype:
+                out[chunk] = target
+    return first
+
+
+def first_infinity(x: NDArray[Any]) -> int:
+    """Give the index of the first infinity of an array in C order, or -1."""
+    if x.dtype.kind != "f":
+        return -1
+    with np.errstate(all="ignore"):
+        if np.isfinite(x.sum()):
+            return -1
+    infinite = np.isinf(x)
+    return int(np.argmax(infinite)) if infinite.any() else -1
 
 
 def plain(schema: Any) -> bool:

@@ -11,7 +11,19 @@ import pyarrow as pa
 from streamnorm.errors import DataError, SourceError
 from streamnorm.places import Place
 
-__all__ = ["check_unpacked", "checked", "has_text", "is_bomb", "pieces", "rows_for"]
+__all__ = [
+    "BATCH_BYTES",
+    "BATCH_ROWS",
+    "LARGEST",
+    "TEXT_ROWS",
+    "check_unpacked",
+    "checked",
+    "is_bomb",
+    "pieces",
+    "rows_for",
+    "together",
+    "width_of",
+]
 
 #: Of a batch in memory: so many that what is done once for a batch does not show, so few that threads stay small.
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 18
@@ -117,9 +129,30 @@ def _viewed(column: pa.Array) -> int:
     return int(np.maximum(words[::4], 0).sum(dtype=np.int64))  # a text's length, and where it lies
 
 
-def has_text(types: Iterable[pa.DataType]) -> bool:
-    """Tell whether values of some columns are not all of one width."""
-    return any(_width(kind) == 0 for kind in types)
+def together(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Put neighbours together that are small, as those with text may be: what is done once for a batch takes time.
+
+    Batches with columns that are no plain values are left as they are.
+    """
+    waiting: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        if waiting and (size + batch.nbytes > BATCH_BYTES // 2 or not _is_plain(batch.schema)):
+            yield _one_of(waiting)
+            waiting, size = [], 0
+        waiting.append(batch)
+        size += batch.nbytes
+    if waiting:
+        yield _one_of(waiting)
+
+
+def _one_of(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+
+
+def _is_plain(schema: pa.Schema) -> bool:
+    kinds = schema.types
+    return not any(k.num_fields or pa.types.is_dictionary(k) or isinstance(k, pa.BaseExtensionType) for k in kinds)
 
 
 def rows_for(types: Sequence[pa.DataType], stored: int, longest: int) -> int:
@@ -134,14 +167,14 @@ def rows_for(types: Sequence[pa.DataType], stored: int, longest: int) -> int:
     longest : int
         Bytes that such values of a row may have, which the file repeats without having them again.
     """
-    widths = sum(map(_width, types))
-    if not has_text(types):
-        return min(BATCH_ROWS, max(1, BATCH_BYTES // max(1, widths)))
-    return max(1, min(TEXT_ROWS, BATCH_BYTES // max(1, widths + stored), TEXT_BYTES // max(1, longest)))
+    widths = [width_of(kind) for kind in types]
+    if 0 not in widths:
+        return min(BATCH_ROWS, max(1, BATCH_BYTES // max(1, sum(widths))))
+    return max(1, min(TEXT_ROWS, BATCH_BYTES // max(1, sum(widths) + stored), TEXT_BYTES // max(1, longest)))
 
 
-def _width(kind: pa.DataType) -> int:
-    """Bytes of a value in memory; 0 if they are not all of one width."""
+def width_of(kind: pa.DataType) -> int:
+    """Give the bytes of a value in memory; 0 if they are not all of one width."""
     try:
         return -(-int(kind.bit_width) // 8)
     except ValueError:

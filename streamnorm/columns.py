@@ -28,13 +28,13 @@ __all__ = [
     "block_of_groups",
     "block_of_matrix",
     "block_of_sparse",
-    "check_finite",
     "is_arrow",
     "is_stream",
     "map_array",
     "matrix_of_batch",
     "no_rows",
     "parts_of",
+    "row_of_stored",
     "run_of",
     "to_batches",
     "values_of",
@@ -116,10 +116,7 @@ def block_of_sparse(X: Any, weights: Weights = None) -> Block:
     X : scipy sparse matrix or array of shape (n_rows, n_columns)
     weights : ndarray of shape (n_rows,), optional
     """
-    X = X.tocsc()
-    if not X.has_canonical_format:
-        X = X.copy()  # what the caller has stays as it is
-        X.sum_duplicates()
+    X = _canonical(X)
     rows, columns = X.shape
     stored = np.diff(X.indptr).astype(np.int64)
 
@@ -141,6 +138,21 @@ def block_of_sparse(X: Any, weights: Weights = None) -> Block:
     everywhere = total.take([0] * columns)
     zero_weight = everywhere - Moments.of(Block(columns, rows, runs(own, None))).total
     return Block(columns, rows, runs(X.data, own), np.count_nonzero(weights) - present, zero_weight)
+
+
+def row_of_stored(X: Any, slot: int, at: int) -> int:
+    """Give the row of what the kernel found at a place among a column's stored values, in `block_of_sparse`."""
+    X = _canonical(X)
+    return int(X.indices[X.indptr[slot] + at])
+
+
+def _canonical(X: Any) -> Any:
+    """Give a sparse matrix by columns, each place once and in the order of the rows."""
+    X = X.tocsc()
+    if not X.has_canonical_format:
+        X = X.copy()  # what the caller has stays as it is
+        X.sum_duplicates()
+    return X
 
 
 def block_of_arrays(arrays: Sequence[pa.Array], names: Sequence[str], weights: Weights = None) -> Block:
@@ -209,17 +221,6 @@ def values_of(array: pa.Array) -> NDArray[Any]:
     return np.frombuffer(buffer, dtype, len(array), array.offset * dtype.itemsize)
 
 
-def check_finite(values: NDArray[Any]) -> int:
-    """Give the first row with an infinity, -1 where there is none; values of shape (n_rows,)."""
-    if values.dtype.kind != "f":
-        return -1
-    with np.errstate(all="ignore"):
-        if np.isfinite(values.sum()):
-            return -1
-    infinite = np.isinf(values)
-    return int(np.argmax(infinite)) if infinite.any() else -1
-
-
 def float_type(kind: pa.DataType, dtype: Any) -> np.dtype[Any]:
     """Give the output's type: that asked for, else float32 and float16 as they are and float64 for the rest."""
     if dtype is not None:
@@ -262,19 +263,18 @@ def map_array(
     out_type = float_type(array.type, dtype)
     numbers = readable(array, name)
     values = values_of(numbers)
-    if not skip_infinite and (row := _infinite_row(numbers, values)) >= 0:
-        raise InfiniteValueError(column if isinstance(column, int) else 0, row, infinity_message(name, row))
     buffer = pa.allocate_buffer(len(values) * out_type.itemsize)  # Arrow's memory is used again, NumPy's paged in anew
-    with np.errstate(all="ignore"):  # what lies under a null may overflow
-        (plan.invert if inverse else plan.apply)(values, np.frombuffer(buffer, out_type), column)
+    row = (plan.invert if inverse else plan.apply)(values, np.frombuffer(buffer, out_type), column)
+    if row >= 0 and numbers.null_count:
+        row = _infinite_row(numbers, values)
+    if row >= 0 and not skip_infinite:
+        raise InfiniteValueError(column if isinstance(column, int) else 0, row, infinity_message(name, row))
     validity = numbers.is_valid().buffers()[1] if numbers.null_count else None
     return pa.Array.from_buffers(pa.from_numpy_dtype(out_type), len(values), [validity, buffer])
 
 
 def _infinite_row(array: pa.Array, values: NDArray[Any]) -> int:
-    row = check_finite(values)
-    if row < 0 or array.null_count == 0:
-        return row
+    """Give the first infinity that is not under a null, or -1."""
     infinite = np.isinf(values) & np.asarray(array.is_valid())
     return int(np.argmax(infinite)) if infinite.any() else -1
 

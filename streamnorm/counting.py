@@ -82,7 +82,7 @@ def count(
         if known:
             if asked:
                 check_choices(known, table, found[0])
-            found = _to_rebuild(known, given, found, held) if rebuild else _new(known, given, found, held)
+            found = _to_rebuild(known, given, found, held) if rebuild else _new(known, given, found, held, parts)
             if rebuild:
                 known = _forgetful(known)
         return _replace(held, parts, kept, found, table, known, threads, progress)
@@ -109,21 +109,28 @@ def _forgetful(state: State) -> State:
     return dataclasses.replace(state, table=state.table.with_learnt(emptied(state.table.learnt)), sources=())
 
 
-def _new(known: State, given: Given, found: Iterable[Source], held: Held) -> list[Source]:
+def _new(known: State, given: Given, found: Iterable[Source], held: Held, parts: Parts) -> list[Source]:
     """Find what the state has not counted; raises DataError where something it has is no longer the same."""
     pairs, gone = pair_up(known.sources, found)
     for entry in gone:
-        check_not_vanished(entry, given, held.path)
+        check_not_vanished(entry, given, _remedy(entry, parts, held.path))
     new = []
     for source, counted in pairs:
         if counted is None:
             new.append(source)
         elif not same_content(counted, source, held.written):
             raise DataError(
-                f"{source.path} has changed since it was counted ({counted.size} bytes then, {source.size} now): take "
-                f"out what was counted (streamnorm forget {held.path} {source.path}), or count all again (--rebuild)."
+                f"{source.path} has changed since it was counted ({counted.size} bytes then, {source.size} now): "
+                f"{_remedy(counted, parts, held.path)}."
             )
     return new
+
+
+def _remedy(entry: Counted, parts: Parts, state: Path) -> str:
+    """Say what can be done about a source that is no longer as it was."""
+    if parts.has([entry]):
+        return f"take out what was counted (streamnorm forget {state} {entry.location}), or count all again (--rebuild)"
+    return "count all again (--rebuild), with --keep-parts to be able to take one out"
 
 
 def _to_rebuild(known: State, given: Given, found: list[Source], held: Held) -> list[Source]:

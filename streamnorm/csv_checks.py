@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from streamnorm.errors import DataError
 from streamnorm.places import Place, open_input
 
-__all__ = ["OpenQuoteError", "check_signs", "check_width", "explaining", "no_header"]
+__all__ = ["OpenQuoteError", "check_signs", "check_width", "explaining", "no_header", "stray", "strings"]
 
 _GZIP = b"\x1f\x8b"
 #: The first bytes of files that are no CSV, what they are and what to do.
@@ -24,6 +25,10 @@ _SIGNS = [
     (b"BZh", "compressed by bzip2", "unpack it"),
     (_GZIP, "compressed by gzip", "end its name in .gz"),
 ]
+#: Values by which a column is judged.
+_SOME = 1000
+#: With points or commas, and with groups of three digits.
+_LIKE_A_NUMBER = r"^\s*[+-]?([0-9]{1,3}([., '][0-9]{3})+|[0-9]*)([.,]?[0-9]+|[0-9]+[.,])([eE][+-]?[0-9]+)?\s*$"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 #: Columns; Arrow's parser takes 30 kB for each.
@@ -118,3 +123,27 @@ def explaining(names: Sequence[str], encoding: str, rows_before: Callable[[], in
                 "(--encoding latin1), or correct them."
             ) from None
         raise
+
+
+def strings(values: Iterable[str]) -> pa.Array:
+    """Make an array of text; `pyarrow.array` would import pandas."""
+    return pa.concat_arrays([pa.nulls(0, pa.string()), *(pa.repeat(pa.scalar(v, pa.string()), 1) for v in values)])
+
+
+def stray(text: pa.Array, decimal: str) -> int:
+    """Find the first value that is no number where most look like one, in whatever country; -1 where there is none.
+
+    Parameters
+    ----------
+    text : pyarrow.StringArray
+        With nulls for what is missing.
+    decimal : str
+        The decimal point of those that are numbers.
+    """
+    some = text.slice(0, _SOME).drop_null()
+    looks = pc.sum(pc.match_substring_regex(some, _LIKE_A_NUMBER)).as_py() or 0
+    if 2 * looks <= len(some):
+        return -1
+    point = re.escape(decimal)
+    number = rf"^\s*[+-]?([0-9]+{point}?[0-9]*|{point}[0-9]+)([eE][+-]?[0-9]+)?\s*$"
+    return int(pc.index(pc.match_substring_regex(text, number), pa.scalar(False)).as_py())

@@ -15,21 +15,22 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from streamnorm import tasks
 from streamnorm.csv_files import CsvOptions
 from streamnorm.errors import DataError
-from streamnorm.fitting import summarise_units, together
+from streamnorm.fitting import check_columns, nothing_of, summarise_units, together
 from streamnorm.jobs import check_inputs, map_files
+from streamnorm.ledger import options_of
 from streamnorm.normalizers.table import Table, batches_of
 from streamnorm.outputs import outputs_of
-from streamnorm.places import naming
 from streamnorm.sources import CsvSource, Source, expand
 from streamnorm.state import state_of
-from streamnorm.tasks import from_bytes, merge, nothing, summarise, table_of, to_bytes, worker_table
 
 __all__ = ["fit", "transform"]
 
@@ -60,8 +61,8 @@ def fit(data: Any, normalizer: Any = None, *, options: CsvOptions | None = None)
     Raises
     ------
     SourceError, DataError
-        If a file is missing or damaged or a column does not fit; the message names the file, or the
-        partition, and the row, counted from 1.
+        If a file is missing or damaged or a column does not fit; the message is that of `streamnorm.fit`, or names
+        the partition, and the row, counted from 1. What Dask itself reads and cannot read is Dask's to tell.
 
     Examples
     --------
@@ -71,22 +72,21 @@ def fit(data: Any, normalizer: Any = None, *, options: CsvOptions | None = None)
     >>> normalizer.digest() == sn.fit("data/flights.parquet").digest()
     True
     """
-    delayed, table = _dask().delayed, table_of(normalizer)
+    delayed, table = _dask().delayed, tasks.table_of(normalizer)
     if _is_frame(data):
-        like = nothing(table, pa.Schema.from_pandas(data._meta, preserve_index=False))
-        worker = worker_table(table, like)
-        parts = data[list(table.read_columns(like))].to_delayed()
-        states = [delayed(_summarise_frame)(part, worker, number) for number, part in enumerate(parts)]
+        like = tasks.nothing(table, pa.Schema.from_pandas(data._meta, preserve_index=False))
+        worker = tasks.worker_table(table, like)
+        parts = data[table.read_columns(like)].to_delayed()
+        states = [delayed(_summarise_frame)(worker, number, part) for number, part in enumerate(parts)]
     else:
         sources = expand(data, options)
-        with naming(sources[0].path):
-            like = nothing(table, sources[0].schema)
-        worker = worker_table(table, like)
-        states = [delayed(_summarise_units)(source, units, worker) for source, units in _units(sources)]
+        like = nothing_of(table, sources[0])
+        worker, first = tasks.worker_table(table, like), _bare(sources[0])
+        states = [delayed(_summarise_units)(worker, first, source, units) for source, units in _units(sources)]
     while len(states) > 1:
         groups = [states[i : i + _FAN_IN] for i in range(0, len(states), _FAN_IN)]
-        states = [delayed(_merge)(group, worker) for group in groups]
-    return table.with_learnt(from_bytes(states[0].compute(), like))
+        states = [delayed(_merge)(worker, group) for group in groups]
+    return table.with_learnt(tasks.from_bytes(states[0].compute(), like))
 
 
 def transform(
@@ -112,7 +112,7 @@ def transform(
     overwrite : bool, default=False
         Whether existing outputs may be replaced.
     options : CsvOptions, optional
-        How CSV files are written.
+        How CSV files are written; by default as those that the normalizer's state has counted.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def transform(
     """
     dask, table = _dask(), state_of(normalizer).table
     table.warn_of_empty()
-    worker = worker_table(table, table.learnt)
+    worker = tasks.worker_table(table, table.learnt)
     if _is_frame(data):
         if output is not None:
             raise DataError("a data frame has no output: write what transform gives, for instance by to_parquet.")
@@ -135,11 +135,13 @@ def transform(
         return data.map_partitions(_map_frame, worker, inverse, meta=meta)
     if output is None:
         raise DataError("say where the normalised copies go: output='folder'.")
-    sources = expand(data, options)
+    sources = expand(data, options or options_of(getattr(normalizer, "sources_", ())))
     pairs = outputs_of(sources, data, output, overwrite)
     for source in sources:
         check_inputs(table, source, inverse)
-    dask.compute([dask.delayed(_map_file)(source, target, worker, inverse) for source, target in pairs])
+        source.let_go()
+    write = partial(dask.delayed(map_files), worker, inverse=inverse, threads=1)
+    dask.compute([write([(_bare(source), target)]) for source, target in pairs])
     return [path for _, path in pairs]
 
 
@@ -161,44 +163,45 @@ def _units(sources: Iterable[Source]) -> Iterator[tuple[Source, range | None]]:
     """
     for source in sources:
         if source.size <= _TASK_BYTES or isinstance(source, CsvSource):
-            yield source, None
+            yield _bare(source), None
             continue
-        units, tasks = sum(1 for _ in source.units()), -(-source.size // _TASK_BYTES)
-        step = max(1, -(-units // tasks))
-        bare = dataclasses.replace(source)  # without the footer
-        yield from ((bare, range(start, min(start + step, units))) for start in range(0, units, step))
+        units = range(sum(1 for _ in source.units()))
+        step = max(1, len(units) * _TASK_BYTES // source.size)
+        yield from ((_bare(source), units[start : start + step]) for start in units[::step])
+        source.let_go()
+
+
+def _bare(source: Source) -> Source:
+    """Give a source without what is remembered of the file: a footer would weigh more than the summary."""
+    return dataclasses.replace(source)
 
 
 # ---- on the workers ----
 
 
-def _summarise_units(source: Source, units: range | None, table: Table) -> bytes:
-    like = total = table.learnt
+def _summarise_units(table: Table, first: Source, source: Source, units: range | None) -> bytes:
+    total = table.learnt
+    check_columns(source, total, table.by, first)
     wanted = (unit for unit in source.units() if units is None or unit.number in units)
     for neighbours in together(wanted, table):
-        part, _ = summarise_units(table, like, source, neighbours)
+        part, _ = summarise_units(table, table.learnt, source, neighbours, told=set())
         total = total if part is None else total + part
-    return to_bytes(total)
+    return tasks.to_bytes(total)
 
 
-def _summarise_frame(frame: Any, table: Table, number: int) -> bytes:
-    try:
-        learnt, _ = summarise(table, table.learnt, batches_of(frame))
-    except DataError as error:
-        raise DataError(f"partition {number}: {error}") from error
-    return to_bytes(learnt or table.learnt)
+def _summarise_frame(table: Table, number: int, frame: Any) -> bytes:
+    return tasks.summarise_partition(table, number, batches_of(frame))
 
 
-def _merge(states: Sequence[bytes], table: Table) -> bytes:
-    return to_bytes(merge(states, table.learnt))
-
-
-def _map_file(source: Source, target: Path, table: Table, inverse: bool) -> None:
-    map_files(table, [(source, target)], inverse=inverse, threads=1)
+def _merge(table: Table, states: Sequence[bytes]) -> bytes:
+    return tasks.to_bytes(tasks.merge(states, table.learnt))
 
 
 def _map_frame(frame: Any, table: Table, inverse: bool, partition_info: dict[str, Any] | None = None) -> Any:
     try:
         return table.inverse_transform(frame) if inverse else table.transform(frame)
-    except DataError as error:
-        raise DataError(f"partition {(partition_info or {}).get('number')}: {error}") from error
+    except DataError:
+        batches = batches_of(frame.filter(items=[*table.inputs(inverse), *table.key_names]))
+        for _ in tasks.map_partition(table, (partition_info or {}).get("number", 0), batches, inverse=inverse):
+            pass  # again, as batches: their errors say where
+        raise

@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import pyarrow as pa
+
+from streamnorm.normalizers.table import Table
 from streamnorm.sources import CsvSource, Source
 
-__all__ = ["Differences"]
+__all__ = ["Differences", "tell_of_strays"]
 
 _LOG = logging.getLogger("streamnorm")
 
@@ -76,3 +79,30 @@ class Differences:
 
 def _counted(found: set[str] | set[int], noun: str) -> str:
     return f"{len(found):,} {noun}{'' if len(found) == 1 else 's'}"
+
+
+def tell_of_strays(source: Source, table: Table, types: Mapping[str, str]) -> None:
+    """Say which columns are left alone for single values that are no numbers, and would be normalised else.
+
+    Parameters
+    ----------
+    source : Source
+        The file that columns were chosen by.
+    table : Table
+        Chooses.
+    types : mapping of str to str
+        The columns that were chosen.
+    """
+    strays = source.reader.strays if isinstance(source, CsvSource) else {}
+    if not strays:
+        return
+    as_numbers = [pa.field(item.name, pa.float64()) if item.name in strays else item for item in source.schema]
+    alone = [name for name in table.choose(pa.schema(as_numbers))[0] if name not in types]
+    if alone:
+        row, text = strays[alone[0]]
+        others = f" (so are {', '.join(map(repr, alone[1:]))})" if alone[1:] else ""
+        _LOG.info(
+            "%s: column %r is left alone%s, as row %d has %r where most values are numbers: name what is missing "
+            "(--null-values), say how numbers are written (--decimal), or name the column (--columns)",
+            source.path, alone[0], others, row, text,
+        )  # fmt: skip

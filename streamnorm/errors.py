@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "DataError",
@@ -57,6 +58,9 @@ class InfiniteValueError(DataError):
         self.slot = slot
         self.row = row
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.slot, self.row, str(self))  # workers send errors home
+
 
 class UnseenKeyError(DataError):
     """A key that was not seen in the fit, where that is an error.
@@ -66,6 +70,8 @@ class UnseenKeyError(DataError):
     key : str
     row : int
         Row of the first such key in the batch, counted from 0.
+    where : str or None
+        The row as it is told, if not so.
     """
 
     def __init__(self, key: str, row: int, where: str | None = None) -> None:
@@ -75,6 +81,10 @@ class UnseenKeyError(DataError):
         )
         self.key = key
         self.row = row
+        self.where = where
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.key, self.row, self.where)
 
 
 class SparseError(StreamnormError, TypeError):

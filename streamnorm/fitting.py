@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamnorm.differences import Differences
+from streamnorm.differences import Differences, tell_of_strays
 from streamnorm.errors import DataError
 from streamnorm.footers import learn
 from streamnorm.ledger import Reading, emptied, stamp, warn_of_copies
@@ -24,7 +24,7 @@ from streamnorm.state import State
 from streamnorm.tasks import nothing, summarise
 from streamnorm.threads import default_threads, in_any_order
 
-__all__ = ["Progress", "check_choices", "fit_state", "summarise_units", "together"]
+__all__ = ["Progress", "check_choices", "check_columns", "fit_state", "nothing_of", "summarise_units", "together"]
 
 #: Called with the bytes of input and the rows that have been dealt with since the last time.
 Progress = Callable[[int, int], Any]
@@ -61,9 +61,16 @@ def summarise_units(
     With `told`, what a footer tells is not read, and `told` gets the names of those columns.
     """
 
-    def read(like: Learnt) -> tuple[Learnt | None, int]:
+    def read_together(like: Learnt) -> tuple[Learnt | None, int]:
         batches = (batch for unit in units for batch in source.read(unit, list(like.types), table.key_names))
         return summarise(table, like, batches, partial(source.rows_before, units[0]))
+
+    def read(like: Learnt) -> tuple[Learnt | None, int]:
+        slices = [] if table.key_names else source.slices(units[0], list(like.types))
+        if len(slices) < 2:
+            return read_together(like)
+        parts, rows = zip(*(read_together(like.only(names)) for names in slices), strict=True)
+        return like.of_parts(part for part in parts if part is not None), rows[0]
 
     with naming(source.path):
         return read(like) if table.key_names or told is None else learn(like, source, units[0], read, told)
@@ -109,16 +116,18 @@ def fit_state(
     stamps = [stamp(source.path) for source in sources]  # before anything is known of the files
     origin = sources[0] if known is None else None
     if known is None:
-        known = State(table.with_learnt(_nothing(table, sources[0])))
+        known = State(table.with_learnt(nothing_of(table, sources[0])))
     total = known.table.learnt
     empty = emptied(total)
     differences = Differences(empty.types, origin)
     for source in sources:
-        _check_columns(source, empty, known.table.by, sources[0])
+        check_columns(source, empty, known.table.by, sources[0])
         differences.look_at(source)
         if len(sources) > _REMEMBERED:
             source.let_go()
     differences.tell()
+    if origin is not None:
+        tell_of_strays(origin, table, empty.types)
     readings = (Reading(*pair, empty, footers) for pair in zip(sources, stamps, strict=True))
     entries = []
     for reading in _read_all(readings, known.table, threads or default_threads(), record, progress):
@@ -181,20 +190,20 @@ def _add_units(reading: Reading, table: Table, units: Sequence[Unit]) -> _Done:
 
 def check_choices(known: State, table: Table, source: Source) -> None:
     """Find out whether columns, scalers and settings asked for are those of the state to be added to."""
-    if _nothing(table, source).key != known.table.learnt.key or table.settings() != known.table.settings():
+    if nothing_of(table, source).key != known.table.learnt.key or table.settings() != known.table.settings():
         raise DataError(
             "the state was fitted with other columns, scalers or settings than those asked for now: ask for none "
             "to go on with its own, or fit all sources again into a new state."
         )
 
 
-def _nothing(table: Table, source: Source) -> Learnt:
+def nothing_of(table: Table, source: Source) -> Learnt:
     """Choose columns and scalers by a source's schema, with nothing learnt."""
     with naming(source.path):
         return nothing(table, source.schema)
 
 
-def _check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
+def check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
     """Find out before anything is read whether a source has all columns."""
     with naming(source.path):
         schema = source.schema
@@ -204,7 +213,7 @@ def _check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None
             numeric.choose(numbers)
             like.check_shapes(numbers)
         except DataError as error:
-            beside = "" if source is first else f" (the columns are those of {first.path})"
+            beside = "" if source == first else f" (the columns are those of {first.path})"
             raise DataError(f"{error}{beside}") from None
 
 

@@ -11,7 +11,6 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,9 +58,9 @@ def learn(
     if not known:
         return read(like)
     told.update(known)
-    rest = _without(like, known)
+    rest = like.only(like.types.keys() - known)
     part, rows = read(rest) if rest.types else (rest, sum(next(iter(known.values())).counts))
-    return (None if part is None else _joined(like, known, part)), rows
+    return (None if part is None else like.of_parts([part, _learnt(like.only(known), known)])), rows
 
 
 def _told(like: Learnt, source: Source, unit: Unit) -> dict[str, _Told]:
@@ -111,35 +110,12 @@ def _told_of(chunk: Any, rows: int, levels: int) -> _Told | None:
     return _Told((rows - nulls, nulls), (least, greatest)) if least <= greatest else None
 
 
-def _without(like: Learnt, known: Mapping[str, _Told]) -> Learnt:
-    """Leave out the columns that are known."""
+def _learnt(like: Learnt, known: Mapping[str, _Told]) -> Learnt:
+    """Give what a footer tells of columns as if they had been read."""
     groups = []
     for group in like.groups:
-        slots = [i for i, name in enumerate(group.names) if name not in known]
-        if len(slots) == len(group.names):
-            groups.append(group)
-        elif slots:
-            names = tuple(group.names[i] for i in slots)
-            groups.append(dataclasses.replace(group, names=names, summary=group.summary.take(slots)))
-    types = {name: kind for name, kind in like.types.items() if name not in known}
-    return dataclasses.replace(like, groups=tuple(groups), types=MappingProxyType(types))
-
-
-def _joined(like: Learnt, known: Mapping[str, _Told], part: Learnt) -> Learnt:
-    """Put what was read and what was known into the places that both have in the whole."""
-    read = {name: group for group in part.groups for name in group.names}
-    groups = []
-    for group in like.groups:
-        if known.keys().isdisjoint(group.names):
-            groups.append(read[group.names[0]])
-            continue
-        size = len(group.names)
-        counts, bounds = np.zeros((size, len(COUNTS)), np.int64), np.empty((size, 2))
-        here = [i for i, name in enumerate(group.names) if name not in known]
-        for i in set(range(size)).difference(here):
-            counts[i, :2], bounds[i] = known[group.names[i]]
-        if here:
-            own: Any = read[group.names[here[0]]].summary
-            counts[here], bounds[here] = own.counts.table, np.column_stack([own.least.array, own.greatest.array])
+        counts = np.zeros((len(group.names), len(COUNTS)), np.int64)
+        counts[:, :2] = [known[name].counts for name in group.names]
+        bounds = np.array([known[name].bounds for name in group.names])
         groups.append(dataclasses.replace(group, summary=Extremes.known(counts, bounds)))
     return dataclasses.replace(like, groups=tuple(groups))

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.batches import check_unpacked, checked, pieces
+from streamnorm.batches import LARGEST, check_unpacked, checked, pieces
 from streamnorm.errors import SourceError
 from streamnorm.places import Place, open_input
 
@@ -135,9 +135,9 @@ class IpcFile:
     def __init__(self, path: Place) -> None:
         self._path = path
 
-    def _open(self) -> pa.NativeFile:
+    def _open(self, *, mapped: bool = False) -> pa.NativeFile:
         if isinstance(self._path, Path):
-            return pa.memory_map(str(self._path))
+            return pa.memory_map(str(self._path)) if mapped else pa.OSFile(str(self._path))
         return pa.PythonFile(_Kept(open_input(self._path)), mode="r")
 
     @cached_property
@@ -194,6 +194,9 @@ class IpcFile:
     def read(self, number: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the named columns of a batch, or all, in pieces.
 
+        One that is too large to be read whole is mapped to memory, although a file that another process cuts short
+        meanwhile then ends this one.
+
         Raises
         ------
         SourceError
@@ -201,7 +204,8 @@ class IpcFile:
         """
         with self._open() as file:
             packed, unpacked = self._sizes(file, *self._blocks[number])
-            check_unpacked(self._path, f"record batch {number}", packed, unpacked, _REMEDY)
+        check_unpacked(self._path, f"record batch {number}", packed, unpacked, _REMEDY)
+        with self._open(mapped=unpacked > LARGEST) as file:
             batch = pa.ipc.open_file(file, options=_decoding(self.schema, columns)).get_batch(number)
         yield from pieces(checked(batch, columns, rows_before=partial(self.rows_before, number)))
 

@@ -13,17 +13,19 @@ from typing import Any
 import pyarrow as pa
 
 from streamnorm.counting import count
-from streamnorm.csv_files import CsvOptions, text_of
-from streamnorm.errors import DataError
+from streamnorm.csv_files import CsvOptions
+from streamnorm.csv_lines import text_of
+from streamnorm.errors import DataError, OutputError
 from streamnorm.files import replacing
 from streamnorm.fitting import Progress, fit_state
+from streamnorm.ledger import options_of
 from streamnorm.normalizers.table import Table
 from streamnorm.outputs import outputs_of, refuse_existing
 from streamnorm.places import naming
 from streamnorm.resume import Journal, job_of
 from streamnorm.sinks import open_sink, writing
 from streamnorm.sources import CsvSource, Source, Unit, expand, kind_of
-from streamnorm.state import state_of
+from streamnorm.state import read, state_of
 from streamnorm.tasks import map_batch, mapped_schema, table_of
 from streamnorm.threads import default_threads, in_any_order, in_order
 
@@ -37,6 +39,7 @@ def fit(
     state: str | Path | None = None,
     update: bool = False,
     rebuild: bool = False,
+    overwrite: bool = False,
     keep_parts: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -60,6 +63,8 @@ def fit(
         Add the sources to those that the state has counted already; those it knows are not read again.
     rebuild : bool, default=False
         Count all sources again, with the columns and scalers of the state.
+    overwrite : bool, default=False
+        Whether a state that exists may be replaced by one of these sources alone.
     keep_parts : bool, default=False
         Keep each source's own summary beside the state, in the folder ``STATE.parts``, so that it can be
         forgotten when the file has changed or is gone.
@@ -68,7 +73,7 @@ def fit(
     progress : callable, optional
         Called with numbers of bytes and of rows as they have been dealt with.
     options : CsvOptions, optional
-        How CSV files are written.
+        How CSV files are written; by default as those that the state has counted, else with commas and points.
 
     Returns
     -------
@@ -77,8 +82,8 @@ def fit(
 
     Raises
     ------
-    SourceError, DataError, StateError
-        If a file is missing or damaged, a column does not fit, or the state cannot be used.
+    SourceError, DataError, StateError, OutputError
+        If a file is missing or damaged, a column does not fit, or the state cannot be used or may not be replaced.
 
     Examples
     --------
@@ -92,6 +97,10 @@ def fit(
     """
     from streamnorm.normalizers.estimators import TableNormalizer
 
+    if state is not None and Path(state).exists():
+        if not (update or rebuild or overwrite):
+            raise OutputError(f"{state} exists: add to it (update), replace it (overwrite), or name another.")
+        options = options or (None if overwrite else options_of(read(state).sources))
     found = expand(sources, options)
     table = table_of(normalizer)
     if state is None:
@@ -122,8 +131,10 @@ def map_unit(
         rows = 0
         for batch, original in source.read_to_map(unit, names):
             out = map_batch(table, batch, inverse=inverse, rows=rows, rows_before=partial(source.rows_before, unit))
-            yield text_of(out, original, source.options.decimal) if as_text else out, 0, 0
             rows += batch.num_rows
+            ready = [text_of(out, original, source.options.decimal) if as_text else out]
+            del batch, original, out  # nothing is held on to while another file's batch is written
+            yield ready.pop(), 0, 0
         yield None, unit.size, rows
 
 
@@ -218,8 +229,8 @@ def transform(
 
     Parameters
     ----------
-    normalizer : TableNormalizer or scaler
-        Fitted.
+    normalizer : TableNormalizer, scaler, str or Path
+        Fitted, or a state file.
     sources : str, Path or sequence of these
         Files, globs and folders.
     output : str or Path
@@ -235,7 +246,7 @@ def transform(
     progress : callable, optional
         Called with numbers of bytes and of rows as they have been dealt with.
     options : CsvOptions, optional
-        How CSV files are written.
+        How CSV files are written; by default as those that the normalizer's state has counted.
 
     Returns
     -------
@@ -257,10 +268,11 @@ def transform(
     ...     pq.read_table(written).to_pydict()
     {'x': [-1.0, 1.0]}
     """
-    found = expand(sources, options)
+    known = state_of(normalizer)
+    found = expand(sources, options or options_of(known.sources))
     journal = Journal(Path(output), outputs_of(found, sources, output, overwrite or resume))
     write_outputs(
-        state_of(normalizer).table, journal,
+        known.table, journal,
         inverse=inverse, threads=threads, overwrite=overwrite, resume=resume, progress=progress,
     )  # fmt: skip
     return [path for _, path in journal.pairs]

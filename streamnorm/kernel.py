@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
+from streamnorm._reference import first_infinity
+
 __all__ = [
     "COMPILED",
     "COUNTS",
@@ -15,7 +17,9 @@ __all__ = [
     "Run",
     "Segments",
     "add",
+    "arithmetic",
     "extremes",
+    "first_infinity",
     "histogram",
     "instructions",
     "last_row",
@@ -76,7 +80,7 @@ else:
 moments = _chosen.moments
 extremes = _chosen.extremes
 histogram, merge_bins = _chosen.histogram, _chosen.merge_bins
-add = _chosen.add
+add, arithmetic = _chosen.add, _chosen.arithmetic
 round_moments, sort = _chosen.round_moments, _chosen.sort
 instructions = _chosen.instructions
 plain, last_row, longest = _chosen.plain, _chosen.last_row, _chosen.longest

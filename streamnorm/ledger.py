@@ -14,10 +14,11 @@ from glob import has_magic
 from pathlib import Path, PurePath
 from threading import Lock
 
+from streamnorm.csv_files import CsvOptions
 from streamnorm.errors import DataError, SourceError
 from streamnorm.normalizers.table import Learnt
 from streamnorm.places import Place, location_of, naming
-from streamnorm.sources import Source
+from streamnorm.sources import CsvSource, Source, kind_of
 from streamnorm.state import Counted
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "check_unchanged",
     "covered",
     "emptied",
+    "options_of",
     "pair_up",
     "same_content",
     "stamp",
@@ -106,7 +108,14 @@ class Reading:
             digest=self.total.digest(),
             modified=max(0, modified),
             from_footer=len(self.told or ()),
+            options=self.source.options.uncommon() if isinstance(self.source, CsvSource) else (),
         )
+
+
+def options_of(record: Iterable[Counted]) -> CsvOptions | None:
+    """Give how the CSV files of a record are written; None where that is not one way, or there are none."""
+    ways = {entry.options for entry in record if entry.options or kind_of(PurePath(entry.location)) is CsvSource}
+    return CsvOptions(**dict(ways.pop())) if len(ways) == 1 else None
 
 
 # ---- places ----
@@ -171,12 +180,11 @@ def same_content(entry: Counted, source: Source, written: int) -> bool:
     return source.fingerprint() == entry.fingerprint
 
 
-def check_not_vanished(gone: Counted, given: Sequence[str | Path], state: Path) -> None:
+def check_not_vanished(gone: Counted, given: Sequence[str | Path], remedy: str) -> None:
     """Raise DataError if a file that was counted is no longer in the folder or glob it would be found by."""
     if covered(gone.location, given):
         raise DataError(
-            f"{gone.location} was counted and is no longer there: restore it, take it out (streamnorm forget "
-            f"{state} {gone.location}), or count what is there again (--rebuild)."
+            f"{gone.location} was counted and is no longer there: restore it, {remedy}, or name the new files alone."
         )
 
 

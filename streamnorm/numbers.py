@@ -35,9 +35,8 @@ def is_numeric(kind: pa.DataType) -> bool:
 
 def is_chosen(kind: pa.DataType) -> bool:
     """Tell whether a column of this Arrow type is normalised unless it is excluded."""
-    if pa.types.is_fixed_size_list(kind) or isinstance(kind, pa.FixedShapeTensorType):
-        return is_numeric(kind.value_type)
-    return is_numeric(kind)
+    values = None if pa.types.is_list(kind) or pa.types.is_large_list(kind) else vector_values(kind)
+    return is_numeric(kind if values is None else values)
 
 
 def is_choosable(kind: pa.DataType) -> bool:
@@ -49,9 +48,10 @@ def is_choosable(kind: pa.DataType) -> bool:
 
 
 def vector_values(kind: pa.DataType) -> pa.DataType | None:
-    """Give the type of the values of a list or tensor, None for every other type."""
-    is_list = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    return kind.value_type if is_list or isinstance(kind, pa.FixedShapeTensorType) else None
+    """Give the type of the values of a list or tensor, None for every other type and where no list has a value."""
+    storage = kind.storage_type if isinstance(kind, pa.FixedShapeTensorType) else kind
+    of_one_length = pa.types.is_fixed_size_list(storage) and storage.list_size
+    return storage.value_type if of_one_length or pa.types.is_list(storage) or pa.types.is_large_list(storage) else None
 
 
 def readable(array: pa.Array, name: str) -> pa.Array:

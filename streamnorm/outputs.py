@@ -48,7 +48,9 @@ def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwr
             if folder in path.resolve().parents and folder.is_dir() and is_data(path.resolve().relative_to(folder)):
                 raise OutputError(f"{path} lies in the input {folder}, and would be read next time: write elsewhere.")
         if kind_of(path) is None:
-            raise OutputError(f"{path} is of no known format: end the name in .parquet, .csv or .arrow.")
+            raise OutputError(
+                f"{path} is of no known format: end the name in .parquet, .csv or .arrow, or in / for a folder."
+            )
         seen.add(path)
     return pairs
 

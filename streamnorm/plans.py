@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from streamnorm import _reference, kernel
+
 __all__ = ["Affine", "Column", "Monotone", "Plan", "Step"]
 
 _Operation = Callable[..., Any]
@@ -21,21 +23,22 @@ _INVERSE: dict[_Operation, _Operation] = {
     np.multiply: np.divide,
 }
 
-#: Values worked on at once: small enough that the second step finds them in the cache.
-_CHUNK = 32768
+#: What the kernel calls an operation.
+_SIGNS: dict[_Operation, str] = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
 
 
 class Plan(Protocol):
     """A map of every column, and the way back.
 
     Both read `x` and write `out`, of the same shape: (n_rows, n_columns), or (n_values,) where `column` says
-    which one it is, or which one each value is of. `out` is floating and may be `x` itself.
+    which one it is, or which one each value is of. `out` is floating and may be `x` itself. Both tell where the
+    first infinity in `x` is, as an index in C order, or -1: looking for it while mapping saves reading `x` twice.
     """
 
-    def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
-        """Map values."""
+    def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
+        """Map values, infinities too."""
 
-    def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
+    def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
         """Map values back."""
 
 
@@ -70,44 +73,43 @@ class Affine:
     --------
     >>> plan = Affine((Step(np.subtract, np.array([1.0])), Step(np.divide, np.array([2.0]))))
     >>> x = np.array([[1.0], [5.0]])
-    >>> plan.apply(x, x); x.tolist()
-    [[0.0], [2.0]]
-    >>> plan.invert(x, x); x.tolist()
-    [[1.0], [5.0]]
+    >>> plan.apply(x, x), x.tolist()
+    (-1, [[0.0], [2.0]])
+    >>> plan.invert(x, x), x.tolist()
+    (-1, [[1.0], [5.0]])
     """
 
     steps: Sequence[Step]
     clip: tuple[float, float] | None = None
 
-    def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
-        """Map values."""
-        _run(self.steps, x, out, column)
+    def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
+        """Map values, infinities too."""
+        infinity = _run(self.steps, x, out, column)
         if self.clip is not None:
             np.clip(out, *(np.asarray(bound, out.dtype) for bound in self.clip), out=out)
+        return infinity
 
-    def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
+    def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
         """Map values back; what was clipped stays so."""
-        _run([step.inverse() for step in reversed(self.steps)], x, out, column)
+        return _run([step.inverse() for step in reversed(self.steps)], x, out, column)
 
 
-def _run(steps: Sequence[Step], x: NDArray[Any], out: NDArray[Any], column: Column) -> None:
+def _run(steps: Sequence[Step], x: NDArray[Any], out: NDArray[Any], column: Column) -> int:
     if not steps:
-        out[...] = x
-        return
+        with np.errstate(all="ignore"):  # as float32 it may be infinite
+            out[...] = x
+        return kernel.first_infinity(x)
     work = np.result_type(x.dtype if x.dtype.kind == "f" else np.float64, out.dtype)
-    operands = [np.asarray(s.operand if column is None else s.operand[column], work) for s in steps]
-    rows = max(1, _CHUNK // x.shape[1]) if x.ndim == 2 and x.shape[1] else _CHUNK
-    for start in range(0, len(x), rows):
-        chunk = slice(start, start + rows)
-        part, target = x[chunk], out[chunk]
-        if work != out.dtype:
-            target = np.empty(part.shape, work)
-        for step, operand in zip(steps, operands, strict=True):
-            own = operand[chunk] if isinstance(column, np.ndarray) else operand
-            step.operation(part, own, out=target)
-            part = target
-        if work != out.dtype:
-            out[chunk] = target
+    chosen = [step.operand if column is None else step.operand[column] for step in steps]
+    operands = np.array(chosen, work).reshape(len(steps), -1)
+    signs = "".join([_SIGNS[step.operation] for step in steps])
+    arithmetic = kernel.arithmetic if _lies_plainly(x) and _lies_plainly(out) else _reference.arithmetic
+    return int(arithmetic(x, signs, operands, out))
+
+
+def _lies_plainly(values: NDArray[Any]) -> bool:
+    """Tell whether the kernel can read or write an array."""
+    return values.flags.c_contiguous and values.dtype.isnative and values.dtype.char in "bBhHiIlLqQfd"
 
 
 #: How close to 0 and 1 a uniform variable may come before it is made a normal one.
@@ -134,25 +136,31 @@ class Monotone:
     --------
     >>> plan = Monotone(np.array([[1.0], [2.0], [4.0]]), np.array([0.0, 0.5, 1.0]), normal=False)
     >>> x = np.array([0.0, 1.5, 3.0, 9.0])
-    >>> plan.apply(x, x, 0); x.tolist()
-    [0.0, 0.25, 0.75, 1.0]
-    >>> plan.invert(x, x, 0); x.tolist()
-    [1.0, 1.5, 3.0, 4.0]
+    >>> plan.apply(x, x, 0), x.tolist()
+    (-1, [0.0, 0.25, 0.75, 1.0])
+    >>> plan.invert(x, x, 0), x.tolist()
+    (-1, [1.0, 1.5, 3.0, 4.0])
     """
 
     quantiles: NDArray[np.float64]
     references: NDArray[np.float64]
     normal: bool
 
-    def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
-        """Map values."""
-        self._each(self._forward, x, out, column)
+    def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
+        """Map values, infinities too."""
+        return self._each(self._forward, x, out, column)
 
-    def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
+    def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
         """Map values back; what lay beyond the outermost quantiles becomes those."""
-        self._each(self._backward, x, out, column)
+        return self._each(self._backward, x, out, column)
 
-    def _each(self, function: _Operation, x: NDArray[Any], out: NDArray[Any], column: Column) -> None:
+    def _each(self, function: _Operation, x: NDArray[Any], out: NDArray[Any], column: Column) -> int:
+        infinity = kernel.first_infinity(x)
+        with np.errstate(all="ignore"):  # what lies under a null may be anything
+            self._map_columns(function, x, out, column)
+        return infinity
+
+    def _map_columns(self, function: _Operation, x: NDArray[Any], out: NDArray[Any], column: Column) -> None:
         if column is None:
             for i in range(x.shape[1]):
                 out[:, i] = function(x[:, i], self.quantiles[:, i])
@@ -168,18 +176,16 @@ class Monotone:
         below = -np.interp(-np.asarray(x, np.float64), -quantiles[::-1], -self.references[::-1])
         y = 0.5 * (above + below)
         edge = _EDGE if self.normal else 0.0
-        with np.errstate(invalid="ignore"):
-            y[x + edge >= quantiles[-1]] = 1.0
-            y[x - edge <= quantiles[0]] = 0.0  # a constant is both
+        y[x + edge >= quantiles[-1]] = 1.0
+        y[x - edge <= quantiles[0]] = 0.0  # a constant is both
         return _normal_quantile(y) if self.normal else y
 
     def _backward(self, y: NDArray[Any], quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
         y = _normal_probability(y) if self.normal else np.asarray(y, np.float64)
         x = np.interp(y, self.references, quantiles)
         edge = _EDGE if self.normal else 0.0
-        with np.errstate(invalid="ignore"):
-            x[y + edge >= 1.0] = quantiles[-1]
-            x[y - edge <= 0.0] = quantiles[0]
+        x[y + edge >= 1.0] = quantiles[-1]
+        x[y - edge <= 0.0] = quantiles[0]
         return x
 
 

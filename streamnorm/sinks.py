@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from streamnorm.csv_files import head_of, lines_of, text_of
+from streamnorm.csv_lines import head_of, lines_of, text_of
 from streamnorm.errors import OutputError, StreamnormError
 from streamnorm.places import naming
 from streamnorm.sources import ArrowSource, ArrowStreamSource, CsvSource, ParquetSource, Source, kind_of
@@ -22,7 +22,7 @@ from streamnorm.sources import ArrowSource, ArrowStreamSource, CsvSource, Parque
 __all__ = ["Sink", "open_sink", "writing"]
 
 #: Of a row group before it is written: it waits in memory, one in each file that is being written.
-GROUP_BYTES = 128 << 20
+GROUP_BYTES = 64 << 20
 
 _WIDTHS = {"FLOAT": 4, "DOUBLE": 8, "INT32": 4, "INT64": 8, "INT96": 12}
 
@@ -71,7 +71,7 @@ class _ParquetSink:
     def write(self, batch: pa.RecordBatch) -> None:
         self._waiting.append(batch)
         self._bytes += batch.nbytes
-        if self._bytes >= GROUP_BYTES:
+        if self._bytes + batch.nbytes > GROUP_BYTES:  # the next finds no room, and need not wait beside these
             self.end_unit()
 
     def end_unit(self) -> None:

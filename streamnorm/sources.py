@@ -9,28 +9,29 @@ import glob
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 import xxhash
 
-from streamnorm.batches import checked, has_text, rows_for
+from streamnorm.batches import checked, rows_for, together, width_of
 from streamnorm.csv_files import CsvOptions, CsvReader
 from streamnorm.csv_pieces import Piece
 from streamnorm.errors import SourceError
 from streamnorm.ipc_files import IpcFile, IpcStream
 from streamnorm.listing import files_below, matches
-from streamnorm.parquet_pages import check_pages, longest_text
-from streamnorm.places import STDIN, Place, files_at, is_elsewhere, location_of, naming, open_input, spool
+from streamnorm.parquet_pages import check_footer, check_pages, longest_text
+from streamnorm.places import STDIN, Place, Remote, files_at, is_elsewhere, location_of, naming, open_input, spool
+from streamnorm.row_groups import side_by_side, slices_of
 
 __all__ = [
     "ArrowSource", "ArrowStreamSource", "CsvSource", "ParquetSource", "Source", "Unit", "expand", "is_data",
     "is_one_file", "kind_of",
 ]  # fmt: skip
 
-#: Read at a time of column chunks that are larger than so many bytes; a map of those would stay in memory, and for
-#: thousands of small ones buffers would take more than they save.
+#: Read at a time of column chunks that are larger than so many bytes; for thousands of small ones buffers would take
+#: more than they save. Files are not mapped to memory: one that another process cuts short would end this one.
 _BUFFER, _LARGE_CHUNK = 1 << 16, 1 << 20
 _CHUNK = 1 << 20
 
@@ -79,9 +80,13 @@ class Source:
         """
         raise TypeError(f"{type(self).__name__} cannot be read")
 
+    def slices(self, unit: Unit, columns: Sequence[str]) -> list[list[str]]:
+        """Cut columns of a unit into those that are better read together than with the others."""
+        return [list(columns)]
+
     def read_to_map(self, unit: Unit, numbers: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
         """Yield all columns of one unit, `numbers` as such, and the text of missing ones where there is some."""
-        return ((batch, None) for batch in self.read(unit))
+        return map(lambda batch: (batch, None), self.read(unit))  # noqa: C417 (a generator would hold on to it)
 
     def rows_before(self, unit: Unit) -> int:
         """How many rows come before a unit."""
@@ -127,7 +132,7 @@ class ParquetSource(Source):
 
         local = isinstance(self.path, Path)
         return pq.ParquetFile(
-            self.path if local else open_input(self.path), metadata=metadata, memory_map=local and not buffered,
+            self.path if local else open_input(self.path), metadata=metadata,
             buffer_size=_BUFFER if local and buffered else 0, pre_buffer=not local, page_checksum_verification=True,
         )  # fmt: skip
 
@@ -160,9 +165,6 @@ class ParquetSource(Source):
     def check_columns(self, groups: Iterable[int] | None = None, columns: Sequence[str] | None = None) -> None:
         """Find out whether asking the footer for columns would end the process.
 
-        Reading a row looks at the same entries, and raises. It is done here alone: elsewhere a row costs as much as
-        all.
-
         Parameters
         ----------
         groups : iterable of int, optional
@@ -175,42 +177,51 @@ class ParquetSource(Source):
         SourceError
             If it would.
         """
-        if isinstance(self.path, Path):
-            with naming(self.path), self._open(self._metadata) as file:
-                for i in range(self._metadata.num_row_groups) if groups is None else groups:
-                    check_pages(self.path, self._metadata, i, columns)
-                    next(file.iter_batches(1, row_groups=[i], columns=columns, use_threads=False), None)
+        with naming(self.path):
+            for i in range(self._metadata.num_row_groups) if groups is None else groups:
+                check_footer(self.path, self._metadata, i, self.schema.names if columns is None else columns)
 
     def rows_before(self, unit: Unit) -> int:
         """How many rows come before a row group."""
         return sum(self._metadata.row_group(i).num_rows for i in range(unit.number))
 
-    def _longest_text(self, group: int, columns: Sequence[str] | None) -> int:
-        if not isinstance(self.path, Path):
-            return 0  # far away another look is too dear
-        self.check_columns([group], columns)
-        return longest_text(self.path, self._metadata, group, columns)
+    def slices(self, unit: Unit, columns: Sequence[str]) -> list[list[str]]:
+        """Cut columns of a row group into those whose pages may be in memory at once."""
+        return self._slices(unit.number, columns)
+
+    def _slices(self, number: int, columns: Sequence[str] | None) -> list[list[str]]:
+        group, names = self._metadata.row_group(number), self.schema.names if columns is None else columns
+        return slices_of(self.schema, group, names, paged=isinstance(self.path, Path))  # see `_open`
 
     def read(
         self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
         """Yield the batches of one row group; what it delivers is checked against the footer's count."""
-        group, rows = self._metadata.row_group(unit.number), 0
-        expected = group.num_rows
         wanted = None if columns is None else [*columns, *beside]
+        group = self._metadata.row_group(unit.number)
+        types = {item.name: item.type for item in self.schema if wanted is None or item.name in wanted}
+        texts = [name for name, kind in types.items() if width_of(kind) == 0]
+        slices, longest = self._slices(unit.number, wanted), 0
+        with naming(self.path):
+            check_pages(self.path, self._metadata, unit.number, slices)
+            if texts and not isinstance(self.path, Remote):  # far away another look is too dear
+                longest = longest_text(self.path, self._metadata, unit.number, texts)
+        rows = rows_for(list(types.values()), group.total_byte_size // max(1, group.num_rows), longest)
+        read = partial(self._read, unit, rows)
+        batches = read(wanted) if len(slices) == 1 else side_by_side(slices, read, str(self.path))
+        return together(batches) if texts else batches
+
+    def _read(self, unit: Unit, size: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        """Yield batches of a size, all from one reader."""
+        group, rows = self._metadata.row_group(unit.number), 0
         buffered = unit.size > _LARGE_CHUNK * max(1, group.num_columns)
         with naming(self.path), self._open(self._metadata, buffered=buffered) as file:
-            check_pages(self.path, self._metadata, unit.number, wanted)
-            types = [item.type for item in file.schema_arrow if wanted is None or item.name in wanted]
-            longest = self._longest_text(unit.number, wanted) if has_text(types) else 0
-            size = rows_for(types, group.total_byte_size // max(1, expected), longest)
-            batches = file.iter_batches(size, row_groups=[unit.number], columns=wanted, use_threads=False)
-            for batch in batches:
+            for batch in file.iter_batches(size, row_groups=[unit.number], columns=columns, use_threads=False):
                 yield checked(batch, rows=rows, rows_before=partial(self.rows_before, unit))
                 rows += batch.num_rows
-        if rows != expected:
+        if rows != group.num_rows:
             raise SourceError(
-                f"{self.path} is damaged: row group {unit.number} gave {rows} rows, its footer says {expected}; "
+                f"{self.path} is damaged: row group {unit.number} gave {rows} rows, its footer says {group.num_rows}; "
                 "restore the file or leave it out."
             )
 
@@ -330,7 +341,7 @@ class ArrowStreamSource(Source):
 _KINDS: tuple[type[Source], ...] = (ParquetSource, CsvSource, ArrowSource, ArrowStreamSource)
 
 
-def kind_of(path: Place) -> type[Source] | None:
+def kind_of(path: Place | PurePath) -> type[Source] | None:
     """Find the kind of source by the end of a file's name."""
     name = path.name.lower()
     return next((kind for kind in _KINDS if name.endswith(kind.suffixes)), None)

@@ -10,26 +10,28 @@ What a cluster needs: streamnorm on every worker, and workers that run the drive
 (``PYSPARK_PYTHON``, best set to ``sys.executable`` before the session is made). Spark hands over 10,000 rows
 at a time; ``spark.sql.execution.arrow.maxRecordsPerBatch`` at 65536 is quicker, and changes no bit.
 
-How far it goes, by real summaries of 10,000 rows x 1,000 columns, merged and multiplied up to 100,000 partitions and
-Spark's 200 tasks (``python tests/benchmarks/scale.py``): moments take 28 bytes a column and bounds 16, so that 2.8 GB
-are shuffled, each task adds up its 500 partitions in 0.2 s, and the driver gets 6 MB and needs 0.1 s: the partitions
-are the limit, not the driver. A histogram of 4,096 bins takes 8 KB a column: 811 GB are shuffled, a task takes 2
-minutes, and the driver gets 1.6 GB, more than ``spark.driver.maxResultSize`` allows by default (1 GB), and needs 40 s.
-Fewer and larger partitions, or fewer bins, make that proportionally less.
+How far it goes, for 100,000 partitions of 10,000 rows x 1,000 columns and Spark's 200 tasks, by real summaries of 400
+such partitions and 200 sums of these (``python tests/benchmarks/scale.py``; histograms by 20 columns): moments take 29
+bytes a column and bounds 16, so that 2.9 GB are shuffled, each task adds up its 500 partitions in 0.1 s, and the driver
+gets 6 MB and needs less than 0.1 s: the partitions are the limit, not the driver. A histogram of 4,096 bins takes 8 KB
+a column, and 9 KB when many were added up: 820 GB are shuffled, a task takes a minute, and the driver gets 1.9 GB, more
+than ``spark.driver.maxResultSize`` allows by default (1 GB), and needs half a minute. Fewer and larger partitions, or
+fewer bins, make that proportionally less.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from streamnorm.errors import DataError, StreamnormError
+from streamnorm import tasks
+from streamnorm.errors import DataError, SourceError
 from streamnorm.normalizers.table import Table
 from streamnorm.state import state_of
-from streamnorm.tasks import map_batch, mapped_schema, merge, nothing, summarise, table_of, to_bytes, worker_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -39,6 +41,8 @@ __all__ = ["fit", "transform"]
 
 _STATES = pa.schema([("partition", pa.int32()), ("state", pa.binary()), ("error", pa.string())])
 _STATES_DDL = "partition int, state binary, error string"
+#: A file that Spark cannot read, what it says of that, and the first of the causes that it names.
+_UNREAD = re.compile(r"reading file (\S+)\.\s(.*?)SQLSTATE.*?Caused by: [\w.$]+: (.*?)\n", re.DOTALL)
 
 
 def fit(df: DataFrame, normalizer: Any = None) -> Any:
@@ -62,6 +66,8 @@ def fit(df: DataFrame, normalizer: Any = None) -> Any:
     DataError
         If a column does not fit or holds an infinity; says in which partition (that of
         ``spark_partition_id()``), and in which of its rows, counted from 1.
+    SourceError
+        If Spark cannot read a file; names it, and says why.
 
     Examples
     --------
@@ -71,25 +77,33 @@ def fit(df: DataFrame, normalizer: Any = None) -> Any:
     >>> normalizer.digest() == sn.fit("flights/", normalizer).digest()                   # doctest: +SKIP
     True
     """
-    table = table_of(normalizer)
-    like = nothing(table, _arrow_schema(df))
-    worker = worker_table(table, like)
+    table = tasks.table_of(normalizer)
+    worker = tasks.worker_table(table, tasks.nothing(table, _arrow_schema(df)))
     states = (
         _numbered(df)
-        .select([f"c{df.columns.index(name)}" for name in table.read_columns(like)])
+        .select([f"c{df.columns.index(name)}" for name in worker.read_columns(worker.learnt)])
         .mapInArrow(partial(_summarise_partition, worker), _STATES_DDL)
         .repartition("partition")
         .mapInArrow(partial(_merge_states, worker), _STATES_DDL)
-        .toArrow()
     )
-    _raise_first(states)
-    return table.with_learnt(merge(states["state"].to_pylist(), like))
+    return table.with_learnt(tasks.merge(_collect(states), worker.learnt))
 
 
-def _raise_first(states: pa.Table) -> None:
-    errors = states.filter(states["error"].is_valid()).sort_by("partition")
-    if errors.num_rows:
-        raise DataError(errors["error"][0].as_py())
+def _collect(states: DataFrame) -> list[bytes]:
+    """Let Spark work, and turn a hundred lines of Java about a file into one sentence."""
+    try:
+        found = states.toArrow().sort_by("partition")
+    except Exception as error:
+        unread = _UNREAD.search(str(error))
+        if unread is None:
+            raise
+        file, said, cause = unread.groups()
+        reason = (said.strip() or cause).rstrip(".")
+        raise SourceError(f"{file} cannot be read: {reason}; restore the file or leave it out.") from None
+    errors = found["error"].drop_null()
+    if len(errors):
+        raise DataError(errors[0].as_py())
+    return cast("list[bytes]", found["state"].to_pylist())
 
 
 def transform(normalizer: Any, df: DataFrame, *, inverse: bool = False) -> DataFrame:
@@ -119,7 +133,7 @@ def transform(normalizer: Any, df: DataFrame, *, inverse: bool = False) -> DataF
         raise DataError("Spark has no float16: choose dtype float32 or float64.")
     table.warn_of_empty()
     schema = _mapped_schema(table, df, inverse)
-    worker = worker_table(table, table.learnt)
+    worker = tasks.worker_table(table, table.learnt)
     return _numbered(df).mapInArrow(partial(_map_partition, worker, inverse, df.columns), schema)
 
 
@@ -128,28 +142,22 @@ def transform(normalizer: Any, df: DataFrame, *, inverse: bool = False) -> DataF
 
 def _summarise_partition(table: Table, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Give the summary of one partition, or what is wrong with it: trying again would not help."""
-    number = _partition()
+    number, names = _partition(), table.read_columns(table.learnt)
     try:
-        named = (batch.rename_columns(table.read_columns(table.learnt)) for batch in batches)
-        learnt, _ = summarise(table, table.learnt, named)
-    except StreamnormError as error:
-        yield _states(number, None, f"partition {number}: {error}")
+        state = tasks.summarise_partition(table, number, _named(batches, names))
+    except DataError as error:
+        yield _states(number, None, str(error))
     else:
-        if learnt is not None:
-            yield _states(number, to_bytes(learnt), None)
+        yield _states(number, state, None)
 
 
 def _merge_states(table: Table, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Give one summary for many, and the errors as they are."""
-    total = None
+    total = table.learnt
     for batch in batches:
         yield batch.filter(batch["error"].is_valid())
-        states = batch["state"].drop_null()
-        if len(states):
-            part = merge((state.as_py() for state in states), table.learnt)
-            total = part if total is None else total + part
-    if total is not None:
-        yield _states(_partition(), to_bytes(total), None)
+        total = total + tasks.merge((state.as_py() for state in batch["state"].drop_null()), table.learnt)
+    yield _states(_partition(), tasks.to_bytes(total), None)
 
 
 def _states(partition: int, state: bytes | None, error: str | None) -> pa.RecordBatch:
@@ -159,13 +167,7 @@ def _states(partition: int, state: bytes | None, error: str | None) -> pa.Record
 def _map_partition(
     table: Table, inverse: bool, names: list[str], batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    rows = 0
-    for batch in batches:
-        try:
-            yield map_batch(table, batch.rename_columns(names), inverse=inverse, rows=rows)
-        except DataError as error:
-            raise DataError(f"partition {_partition()}: {error}") from error
-        rows += batch.num_rows
+    return tasks.map_partition(table, _partition(), _named(batches, names), inverse=inverse)
 
 
 def _partition() -> int:
@@ -183,6 +185,10 @@ def _numbered(df: DataFrame) -> DataFrame:
     return df.toDF(*[f"c{i}" for i in range(len(df.columns))])
 
 
+def _named(batches: Iterable[pa.RecordBatch], names: list[str]) -> Iterator[pa.RecordBatch]:
+    return (batch.rename_columns(names) for batch in batches)
+
+
 def _arrow_schema(df: DataFrame) -> pa.Schema:
     return df.limit(0).toArrow().schema
 
@@ -191,15 +197,11 @@ def _mapped_schema(table: Table, df: DataFrame, inverse: bool) -> StructType:
     """Give the schema after mapping: Spark's own for the columns that pass, nullable numbers for the others."""
     from pyspark.sql.types import DoubleType, FloatType, StructField, StructType
 
-    after = mapped_schema(table, _arrow_schema(df), inverse=inverse)
-    sources = {target: source for source, target in table.inputs(inverse).items()}
-    given = {field.name: field for field in df.schema.fields}
-    passing = iter([f for f in df.schema.fields if f.name in after.names and f.name not in sources])
-    fields = []
-    for item in after:
-        if item.name in sources:
-            kind = FloatType() if item.type == pa.float32() else DoubleType()
-            fields.append(StructField(item.name, kind, True, given[sources[item.name]].metadata))
-        else:
-            fields.append(next(passing))
-    return StructType(fields)
+    after = tasks.mapped_schema(table, _arrow_schema(df), inverse=inverse)
+    kinds = {pa.float32(): FloatType(), pa.float64(): DoubleType()}
+    made = {
+        target: StructField(target, kinds[after.field(target).type], True, df.schema[source].metadata)
+        for source, target in table.inputs(inverse).items()
+    }
+    passing = iter([field for field in df.schema if field.name in after.names and field.name not in made])
+    return StructType([made[name] if name in made else next(passing) for name in after.names])

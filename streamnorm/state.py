@@ -7,7 +7,7 @@ Layout of version 1::
      "rules": [{"scaler": "standard", "parameters": {...}}],
      "columns": [{"name": ..., "type": ..., "rule": 0, "summary": {...}}],
      "sources": [{"location": ..., "size": ..., "rows": ..., "fingerprint": ...,
-                  "digest": ..., "modified": ..., "from_footer": ...}],
+                  "digest": ..., "modified": ..., "from_footer": ..., "options": {"decimal": ","}}],
      "checksum": "sha256 of all the rest"}
 
 A rule whose columns have a profile says ``"profile": true``, and their summaries hold it under
@@ -74,6 +74,8 @@ class Counted:
     from_footer : int
         How many columns' least and greatest values were told by a Parquet footer and not read, all or some of
         them; not compared, since the values are the same.
+    options : tuple of (str, object)
+        How a CSV file is written, by the names and values of `CsvOptions`, as far as it is no common one.
     """
 
     location: str
@@ -83,10 +85,12 @@ class Counted:
     digest: str = ""
     modified: int = 0
     from_footer: int = field(default=0, compare=False)
+    options: tuple[tuple[str, Any], ...] = field(default=(), compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Give what `Counted` is made of, without what it is by default."""
-        return {name: value for name, value in asdict(self).items() if name != "from_footer" or value}
+        """Give what `Counted` is made of, without what few sources have."""
+        content = {**asdict(self), "options": dict(self.options)}
+        return {name: value for name, value in content.items() if name not in ("from_footer", "options") or value}
 
 
 @dataclass(frozen=True)
@@ -213,14 +217,27 @@ def _check_settings(dtype: Any, suffix: Any, infinite: Any, **by: Any) -> None:
         By.of(**by)
 
 
-def _counted(**given: Any) -> Counted:
-    source = Counted(**given)
+def _counted(options: Any = None, **given: Any) -> Counted:
+    source = Counted(**given, options=_options_of({} if options is None else options))
     numbers = (source.size, source.rows, source.modified, source.from_footer)
     texts = (source.location, source.fingerprint, source.digest)
     whole = all(type(number) is int and 0 <= number < 2**63 for number in numbers)
     if not (whole and all(isinstance(text, str) for text in texts)):
         raise ValueError(f"no source is like that: {source.location!r}"[:200])
     return source
+
+
+def _options_of(given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Read how a CSV file is written: text, a number of rows and a list of texts."""
+    options = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    texts = {"delimiter", "decimal", "encoding"}
+    for name, value in options.items():
+        is_text = name in texts and isinstance(value, str)
+        is_count = name == "skip_rows" and type(value) is int and 0 <= value < 2**63
+        is_list = name == "null_values" and isinstance(value, tuple) and all(isinstance(text, str) for text in value)
+        if not (is_text or is_count or is_list):
+            raise ValueError(f"no CSV file is written like that: {name!r}"[:200])
+    return tuple(sorted(options.items()))
 
 
 def _unaddable(found: str) -> StateError:
@@ -242,7 +259,9 @@ def _text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise StateError(f"there is no state {path}: fit one with 'streamnorm fit SRC --state {path}'.") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise StateError(f"{path} is no state file: it is not text; name a file written by fit.") from None
+    except OSError as error:
         raise StateError(f"{path} cannot be read: {error}; name a file written by fit.") from None
 
 
@@ -283,7 +302,9 @@ def save(normalizer: Any, path: str | Path) -> None:
 
 
 def state_of(normalizer: Any) -> State:
-    """Describe a fitted normalizer as a state."""
+    """Describe a fitted normalizer as a state; a path is that of one."""
+    if isinstance(normalizer, (str, Path)):
+        return read(normalizer)
     sources = tuple(getattr(normalizer, "sources_", ()))
     if isinstance(normalizer, Table):
         return State(normalizer, sources)

@@ -48,10 +48,14 @@ class _Look:
             low, *_, high = self.points
             words.append(f"from {low:.6g} to {high:.6g}, median {self.points[3]:.6g}")
         if self.rows > self.values:
-            words.append(f"{100 * (1 - self.values / self.rows):.2g} % missing")
+            words.append(f"{_percent(1 - self.values / self.rows)} % missing")
         if self.distinct is not None and self.distinct < 100:
             words.append(f"{self.distinct} different value{'' if self.distinct == 1 else 's'}")
         return ", ".join(words)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}" if share > 0.0995 else f"{100 * share:.2g}"
 
 
 def _is_constant(look: _Look) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streamnorm.columns import no_rows
 from streamnorm.errors import DataError, InfiniteValueError, StateError, UnseenKeyError
 from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.numbers import vector_values
@@ -24,10 +25,12 @@ from streamnorm.numbers import vector_values
 __all__ = [
     "from_bytes",
     "map_batch",
+    "map_partition",
     "mapped_schema",
     "merge",
     "nothing",
     "summarise",
+    "summarise_partition",
     "table_of",
     "to_bytes",
     "worker_table",
@@ -52,16 +55,12 @@ def nothing(table: Table, schema: pa.Schema) -> Learnt:
     DataError
         If a column that was named does not exist or holds no numbers.
     """
-    return table.summarise(_no_rows(schema))
+    return table.summarise(no_rows(schema))
 
 
 def mapped_schema(table: Table, schema: pa.Schema, *, inverse: bool = False) -> pa.Schema:
     """Give the schema that batches of a schema are mapped to."""
-    return table.map_batch(_no_rows(schema), inverse=inverse).schema
-
-
-def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
+    return table.map_batch(no_rows(schema), inverse=inverse).schema
 
 
 def worker_table(table: Table, learnt: Learnt) -> Table:
@@ -142,9 +141,40 @@ def _infinite_row(column: pa.Array) -> int:
         lists = column.storage if isinstance(column, pa.ExtensionArray) else column
         at = _infinite_row(pc.list_flatten(lists))
         return at if at < 0 else int(pc.list_parent_indices(lists)[at].as_py())
+    if pa.types.is_dictionary(column.type):
+        return _infinite_row(column.dictionary_decode())
     if not pa.types.is_floating(column.type):
         return -1
     return int(pc.index(pc.is_inf(column), pa.scalar(True)).as_py())
+
+
+# ---- partitions of a data frame ----
+
+
+def summarise_partition(table: Table, number: int, batches: Iterable[pa.RecordBatch]) -> bytes:
+    """Summarise the batches of one partition, for `merge`; errors are those of `summarise`, and name the partition."""
+    with _in_partition(number):
+        learnt, _ = summarise(table, table.learnt, batches)
+    return to_bytes(learnt or table.learnt)
+
+
+def map_partition(
+    table: Table, number: int, batches: Iterable[pa.RecordBatch], *, inverse: bool = False
+) -> Iterator[pa.RecordBatch]:
+    """Map the batches of one partition; errors are those of `summarise_partition`."""
+    rows = 0
+    with _in_partition(number):
+        for batch in batches:
+            yield map_batch(table, batch, inverse=inverse, rows=rows)
+            rows += batch.num_rows
+
+
+@contextmanager
+def _in_partition(number: int) -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"partition {number}: {error}") from error
 
 
 # ---- summaries on the way ----

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ import streamnorm as sn
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"
 SCALERS = ["standard", "minmax", "robust", "quantile"]
+DAMAGES = ["infinity", "text", "page", "cut short"]
 NUMBERS = ["price", "far", "count", "small", "single", "money"]
 
 
@@ -55,19 +57,53 @@ def with_infinity(table: pa.Table, row: int) -> pa.Table:
     return table.set_column(table.schema.get_field_index("far"), "far", pa.array(values))
 
 
+def write_damaged(folder: Path, damage: str) -> Path:
+    """Write a good file and one that cannot be fitted: of `DAMAGES`."""
+    good, bad = rows(300, 0), rows(400, 1)
+    if damage == "infinity":
+        bad = with_infinity(bad, 310)
+    if damage == "text":
+        bad = bad.set_column(bad.schema.get_field_index("price"), "price", bad["id"])
+    path = write_folder(folder, [good, bad]) / "part1.parquet"
+    if damage == "page":
+        content = bytearray(path.read_bytes())
+        start = pq.ParquetFile(path).metadata.row_group(1).column(1).data_page_offset
+        content[start : start + 200] = b"\xff" * 200
+        path.write_bytes(content)
+    if damage == "cut short":
+        path.write_bytes(path.read_bytes()[:-300])
+    return folder
+
+
 def in_order(table: pa.Table) -> list[str]:
     """Give the rows by their id, as text that tells every float64, null and NaN apart."""
     return [repr(row) for row in table.sort_by("id").to_pylist()]
 
 
-def check_job(script: str, source: Path, folder: Path) -> None:
-    """Run a script that people copy in a process of its own: its state and rows are those of one machine."""
-    words = [source, folder / "out", "--state", folder / "state.json", "--scaler", "robust"]
-    ours = {name: value for name, value in os.environ.items() if "SPARK" not in name}  # of this process' own sessions
-    done = subprocess.run(
-        [sys.executable, PIPELINES / script, *words], capture_output=True, text=True, timeout=300, check=False,
-        env={**ours, "SPARK_LOCAL_IP": "127.0.0.1"},
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def without_sessions() -> dict[str, str]:
+    """Give the environment without what this process' own sessions of Spark have put there."""
+    ours = {name: value for name, value in os.environ.items() if "SPARK" not in name}
+    return {**ours, "SPARK_LOCAL_IP": "127.0.0.1"}
+
+
+def run_script(script: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    """Run a script in a process of its own."""
+    return subprocess.run(
+        [sys.executable, script, *map(str, words)], env=without_sessions(), capture_output=True, text=True,
+        timeout=300, check=False,
     )  # fmt: skip
+
+
+def check_job(script: str, source: Path, folder: Path) -> None:
+    """Run a script that people copy: its state and rows are those of one machine."""
+    words = [source, folder / "out", "--state", folder / "state.json", "--scaler", "robust"]
+    done = run_script(PIPELINES / script, *words)
     assert done.returncode == 0, done.stderr
     local = sn.fit(source, sn.TableNormalizer("robust"))
     assert sn.load(folder / "state.json").digest() == local.digest()

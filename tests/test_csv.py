@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 from fractions import Fraction
 
 import pytest
 from shell import streamnorm
 
 import streamnorm as sn
-from streamnorm.errors import DataError
+from streamnorm.csv_files import CsvOptions
+from streamnorm.errors import DataError, StateError
 
 
 def fitted(tmp_path, text, *, name="in.csv", options=None, **kwargs):
@@ -121,3 +124,110 @@ def test_an_infinity_written_out(tmp_path):
     for text in ("inf", "-Infinity", "1e400"):
         with pytest.raises(DataError, match=r"in\.csv.*infinity.*'a'"):
             fitted(tmp_path, f"a\n1\n{text}\n")
+
+
+# ---- how files are written is remembered ----
+
+#: A file as Europeans write it, with a code for what is missing.
+EUROPEAN = "t;x\n1;1,5\n2;-200\n3;2,5\n"
+WAYS = ["--delimiter", ";", "--decimal", ",", "--null-values=-200"]
+NOTE = "note: CSV files are read as those of the state were: --decimal , --delimiter ';' --null-values -200\n"
+
+
+@pytest.fixture
+def european(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text(EUROPEAN)
+    assert streamnorm(capsys, "fit", "a.csv", "--state", "s.json", "--columns", "x", *WAYS).code == 0
+    return tmp_path
+
+
+def test_files_are_transformed_as_those_of_the_state_were_written(european, capsys):
+    done = streamnorm(capsys, "transform", "s.json", "a.csv", "--output", "out.csv")
+    assert (done.code, done.err) == (0, NOTE + "out.csv: 1 file, 1 column normalised\n")
+    assert (european / "out.csv").read_text() == "t;x\n1;-1\n2;-200\n3;1\n"
+    sn.transform(sn.load("s.json"), "a.csv", "python.csv")
+    assert (european / "python.csv").read_bytes() == (european / "out.csv").read_bytes()
+
+
+def test_what_is_said_of_files_counts_more_than_what_is_remembered(european, capsys):
+    (european / "b.csv").write_text("t|x\n1|1,5\n2|-200\n")
+    done = streamnorm(capsys, "transform", "s.json", "b.csv", "--output", "out.csv", "--delimiter", "|")
+    assert (done.code, done.err.splitlines()[0]) == (0, NOTE.replace(" --delimiter ';'", "").strip())
+    assert (european / "out.csv").read_text() == "t|x\n1|-1\n2|-200\n"
+    (european / "c.csv").write_text("t,x\n1,1.5\n")
+    plain = CsvOptions()
+    sn.transform(sn.load("s.json"), "c.csv", "python.csv", options=plain)
+    assert (european / "python.csv").read_text() == "t,x\n1,-1\n"
+
+
+def test_a_state_that_grows_is_verified_and_forgets_as_its_files_were_written(european, capsys):
+    before = (european / "s.json").read_bytes()
+    (european / "b.csv").write_text("t;x\n1;-200\n2;9,5\n")
+    assert streamnorm(capsys, "fit", "b.csv", "--state", "s.json", "--update").code == 0
+    assert sn.load("s.json").learnt.groups[0].summary.counts.table[0].tolist() == [3, 2, 0, 0, 0]
+    verified = streamnorm(capsys, "verify", "s.json", "a.csv", "b.csv", "--quiet")
+    assert (verified.code, verified.err) == (0, "")
+    assert streamnorm(capsys, "forget", "s.json", "b.csv").code == 0
+    assert (european / "s.json").read_bytes() == before
+    assert sn.fit("b.csv", state="s.json", update=True).learnt.groups[0].summary.counts.table[0, 0] == 3
+
+
+def test_of_files_written_in_two_ways_nothing_is_remembered(european, capsys):
+    (european / "b.csv").write_text("t,x\n1,1.5\n2,7\n")
+    other = ["--delimiter", ",", "--decimal", ".", "--null-values", "NA"]
+    assert streamnorm(capsys, "fit", "b.csv", "--state", "s.json", "--update", *other).code == 0
+    done = streamnorm(capsys, "transform", "s.json", "b.csv", "--output", "out.csv")
+    assert (done.code, done.err) == (0, "out.csv: 1 file, 1 column normalised\n")
+    assert streamnorm(capsys, "forget", "s.json", "a.csv").code == 0  # written in one way, which is remembered
+    assert sn.load("s.json").learnt.groups[0].summary.counts.table[0, 0] == 2
+
+
+@pytest.mark.parametrize(
+    "options", [{"decimal": 1}, {"skip_rows": -1}, {"null_values": [1]}, {"open": "x"}, ["decimal"], {"encoding": []}]
+)
+def test_a_state_cannot_say_anything_else_of_files(european, options):
+    document = json.loads((european / "s.json").read_text())
+    document["sources"][0]["options"] = options
+    del document["checksum"]
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    document["checksum"] = hashlib.sha256(text.encode()).hexdigest()
+    (european / "s.json").write_text(json.dumps(document))
+    with pytest.raises(StateError, match=r"s\.json cannot be read"):
+        sn.load("s.json")
+
+
+# ---- columns that are numbers but for single values ----
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ("1,2.5\n2,N.A.\n3,4.5\n", "column 'x' is left alone, as row 2 has 'N.A.'"),
+        ('1,"1,5"\n2,NA\n3,7\n', "column 'x' is left alone, as row 1 has '1,5'"),
+        ('1,"1.234,5"\n2,7\n', "column 'x' is left alone, as row 1 has '1.234,5'"),
+        ("1,a\n2,b\n3,4\n", None),
+        ("1,00501\n2,00502\n3,none\n", None),
+        ("1,2024-01-02\n2,18:00\n", None),
+    ],
+)
+def test_a_column_left_alone_for_single_values_is_told_of(tmp_path, capsys, rows, told):
+    (tmp_path / "in.csv").write_text("id,x\n" + rows)
+    command = ["fit", tmp_path / "in.csv", "--state", tmp_path / "s.json", "--overwrite"]
+    done = streamnorm(capsys, *command)
+    notes = [line for line in done.err.splitlines() if line.startswith("note: ")]
+    assert done.code == 0
+    assert len(notes) == (told is not None)
+    assert told is None or told in notes[0]
+    assert "note: " not in streamnorm(capsys, *command, "--exclude", "x").err
+    assert "note: " not in streamnorm(capsys, *command, "--columns", "id").err
+
+
+def test_several_columns_left_alone_are_one_note(tmp_path, capsys):
+    (tmp_path / "in.csv").write_text('id,x,y\n1,"1,5",2\n2,"2,5",-\n3,"3,5",4\n')
+    done = streamnorm(capsys, "fit", tmp_path / "in.csv", "--state", tmp_path / "s.json")
+    assert (
+        done.err.splitlines()[0]
+        .split("in.csv: ")[1]
+        .startswith("column 'x' is left alone (so are 'y'), as row 1 has '1,5' where most values are numbers: ")
+    )

@@ -8,10 +8,11 @@ import pandas as pd
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
-from clusters import SCALERS, check_job, in_order, rows, with_infinity, write_folder
+from clusters import DAMAGES, SCALERS, check_job, in_order, rows, write_damaged, write_folder
 
 import streamnorm as sn
-from streamnorm.errors import DataError, OutputError
+from streamnorm.csv_files import CsvOptions
+from streamnorm.errors import DataError, OutputError, StreamnormError
 
 dask = pytest.importorskip("dask", reason="needs the extra 'dask'")
 dd = pytest.importorskip("dask.dataframe", reason="needs the extra 'dask'")
@@ -130,6 +131,21 @@ def test_large_files_are_cut_by_row_groups(monkeypatch, folder):
     assert [units for _, units in _units([source])] == [range(2), range(2, 4)]
 
 
+def test_bounds_of_integers_are_taken_from_footers(monkeypatch, folder):
+    normalizer = sn.TableNormalizer("minmax", exclude=["price", "far", "single"])
+    expected = sn.fit(folder, normalizer).digest()
+    monkeypatch.setattr("streamnorm.sources.ParquetSource.read", None)
+    assert sn.dask.fit(folder, normalizer).digest() == expected
+
+
+def test_csv_files_are_transformed_as_those_of_the_state_were_written(tmp_path):
+    (tmp_path / "a.csv").write_text("x;y\n1,5;a\n-200;b\n2,5;c\n")
+    options = CsvOptions(delimiter=";", decimal=",", null_values=("-200",))
+    sn.fit(tmp_path / "a.csv", state=tmp_path / "s.json", options=options)
+    sn.dask.transform(sn.load(tmp_path / "s.json"), tmp_path / "a.csv", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == "x;y\n-1;a\n-200;b\n1;c\n"
+
+
 def test_csv_and_choices_are_as_in_local_jobs(tmp_path):
     for number in range(3):
         pv.write_csv(rows(50, number).select(["id", "price", "small"]), tmp_path / f"{number}.csv")
@@ -143,21 +159,47 @@ def test_csv_and_choices_are_as_in_local_jobs(tmp_path):
         assert (tmp_path.parent / "out" / name).read_bytes() == (tmp_path.parent / "local" / name).read_bytes()
 
 
-def test_an_infinity_is_told_with_its_file_or_partition_and_row(scheduler, tmp_path):
-    folder, output = tmp_path / "in", tmp_path / "out"
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_bad_file_is_told_as_by_a_local_job(scheduler, tmp_path, damage):
+    folder, output = tmp_path / "in", tmp_path / "dask"
     folder.mkdir()
-    write_folder(folder, [rows(300, 0), with_infinity(rows(400, 1), 310)])
-    with pytest.raises(DataError, match=r"part1\.parquet: there is an infinity in column 'far', row 311:"):
-        sn.dask.fit(folder)
-    frame = frame_of(folder)
-    with pytest.raises(DataError, match="partition 1: there is an infinity in column 'far', row 311:"):
-        sn.dask.fit(frame)
-    strict = sn.TableNormalizer().fit(rows(400, 0).select(list(frame.columns)))
-    with pytest.raises(DataError, match=r"partition 1: .* column 'far', row 310 of the batch"):
-        sn.dask.transform(strict, frame).compute()
-    with pytest.raises(DataError, match=r"part1\.parquet: there is an infinity in column 'far', row 311:"):
-        sn.dask.transform(strict, folder, output)
+    write_damaged(folder, damage)
+    strict = sn.TableNormalizer().fit(rows(300, 0))
+    for local, job in (
+        (lambda: sn.fit(folder), lambda: sn.dask.fit(folder)),
+        (lambda: sn.transform(strict, folder, tmp_path / "local"), lambda: sn.dask.transform(strict, folder, output)),
+    ):
+        with pytest.raises(StreamnormError, match=r"part1\.parquet") as expected:
+            local()
+        with pytest.raises(type(expected.value)) as error:
+            job()
+        assert str(error.value) == str(expected.value)
     assert not (output / "part1.parquet").exists()
+
+
+@pytest.mark.parametrize("damage", ["infinity", "text"])
+def test_a_bad_partition_is_told_with_its_number_and_row(scheduler, tmp_path, damage):
+    wrong = {
+        "infinity": "there is an infinity in column 'far', row 311: make infinities missing values, or skip them "
+        "(--infinite skip, infinite='skip').",
+        "text": "column 'price' holds large_string, not numbers: leave it out, or cast it to a number before.",
+    }[damage]
+    frame = dd.from_map(
+        pd.read_parquet, sorted(write_damaged(tmp_path, damage).glob("*")), columns=["price", "far"],
+        meta=rows(0, 0).select(["price", "far"]).to_pandas(),
+    )  # fmt: skip
+    strict = sn.TableNormalizer().fit(rows(300, 0).select(["price", "far"]))
+    for job in (lambda: sn.dask.fit(frame), lambda: sn.dask.transform(strict, frame).compute()):
+        with pytest.raises(DataError) as error:
+            job()
+        assert str(error.value) == f"partition 1: {wrong}"
+
+
+def test_a_key_that_is_new_is_told_with_its_partition_and_row(scheduler):
+    frame = dd.from_pandas(pd.DataFrame({"shop": list("aabbac"), "x": range(6)}), npartitions=2)
+    strict = sn.TableNormalizer(by="shop", unseen="error").fit(frame.compute()[:5])
+    with pytest.raises(DataError, match=r"^partition 1: key 'c' in row 3 was not seen in the fit"):
+        sn.dask.transform(strict, frame).compute()
 
 
 def test_partitions_without_rows_and_frames_without_rows(folder):

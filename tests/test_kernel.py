@@ -66,6 +66,21 @@ def test_reference_gives_the_same_bytes(name, function, layout, target):
     assert getattr(_kernel, function)(block.slots, block.runs) == getattr(_reference, function)(block.slots, block.runs)
 
 
+@pytest.mark.parametrize("kind", ["d", "f"])
+@pytest.mark.parametrize("offset", [0, 1])
+def test_neighbouring_columns_do_not_touch_each_other(kind, offset, target):
+    with np.errstate(over="ignore"):
+        matrix = np.stack([sample(name, 1100, 5) for name in [*SAMPLES, *SAMPLES]], axis=1).astype(kind)
+    matrix[~np.isfinite(matrix)] = np.nan
+    matrix[700, ::5], matrix[:, ::7] = np.nan, 0
+    memory = bytearray(matrix.nbytes + offset)
+    moved = np.frombuffer(memory, kind, matrix.size, offset).reshape(matrix.shape)
+    moved[:] = matrix
+    slots, (run,) = matrix.shape[1], block_of_matrix(moved).runs
+    assert slots > 32
+    assert _kernel.moments(slots, [run]) == _reference.moments(slots, block_of_matrix(matrix).runs)
+
+
 @pytest.mark.parametrize("offset", [0, 1, 7, 13])
 @pytest.mark.parametrize("kind", ["d", "f", "q", "Q", "i", "B"])
 def test_validity_bitmap_and_offset(kind, offset, target):
@@ -195,3 +210,66 @@ def test_the_longest_text(longest):
         assert longest(data) == max(map(len, texts[:upto]), default=0)
         assert longest(memoryview(data + b"\1\0\0")) == longest(data)  # the beginning of a length
         assert longest(pa.py_buffer(data + b"\xff\xff\xff\xff" + bytes(100_000))) == 100_000  # more than there is
+
+
+@pytest.mark.parametrize("given", "bBhHiIlLqQfd")
+@pytest.mark.parametrize("wanted", ["d", "f"])
+@pytest.mark.parametrize("period", [1, 3, 15, 700, 2100])
+@pytest.mark.parametrize("operations", ["-/", "*+", "+-*/"])
+def test_arithmetic_is_that_of_numpy(given, wanted, period, operations, target):
+    rng = np.random.default_rng(3)
+    x = (rng.normal(size=2100) * 100).astype(given).reshape(-1, period)
+    operands = rng.normal(size=(len(operations), period)).astype("f" if given == wanted == "f" else "d")
+    expected = x.astype(operands.dtype)
+    for operation, operand in zip(operations, operands, strict=True):
+        expected = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}[operation](expected, operand)
+    for arithmetic in (_kernel.arithmetic, _reference.arithmetic):
+        out = np.empty(x.shape, wanted)
+        assert arithmetic(x, operations, operands, out) == -1
+        assert out.tobytes() == expected.astype(wanted).tobytes()
+
+
+@pytest.mark.parametrize("kind", ["d", "f"])
+@pytest.mark.parametrize("at", [0, 511, 512, 1299])
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_arithmetic_tells_the_first_infinity(kind, at, value, target):
+    x = np.full(1300, np.nan, kind)
+    x[::3] = np.finfo(kind).max
+    x[at] = value
+    x[1299] = np.inf
+    operands = np.array([[1.0], [2.0]], kind)
+    assert _kernel.arithmetic(x, "-/", operands, np.empty_like(x)) == at
+    assert _reference.arithmetic(x, "-/", operands, np.empty_like(x)) == at
+    assert _kernel.arithmetic(x, "-/", operands, x) == at  # also where x is written over
+
+
+@pytest.mark.parametrize("kind", ["d", "f"])
+def test_arithmetic_at_addresses_that_are_not_aligned(kind, target):
+    width = np.dtype(kind).itemsize
+    raw, room = (bytearray(1000 * width + 1) for _ in range(2))
+    x, out = (np.frombuffer(memory, kind, 1000, offset=1) for memory in (raw, room))
+    x[:] = np.arange(1000)
+    assert _kernel.arithmetic(x, "*", np.array([[0.1]], kind), out) == -1
+    assert out.tolist() == (np.arange(1000, dtype=kind) * np.array(0.1, kind)).tolist()
+
+
+@pytest.mark.skipif(not kernel.COMPILED, reason="the reference leaves it to numpy")
+@pytest.mark.parametrize(
+    ("x", "operations", "operands", "out"),
+    [
+        (np.zeros(4), "-", np.zeros((1, 1)), np.zeros(5)),
+        (np.zeros(4), "-", np.zeros((2, 1)), np.zeros(4)),
+        (np.zeros(4), "%", np.zeros((1, 1)), np.zeros(4)),
+        (np.zeros(4), "-", np.zeros((1, 0)), np.zeros(4)),
+        (np.zeros(4), "-", np.zeros((1, 3)), np.zeros(4)),
+        (np.zeros(4), "", np.zeros((0, 1)), np.zeros(4)),
+        (np.zeros(4), "-", np.zeros((1, 1), "f"), np.zeros(4)),
+        (np.zeros(4), "-", np.zeros(1), np.zeros(4)),
+        (np.zeros(4), "-", np.zeros((1, 1)), np.zeros(4, "q")),
+        (np.zeros(4, "e"), "-", np.zeros((1, 1)), np.zeros(4)),
+        (np.zeros(4, ">f8"), "-", np.zeros((1, 1)), np.zeros(4)),
+    ],
+)
+def test_arithmetic_refuses_what_does_not_fit(x, operations, operands, out):
+    with pytest.raises(ValueError, match="do not fit"):
+        _kernel.arithmetic(x, operations, operands, out)

@@ -12,6 +12,7 @@ import pytest
 from scipy import sparse
 
 import streamnorm as sn
+from streamnorm.errors import InfiniteValueError
 from streamnorm.exact import square_root
 
 NIST = Path(__file__).parent / "nist"
@@ -158,6 +159,24 @@ def test_sparse_is_dense(scaler, weighted, container):
     dense, filled = type(scaler)(**scaler.get_params()), type(scaler)(**scaler.get_params())
     assert dense.fit(X, sample_weight=weights) == filled.fit(container(X), sample_weight=weights)
     assert np.array_equal(filled.transform(container(X)).toarray(), dense.transform(X), equal_nan=True)
+
+
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_array, sparse.csr_matrix, sparse.coo_array])
+@pytest.mark.parametrize("copy", [True, False])
+def test_an_infinity_in_a_sparse_matrix_is_told_by_its_row(container, copy):
+    X = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [2.0, np.inf], [0.0, np.inf]])
+    scaler = sn.StandardScaler(with_mean=False, copy=copy)
+    with pytest.raises(InfiniteValueError, match=r"column 1, row 3 ") as fitting:
+        scaler.fit(container(X))
+    with pytest.raises(InfiniteValueError, match=r"column 1, row 3 ") as mapping:
+        scaler.fit(X[:3]).transform(container(X))
+    assert [(told.value.slot, told.value.row) for told in (fitting, mapping)] == [(1, 3), (1, 3)]
+
+
+def test_an_infinity_behind_a_place_stored_twice_is_told_by_its_row():
+    X = sparse.csc_array((np.array([1.0, 2.0, np.inf]), np.array([1, 1, 4]), np.array([0, 3])), shape=(5, 1))
+    with pytest.raises(InfiniteValueError, match=r"column 0, row 4 "):
+        sn.MaxAbsScaler().fit(X)
 
 
 def test_sparse_input_stays_as_it_is():

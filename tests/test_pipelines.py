@@ -89,7 +89,7 @@ def test_nightly_job(run, tmp_path, january):
     copy = copies / paths[0].name
     written = copy.stat().st_mtime_ns
     second = run("nightly_etl.py", *words, "--max-drift", 5)
-    assert second.out.startswith("2 files added and written, 7 counted")
+    assert second.out.startswith("2 new files added and written, 7 in all")
     assert copy.stat().st_mtime_ns == written
     chosen = dict.fromkeys(("dep_delay", "distance", "temp"), "standard")
     assert sn.load(state) == sn.fit(paths, sn.TableNormalizer(None, chosen, profile=True))
@@ -100,7 +100,7 @@ def test_nightly_job(run, tmp_path, january):
     before = state.read_bytes()
     refused = run("nightly_etl.py", *words)
     assert refused.code == 3
-    assert re.match(r"refused: 1 new files have drifted: temp: PSI", refused.err)
+    assert re.match(r"refused: columns of 1 new file have drifted: temp: PSI", refused.err)
     assert (state.read_bytes(), (copies / bad.name).exists()) == (before, False)
     assert run("nightly_etl.py", *words, "--accept-drift").code == 0
     assert (copies / bad.name).exists()
@@ -108,9 +108,11 @@ def test_nightly_job(run, tmp_path, january):
 
 def test_nightly_job_finishes_what_was_stopped(run, tmp_path, january):
     inbox, copies, state = tmp_path / "in", tmp_path / "out", tmp_path / "state.json"
-    paths = write_days(inbox, january[:2])
     words = (inbox, copies, "--state", state, "--columns", "temp")
-    assert run("nightly_etl.py", *words).code == 0
+    paths = write_days(inbox, january[:1])  # a first night of one file
+    assert run("nightly_etl.py", *words).out.startswith("1 new file added and written, 1 in all")
+    paths += write_days(inbox, january[1:2], first=2)
+    assert run("nightly_etl.py", *words, "--accept-drift").code == 0
     before = state.read_bytes()
     (copies / paths[1].name).unlink()  # as if killed after the state was written
     again = run("nightly_etl.py", *words, "--max-drift", 5)

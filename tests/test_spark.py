@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import socket
 import sys
 import warnings
 
@@ -12,10 +12,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from clusters import NUMBERS, SCALERS, check_job, in_order, rows, with_infinity, write_folder
+from clusters import (
+    NUMBERS,
+    SCALERS,
+    check_job,
+    free_port,
+    in_order,
+    rows,
+    with_infinity,
+    write_damaged,
+    write_folder,
+)
 
 import streamnorm as sn
-from streamnorm.errors import DataError
+from streamnorm.errors import DataError, SourceError, StreamnormError
 
 pytest.importorskip("pyspark", reason="needs the extra 'spark'")
 if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
@@ -25,12 +35,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning"),
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -199,14 +203,46 @@ def test_an_infinity_is_told_with_its_partition_and_row(spark, tmp_path):
     where = df.selectExpr("spark_partition_id() p", "far").toArrow().to_pydict()
     number = where["p"][where["far"].index(float("inf"))]
     row = [far for p, far in zip(where["p"], where["far"], strict=True) if p == number].index(float("inf")) + 1
-    message = f"partition {number}: there is an infinity in column 'far', row {row}: make infinities missing"
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError) as local:
+        sn.fit(folder)
+    sentence = str(local.value).partition(".parquet: ")[2].replace("row 311", f"row {row}")
+    message = rf"partition {number}: {re.escape(sentence)}$"
+    with pytest.raises(DataError, match=f"^{message}"):
         sn.spark.fit(df)
     fitted = sn.spark.fit(df, sn.TableNormalizer(infinite="skip"))
     assert fitted == sn.fit(folder, sn.TableNormalizer(infinite="skip"))
     strict = sn.TableNormalizer().fit(rows(400, 0))
-    with pytest.raises(PySparkException, match=message):
+    with pytest.raises(PySparkException, match=f"(?m)DataError: {message}"):  # Spark puts its own lines before
         sn.spark.transform(strict, df).toArrow()
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("page", "can not read class .*PageHeader"),
+        ("cut short", "file:.*/part1.parquet is not a Parquet file"),
+        ("text", r"Data type mismatches when reading Parquet column \[price\]"),
+    ],
+)
+def test_a_file_that_spark_cannot_read_is_one_sentence(spark, tmp_path, damage, reason):
+    df = spark.read.parquet(str(write_damaged(tmp_path, damage)))
+    line = rf"^file:/+\S+/part1\.parquet cannot be read: {reason}[^\n]*; restore the file or leave it out\.$"
+    with pytest.raises(SourceError, match=line):
+        sn.spark.fit(df)
+    fitted = sn.TableNormalizer().fit(rows(300, 0))
+    with pytest.raises(Exception, match=rf"reading file file:\S+/part1\.parquet(.|\n)*{reason}"):  # Spark's own, lazily
+        sn.spark.transform(fitted, df).toArrow()
+
+
+def test_what_is_wrong_beside_files_stays_what_spark_says(spark, folder):
+    def fail(batches):
+        raise LookupError("of the step before")
+        yield
+
+    df = spark.read.parquet(str(folder))
+    with pytest.raises(Exception, match="LookupError: of the step before") as error:
+        sn.spark.fit(df.mapInArrow(fail, df.schema))
+    assert not isinstance(error.value, StreamnormError)
 
 
 def test_what_does_not_fit_is_told_before_anything_runs(spark, folder):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import random
 import zlib
 
+import pyarrow as pa
 import pytest
 from clusters import SCALERS, rows
 
 import streamnorm as sn
-from streamnorm.errors import StateError
-from streamnorm.tasks import from_bytes, merge, nothing, summarise, table_of, to_bytes
+from streamnorm.errors import DataError, InfiniteValueError, SourceError, StateError, UnseenKeyError
+from streamnorm.tasks import from_bytes, map_batch, merge, nothing, summarise, table_of, to_bytes
 
 
 def states(scaler: str, parts: int = 5):
@@ -58,3 +60,36 @@ def test_a_function_of_the_package_is_refused():
     like, _, _ = states("standard")
     with pytest.raises(StateError, match="no part of a summary"):
         from_bytes(zlib.compress(pickle.dumps([sn.transform])), like)
+
+
+ENDLESS = pa.array([1.0, 3.0, math.inf])
+
+
+@pytest.mark.parametrize(
+    "values", [ENDLESS, ENDLESS.cast(pa.float16()), ENDLESS.dictionary_encode()], ids=lambda a: str(a.type)
+)
+def test_an_infinity_is_told_by_its_row_in_the_file(values):
+    table, batch = sn.TableNormalizer(None, {"x": "standard"}), pa.record_batch({"x": values})
+    fitted = sn.TableNormalizer(None, {"x": "standard"}).fit(batch.slice(0, 2))
+    for work in (
+        lambda: summarise(table, nothing(table, batch.schema), [batch.slice(0, 1), batch.slice(1)], lambda: 10),
+        lambda: map_batch(fitted, batch, rows=3, rows_before=lambda: 7),
+    ):
+        with pytest.raises(DataError, match=r"infinity in column 'x', row 13:"):
+            work()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DataError("wrong"),
+        SourceError("gone"),
+        InfiniteValueError(1, 2),
+        UnseenKeyError("a", 3, "4"),
+        UnseenKeyError("a", 3),
+    ],
+    ids=repr,
+)
+def test_errors_come_home_whole(error):
+    home = pickle.loads(pickle.dumps(error))
+    assert (type(home), str(home), home.__dict__) == (type(error), str(error), error.__dict__)

@@ -242,3 +242,13 @@ def test_an_infinity_is_named_with_its_row_in_the_file(tmp_path, capsys, words, 
     done = streamnorm(capsys, "fit", tmp_path / "v.parquet", "--state", tmp_path / "s.json", *words)
     assert done.code == 1
     assert "there is an infinity in column 'v', row 78: " in done.err
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32(), 0), pa.fixed_shape_tensor(pa.float32(), [2, 0])], ids=str)
+def test_vectors_without_elements_pass(kind):
+    lists = pa.array([[], None], pa.list_(pa.float32(), 0))
+    empty = lists if kind == lists.type else pa.ExtensionArray.from_storage(kind, lists)
+    table = pa.table({"v": empty, "x": [1.0, 3.0]})
+    assert sn.TableNormalizer().fit_transform(table).equals(pa.table({"v": empty, "x": [-1.0, 1.0]}))
+    with pytest.raises(DataError, match="column 'v' holds"):
+        sn.TableNormalizer(columns={"v": "standard"}).fit(table)

@@ -23,8 +23,11 @@ def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
     Files that are as they were are read again; others are taken out by their parts (fit --keep-parts).
     """
     from streamnorm import counting
+    from streamnorm.ledger import covered
+    from streamnorm.state import read
 
-    gone = counting.forget(Path(state), sources, threads=threads, options=csv_options(words))
+    options = csv_options(words, [entry for entry in read(state).sources if covered(entry.location, sources)])
+    gone = counting.forget(Path(state), sources, threads=threads, options=options)
     if not quiet:
         say(f"{state}: forgot {counted(len(gone), 'source')}, {counted(sum(entry.rows for entry in gone), 'row')}")
 
@@ -37,8 +40,9 @@ def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
 def verify(state: str, sources: tuple[str, ...], threads: int | None, quiet: bool, **words: Any) -> None:
     """Count SRC again and compare with STATE, exactly; it is an error if anything differs."""
     from streamnorm import counting
+    from streamnorm.state import read
 
-    found = sources_of(sources, words)
+    found = sources_of(sources, words, read(state).sources)
     with progress_of(found, quiet) as progress:
         again = counting.verify(Path(state), sources, found, threads=threads, progress=progress)
     if not quiet:

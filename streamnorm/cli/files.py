@@ -51,18 +51,23 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
     Memory does not grow with the rows, but with the columns: every thread holds a page, up to 1 MB or so, of each
     column of a Parquet file.
     """
+    from streamnorm import state as states
     from streamnorm.counting import count
 
     if update + rebuild + overwrite > 1:
         raise click.UsageError("only one of --update, --rebuild and --overwrite can be meant.")
     if Path(state).exists() and not (update or rebuild or overwrite):
         raise OutputError(f"{state} exists: add to it (--update), replace it (--overwrite), or name another.")
-    found, table = sources_of(sources, words), table_of(words)
+    known = states.read(state).sources if Path(state).exists() and not overwrite else ()
+    found, table = sources_of(sources, words, known), table_of(words)
     with progress_of(found, quiet) as progress:
         result = count(Path(state), sources, found, table, asked=asked(CHOICE_NAMES), update=update, rebuild=rebuild,
                        keep_parts=keep_parts, threads=threads, progress=progress)  # fmt: skip
     if not quiet:
-        say(f"{state}: {counted(len(result.table.learnt.types), 'column')}, "
+        before = {source.location for source in known}
+        new = [source for source in result.sources if source.location not in before]
+        added = f"{counted(len(new), 'new source')}, {counted(sum(s.rows for s in new), 'row')}; in all "
+        say(f"{state}: {added if update and known else ''}{counted(len(result.table.learnt.types), 'column')}, "
              f"{counted(len(result.sources), 'source')}, {sum(s.rows for s in result.sources):,} rows")  # fmt: skip
 
 
@@ -84,7 +89,8 @@ def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool
     from streamnorm.outputs import outputs_of
     from streamnorm.resume import Journal
 
-    known, found = states.read(state), sources_of(sources, words)
+    known = states.read(state)
+    found = sources_of(sources, words, known.sources)
     with piped(output, found, resume) as target:
         journal = Journal(Path(target), outputs_of(found, sources, target, overwrite or resume))
         _write(known.table, journal, output, quiet, inverse=inverse, threads=threads, overwrite=overwrite,

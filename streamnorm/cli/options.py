@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
+import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from streamnorm.csv_files import CsvOptions
     from streamnorm.normalizers.table import Table
     from streamnorm.sources import Source
+    from streamnorm.state import Counted
 
 __all__ = [
     "CHOICES",
@@ -175,21 +178,31 @@ def table_of(words: dict[str, Any]) -> Table:
     )  # fmt: skip
 
 
-def sources_of(sources: tuple[str, ...], words: dict[str, Any]) -> list[Source]:
-    """Find the sources that the words name."""
-    from streamnorm.sources import expand
+def sources_of(sources: tuple[str, ...], words: dict[str, Any], record: Sequence[Counted] = ()) -> list[Source]:
+    """Find the sources that the words name; CSV files are written as those of the record are, if not said otherwise."""
+    from streamnorm.sources import CsvSource, expand
 
-    return expand(sources, csv_options(words))
+    found = expand(sources, options := csv_options(words, record))
+    remembered = [(name, value) for name, value in options.uncommon() if not asked([name])]
+    if remembered and any(isinstance(s, CsvSource) for s in found) and not click.get_current_context().params["quiet"]:
+        ways = " ".join(f"--{name.replace('_', '-')} {_as_word(value)}" for name, value in remembered)
+        say(f"note: CSV files are read as those of the state were: {ways}")
+    return found
 
 
-def csv_options(words: dict[str, Any]) -> CsvOptions:
-    """Gather what is said of how CSV files are written."""
+def _as_word(value: object) -> str:
+    return shlex.quote(",".join(filter(None, value)) if isinstance(value, tuple) else str(value))
+
+
+def csv_options(words: dict[str, Any], record: Sequence[Counted] = ()) -> CsvOptions:
+    """Gather what is said of how CSV files are written, and for the rest what a record remembers of its own."""
     from streamnorm.csv_files import CsvOptions
+    from streamnorm.ledger import options_of
 
-    given = {name: words[name] for name in ("delimiter", "decimal", "skip_rows", "encoding")}
+    given = {name: words[name] for name in ("delimiter", "decimal", "skip_rows", "encoding") if asked([name])}
     if words["null_values"] is not None:
         given["null_values"] = ("", *listed(words["null_values"]))
-    return CsvOptions(**given)
+    return dataclasses.replace(options_of(record) or CsvOptions(), **given)
 
 
 @contextmanager

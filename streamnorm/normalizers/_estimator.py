@@ -12,18 +12,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from streamnorm import kernel
 from streamnorm.columns import (
     block_of_arrays,
     block_of_batch,
     block_of_matrix,
     block_of_sparse,
-    check_finite,
     infinity_message,
     is_arrow,
+    row_of_stored,
     to_batches,
 )
 from streamnorm.errors import DataError, InfiniteValueError
@@ -65,8 +65,8 @@ class Normalizer(Algebra, StreamTransformer):
             try:
                 total = self._summary.with_rows(kind, block) if self.__sklearn_is_fitted__() else kind.of(block)
             except InfiniteValueError as error:
-                message = infinity_message(self._name_of(error.slot), error.row)
-                raise InfiniteValueError(error.slot, error.row, message) from None
+                row = row_of_stored(X, error.slot, error.row) if sparse.issparse(X) else error.row
+                raise InfiniteValueError(error.slot, row, infinity_message(self._name_of(error.slot), row)) from None
             self._summary = total
 
     def _blocks(self, X: Any, sample_weight: Any) -> Iterator[Block]:
@@ -156,21 +156,24 @@ class Normalizer(Algebra, StreamTransformer):
             else:
                 X = validate_data(self, X, reset=False, accept_sparse="csr", **options)
         function = plan.invert if inverse else plan.apply
-        if sparse.issparse(X):
-            self._refuse_infinite(X.data, X.indices)
-            out = X.copy() if copy else X
-            function(X.data, out.data, X.indices)
-        else:
-            self._refuse_infinite(X)
-            out = np.empty_like(X) if copy else X
-            function(X, out)
+        values, columns = (X.data, X.indices) if sparse.issparse(X) else (X, None)
+        if not copy:
+            self._refuse_infinite(kernel.first_infinity(values), X)
+            function(values, values, columns)
+            return X
+        out = X.copy() if sparse.issparse(X) else np.empty_like(X)
+        self._refuse_infinite(function(values, out.data if sparse.issparse(X) else out, columns), X)
         return out
 
-    def _refuse_infinite(self, X: NDArray[Any], columns: NDArray[np.intp] | None = None) -> None:
-        at = check_finite(X.reshape(-1))
-        if at >= 0:
-            row, slot = divmod(at, X.shape[1]) if columns is None else (at, int(columns[at]))
-            raise InfiniteValueError(slot, row, infinity_message(self._name_of(slot), row))
+    def _refuse_infinite(self, at: int, X: Any) -> None:
+        """Say which row and column an infinity of a dense or CSR matrix is in; -1 where there is none."""
+        if at < 0:
+            return
+        if sparse.issparse(X):
+            row, slot = int(np.searchsorted(X.indptr, at, side="right")) - 1, int(X.indices[at])
+        else:
+            row, slot = divmod(at, X.shape[1])
+        raise InfiniteValueError(slot, row, infinity_message(self._name_of(slot), row))
 
     # ---- what is known ----
 

@@ -156,7 +156,7 @@ class Keys:
         """Write one key for people."""
         return ", ".join("null" if (v := column[at].as_py()) is None else str(v) for column in self.columns)
 
-    def parse(self, words: Sequence[str]) -> int:
+    def parse(self, words: str | Sequence[str]) -> int:
         """Find the place of the key that is written so, one word a column; ``null`` is the missing one.
 
         Raises
@@ -164,6 +164,7 @@ class Keys:
         DataError
             If there is no such key; the message has the nearest one there is.
         """
+        words = [words] if isinstance(words, str) else words
         if len(words) != len(self.names):
             raise DataError(f"a key has a word for each of {', '.join(self.names)}: got {len(words)}.")
         rows = [_parsed(word, column) for word, column in zip(words, self.columns, strict=True)]

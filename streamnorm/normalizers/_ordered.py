@@ -16,7 +16,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from streamnorm.columns import check_finite, is_arrow, matrix_of_batch
+from streamnorm import kernel
+from streamnorm.columns import is_arrow, matrix_of_batch
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
 from streamnorm.normalizers._frames import naming_text
 from streamnorm.normalizers._namespaces import weights_of
@@ -107,7 +108,7 @@ class OrderedNormalizer(StreamTransformer):
         return np.asarray(x)
 
     def _refuse_infinite(self, x: NDArray[Any]) -> None:
-        if check_finite(x.reshape(-1)) < 0:
+        if kernel.first_infinity(x) < 0:
             return
         at = tuple(int(i) for i in np.argwhere(np.isinf(x))[0])
         features = self._features_last(np.arange(x.size).reshape(x.shape))

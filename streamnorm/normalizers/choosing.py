@@ -17,7 +17,7 @@ __all__ = ["choose"]
 
 
 def choose(
-    schema: pa.Schema, default: Any, columns: Mapping[str, Any], exclude: Iterable[str], keys: Sequence[str] = ()
+    schema: pa.Schema, default: Any, columns: Mapping[str, Any], exclude: str | Iterable[str], keys: Sequence[str] = ()
 ) -> tuple[dict[str, BoundRule], tuple[str, ...]]:
     """Choose the columns to normalise, and those to drop, for tables of a schema.
 
@@ -29,7 +29,7 @@ def choose(
     columns : mapping of str to (str or estimator)
         By name, or by pattern (``price_*``); ``"none"`` leaves a column alone and ``"drop"`` drops it. A
         name counts before a pattern, and an earlier pattern before a later one.
-    exclude : iterable of str
+    exclude : str or iterable of str
         Names and patterns.
     keys : sequence of str
         Columns that rows are grouped by; they are left alone.
@@ -52,7 +52,7 @@ def choose(
     there = set(schema.names)
     exact = {name: spec for name, spec in columns.items() if name in there}
     asked = dict(reversed(list(_matches(schema, columns)))) | exact | dict.fromkeys(keys, "none")
-    left = dict(_matches(schema, dict.fromkeys(exclude)))
+    left = dict(_matches(schema, dict.fromkeys([exclude] if isinstance(exclude, str) else exclude)))
     usual = None if default in (None, "none") else rule_of(default)
     rules, dropped = {}, []
     for item in schema:

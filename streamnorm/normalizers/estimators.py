@@ -349,7 +349,7 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
     columns : mapping of str to (str or estimator), optional
         The scaler of single columns, by their names or by patterns (``"price_*"``; a name counts before a
         pattern): ``"none"`` leaves a column alone, ``"drop"`` leaves it out of the result.
-    exclude : sequence of str, default=()
+    exclude : str or sequence of str, default=()
         Columns to leave alone, by names or patterns.
     by : str or sequence of str, optional
         Key columns of text, integers or dates: statistics are kept and applied per key. Null is a key like

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -81,6 +81,24 @@ class Group:
         """Compute a fitted attribute of all its columns."""
         return self.rule.attribute(attribute, self.summary.overall)
 
+    def only(self, names: Collection[str]) -> Group:
+        """Keep some of its columns."""
+        kept = [i for i, name in enumerate(self.names) if name in names]
+        if len(kept) == len(self.names):
+            return self
+        return dataclasses.replace(self, names=tuple(self.names[i] for i in kept), summary=self.summary.take(kept))
+
+    def of_parts(self, found: Mapping[str, Group]) -> Group:
+        """Put together these columns from the groups that they are found in."""
+        parts = list({id(found[name]): found[name] for name in self.names}.values())
+        if len(parts) == 1:
+            return parts[0]
+        at = {name: i for i, name in enumerate(self.names)}
+        summaries = [part.summary.place(len(at), [at[name] for name in part.names]) for part in parts]
+        while len(summaries) > 1:  # in pairs: one after the other, the first would be copied again and again
+            summaries = [functools.reduce(operator.add, summaries[i : i + 2]) for i in range(0, len(summaries), 2)]
+        return dataclasses.replace(self, summary=summaries[0])
+
     def emptied(self) -> Group:
         """Give the same columns under the same rule with nothing learnt."""
         if isinstance(self.summary, Keyed):
@@ -131,6 +149,17 @@ class Learnt:
         """Find each column's group and first slot, in the table's order."""
         found = {name: (group, i) for group in self.groups for i, name in enumerate(group.names)}
         return {name: found[name] for name in self.types}
+
+    def only(self, names: Collection[str]) -> Learnt:
+        """Keep what is known of some columns, without statistics per key."""
+        groups = tuple(group.only(names) for group in self.groups if not set(group.names).isdisjoint(names))
+        types = {name: kind for name, kind in self.types.items() if name in names}
+        return Learnt(groups, MappingProxyType(types), self.dropped)
+
+    def of_parts(self, parts: Iterable[Learnt]) -> Learnt:
+        """Put together what was learnt of these columns in parts, each of some of the columns."""
+        found = {name: group for part in parts for group in part.groups for name in group.names}
+        return dataclasses.replace(self, groups=tuple(group.of_parts(found) for group in self.groups))
 
     def where(self) -> dict[str, tuple[Group, int]]:
         """Find the group and slot of each column and each element of a vector, in the table's order."""

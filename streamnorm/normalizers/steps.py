@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from streamnorm.columns import check_finite, values_of
+from streamnorm import kernel
+from streamnorm.columns import values_of
 from streamnorm.errors import DataError
 from streamnorm.logarithm import log1p
 from streamnorm.numbers import booleans, readable
@@ -115,7 +116,7 @@ class Steps:
         if self.log1p:
             self._check_log1p(array, out, name)
             out = log1p(out)
-        if check_finite(x) >= 0:
+        if kernel.first_infinity(x) >= 0:
             np.copyto(out, x, where=np.isinf(x))
         validity = array.is_valid().buffers()[1] if array.null_count else None
         return pa.Array.from_buffers(pa.float64(), len(out), [validity, pa.py_buffer(out)])
@@ -180,15 +181,18 @@ class _Finished:
     plan: Plan
     steps: Steps
 
-    def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
-        self.plan.apply(x, out, column)
+    def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
+        infinity = self.plan.apply(x, out, column)
         if self.steps.clip_result:
             np.clip(out, *(np.asarray(bound, out.dtype) for bound in self.steps.clip_result), out=out)
+        return infinity
 
-    def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
-        self.plan.invert(x, out, column)
+    def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
+        infinity = self.plan.invert(x, out, column)
         if self.steps.log1p:
-            np.expm1(out, out=out)
+            with np.errstate(all="ignore"):  # what lies under a null may be anything
+                np.expm1(out, out=out)
+        return infinity
 
 
 def _range(name: str, given: Any) -> tuple[float, float]:

@@ -43,7 +43,7 @@ class Table:
         default: Any = "standard",
         columns: Mapping[str, Any] | None = None,
         *,
-        exclude: Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
         by: str | Sequence[str] | None = None,
         unseen: str = "global",
         min_count: int = 1,

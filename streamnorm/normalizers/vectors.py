@@ -155,11 +155,11 @@ class _Rows:
     plan: Plan
     width: int
 
-    def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
-        self.plan.apply(self._matrix(x), self._matrix(out), None)
+    def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
+        return self.plan.apply(self._matrix(x), self._matrix(out), None)
 
-    def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> None:
-        self.plan.invert(self._matrix(x), self._matrix(out), None)
+    def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
+        return self.plan.invert(self._matrix(x), self._matrix(out), None)
 
     def _matrix(self, values: NDArray[Any]) -> NDArray[Any]:
         return values.reshape(-1, self.width)

@@ -1,0 +1,72 @@
+"""Batches as lines of CSV: text as it stands, numbers as the shortest text that reads back to the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streamnorm.csv_checks import strings
+from streamnorm.errors import DataError
+
+__all__ = ["head_of", "lines_of", "text_of"]
+
+
+def text_of(batch: pa.RecordBatch, original: pa.RecordBatch | None = None, decimal: str = ".") -> pa.RecordBatch:
+    """Write a batch's columns as text, numbers as the shortest that reads back to the same.
+
+    What is missing is written as it was in `original`, or as nothing.
+
+    Raises
+    ------
+    DataError
+        If a column holds what CSV cannot, such as lists.
+    """
+    columns = []
+    for item, column in zip(batch.schema, batch.columns, strict=True):
+        try:
+            text = column if pa.types.is_string(item.type) else column.cast(pa.string())
+        except pa.ArrowException:
+            raise DataError(
+                f"column {item.name!r} holds {item.type}, which CSV cannot: end the output's name in .parquet."
+            ) from None
+        if decimal != "." and pa.types.is_floating(item.type):
+            text = pc.replace_substring(text, ".", decimal)
+        if text.null_count:
+            known = original is not None and item.name in original.schema.names
+            text = pc.coalesce(text, original.column(item.name) if known else pa.scalar(""))  # type: ignore[union-attr]
+        columns.append(text)
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def head_of(names: Iterable[str], delimiter: str) -> bytes:
+    """Write the line of names."""
+    columns = [strings([name]) for name in names]
+    return lines_of(pa.RecordBatch.from_arrays(columns, [str(i) for i in range(len(columns))]), delimiter)
+
+
+def _quoted(column: pa.Array, special: str, *, alone: bool) -> pa.Array:
+    """Put quotes around the values that need them; the only one of a line needs them where it is empty."""
+    needed = pc.match_substring_regex(column, special)
+    if alone:
+        needed = pc.or_(needed, pc.equal(column, ""))
+    if not pc.any(needed).as_py():
+        return column
+    doubled = pc.replace_substring(column, '"', '""')
+    return pc.if_else(needed, pc.binary_join_element_wise('"', doubled, '"', ""), column)
+
+
+def lines_of(batch: pa.RecordBatch, delimiter: str) -> bytes:
+    """Write a batch of text as CSV lines, with quotes only around what needs them."""
+    if batch.num_rows == 0:
+        return b""
+    special = "[" + re.escape(delimiter) + '"\r\n]'
+    fields = [_quoted(column, special, alone=batch.num_columns == 1) for column in batch.columns]
+    lines = pc.binary_join_element_wise(*fields, delimiter)
+    lines = pc.binary_join_element_wise(lines, "", "\n")  # each with its end; their bytes lie one after another
+    _, offsets, data = lines.buffers()
+    end = int(np.frombuffer(offsets, np.int32)[len(lines)])
+    return data.slice(0, end).to_pybytes()  # type: ignore[no-any-return]
