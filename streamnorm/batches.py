@@ -11,7 +11,7 @@ import pyarrow as pa
 from streamnorm.errors import DataError, SourceError
 from streamnorm.places import Place
 
-__all__ = ["LARGEST", "check_unpacked", "checked", "has_text", "is_bomb", "pieces", "rows_for", "together", "width_of"]
+__all__ = ["LARGEST", "check_unpacked", "checked", "is_bomb", "pieces", "rows_for", "together", "width_of"]
 
 #: Of a batch in memory: so many that what is done once for a batch does not show, so few that threads stay small.
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 18
@@ -150,11 +150,6 @@ def _viewed(column: pa.Array) -> int:
     return int(np.maximum(words[::4], 0).sum(dtype=np.int64))  # a text's length, and where it lies
 
 
-def has_text(types: Iterable[pa.DataType]) -> bool:
-    """Tell whether values of some columns are not all of one width."""
-    return any(width_of(kind) == 0 for kind in types)
-
-
 def rows_for(types: Sequence[pa.DataType], stored: int, longest: int) -> int:
     """Give the number of rows that fill a batch.
 
@@ -167,10 +162,10 @@ def rows_for(types: Sequence[pa.DataType], stored: int, longest: int) -> int:
     longest : int
         Bytes that such values of a row may have, which the file repeats without having them again.
     """
-    widths = sum(map(width_of, types))
-    if not has_text(types):
-        return min(BATCH_ROWS, max(1, BATCH_BYTES // max(1, widths)))
-    return max(1, min(TEXT_ROWS, BATCH_BYTES // max(1, widths + stored), TEXT_BYTES // max(1, longest)))
+    widths = [width_of(kind) for kind in types]
+    if 0 not in widths:
+        return min(BATCH_ROWS, max(1, BATCH_BYTES // max(1, sum(widths))))
+    return max(1, min(TEXT_ROWS, BATCH_BYTES // max(1, sum(widths) + stored), TEXT_BYTES // max(1, longest)))
 
 
 def width_of(kind: pa.DataType) -> int:

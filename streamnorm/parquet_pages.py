@@ -1,12 +1,13 @@
 """Pages of Parquet files by their headers, before any is unpacked: pyarrow unpacks a page whole.
 
-Headers and footer are written in Thrift's compact protocol; the number of a field is its place in ``parquet.thrift``.
+Headers are written in Thrift's compact protocol; the number of a field is its place in ``parquet.thrift``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -16,11 +17,9 @@ from streamnorm import kernel
 from streamnorm.batches import check_unpacked, is_bomb
 from streamnorm.places import Place, open_input
 
-__all__ = ["check_pages", "longest_text"]
+__all__ = ["check_footer", "check_pages", "longest_text"]
 
-#: The footer's length and a word that ends the file.
-_END = 8
-_DICTIONARY, _UNCOMPRESSED = 2, 0
+_DICTIONARY, _UNCOMPRESSED = 2, "UNCOMPRESSED"
 #: Bytes of a number of 64 bits at most.
 _NUMBER = 10
 #: Bytes that the header of a dictionary's page has at most, of some twenty, and how it begins: "field 1 is 2".
@@ -117,7 +116,75 @@ def _read(file: pa.NativeFile, start: int, size: int) -> memoryview:
     return memoryview(file.read_buffer(size)).cast("B")
 
 
-def check_pages(path: Place, metadata: Any, group: int, columns: Collection[str] | None = None) -> None:
+class _SealedError(Exception):
+    """Something of a sealed file was to be read."""
+
+
+class _Sealed:
+    """A file of a size that nothing can be read of."""
+
+    closed = False
+
+    def __init__(self, size: int) -> None:
+        self._size, self._at = size, 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place."""
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def tell(self) -> int:
+        """Give the place."""
+        return self._at
+
+    def read(self, size: int) -> bytes:
+        """Refuse to."""
+        raise _SealedError
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def check_footer(path: Place, metadata: Any, group: int, columns: Collection[str]) -> None:
+    """Find out whether asking a footer for columns of a row group would end the process.
+
+    Arrow looks at the same entries before it reads the first page, and there raises what nothing catches elsewhere.
+
+    Parameters
+    ----------
+    path : Place
+    metadata : pyarrow.parquet.FileMetaData
+    group : int
+    columns : collection of str
+
+    Raises
+    ------
+    OSError
+        If it would.
+    """
+    import pyarrow.parquet as pq
+
+    file = pa.PythonFile(_Sealed(path.stat().st_size), mode="r")
+    with suppress(_SealedError), pq.ParquetFile(file, metadata=metadata, buffer_size=1, pre_buffer=False) as parquet:
+        next(parquet.iter_batches(1, row_groups=[group], columns=list(columns), use_threads=False), None)
+
+
+def _chunks(metadata: Any, group: int, columns: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """Yield what a footer tells of columns, with the name of each."""
+    rows = metadata.row_group(group)
+    for i in range(metadata.num_columns):
+        path = metadata.schema.column(i).path.split(".")
+        name = next((name for name in accumulate(path, "{}.{}".format) if name in columns), None)
+        if name is not None:
+            yield name, rows.column(i)
+
+
+def _start(chunk: Any) -> int:
+    """Give the place of a column's first page."""
+    return int(min(at for at in (chunk.data_page_offset, chunk.dictionary_page_offset) if at))
+
+
+def check_pages(path: Place, metadata: Any, group: int, slices: Iterable[Collection[str]]) -> None:
     """Find out before a row group is read whether a page of each column can be unpacked at once.
 
     The pages are looked at where the footer tells that the group unpacks to far more than the file has.
@@ -127,31 +194,29 @@ def check_pages(path: Place, metadata: Any, group: int, columns: Collection[str]
     path : Place
     metadata : pyarrow.parquet.FileMetaData
     group : int
-    columns : collection of str, optional
-        What is read; by default all.
+    slices : iterable of collection of str
+        The columns that are read together.
 
     Raises
     ------
     SourceError
         If that would take too much memory.
     """
-    size = path.stat().st_size
-    if not is_bomb(size, metadata.row_group(group).total_byte_size):
+    if not is_bomb(path.stat().st_size, metadata.row_group(group).total_byte_size):
         return
-    with _reading("the footer or a page's header"), open_input(path) as file:
-        length = int.from_bytes(_read(file, size - _END, 4), "little")
-        footer = _Thrift(_read(file, size - _END - length, length), 0).struct()
-        chunks = [column[3] for column in footer[4][group][1]]
-        wanted = [chunk for chunk in chunks if columns is None or str(chunk[3][0], "utf-8") in columns]
-        sizes = [(chunk[7], _at_once(file, chunk)) for chunk in wanted if chunk[4] != _UNCOMPRESSED]
-    packed, unpacked = (sum(size[i] for size in sizes) for i in (0, 1))
-    check_unpacked(path, f"pages of row group {group}", packed, unpacked, "in smaller pages")
+    for names in slices:
+        check_footer(path, metadata, group, names)
+        packed = unpacked = 0
+        with _reading("the header of a page"), open_input(path) as file:
+            for _, chunk in _chunks(metadata, group, set(names)):
+                packed += chunk.total_compressed_size
+                unpacked += 0 if chunk.compression == _UNCOMPRESSED else _at_once(file, chunk)
+        check_unpacked(path, f"pages of row group {group}", packed, unpacked, "in smaller pages")
 
 
-def _at_once(file: pa.NativeFile, chunk: dict[int, Any]) -> int:
+def _at_once(file: pa.NativeFile, chunk: Any) -> int:
     """Give the bytes of the dictionary and of the largest page of a column."""
-    start = min(at for at in (chunk[9], chunk.get(11)) if at)
-    data, at = _read(file, start, chunk[7]), 0
+    data, at = _read(file, _start(chunk), chunk.total_compressed_size), 0
     dictionary = largest = 0
     while at < len(data):
         page = _page_at(data, at)
@@ -162,47 +227,42 @@ def _at_once(file: pa.NativeFile, chunk: dict[int, Any]) -> int:
     return dictionary + largest
 
 
-def longest_text(path: Place, metadata: Any, group: int, columns: Collection[str] | None = None) -> int:
+def longest_text(path: Place, metadata: Any, group: int, columns: Collection[str]) -> int:
     """Give the bytes of the longest texts that dictionaries of a row group repeat: of one in each column, together.
 
     Parameters
     ----------
     path : Place
     metadata : pyarrow.parquet.FileMetaData
-        Which may be asked for columns.
     group : int
-    columns : collection of str, optional
-        What is read; by default all.
+    columns : collection of str
+        Those with text.
 
     Raises
     ------
     SourceError
         If a dictionary would take too much memory.
     """
-    rows = metadata.row_group(group)
-    longest = 0
-    with _reading("a page's header"), open_input(path) as file:
-        for chunk in (rows.column(i) for i in range(metadata.num_columns)):
-            if chunk.physical_type != "BYTE_ARRAY" or not _is_of(chunk.path_in_schema, columns):
+    check_footer(path, metadata, group, columns)
+    rows, longest = metadata.row_group(group).num_rows, 0
+    with _reading("the header of a page"), open_input(path) as file:
+        for name, chunk in _chunks(metadata, group, set(columns)):
+            if chunk.physical_type != "BYTE_ARRAY" or not chunk.num_values:
                 continue
-            start = min(at for at in (chunk.data_page_offset, chunk.dictionary_page_offset) if at)
+            start = _start(chunk)
             header = _read(file, start, min(_HEADER, file.size() - start))
             if header[: len(_SIGN)] == _SIGN:
                 page = _page_at(header, 0)
-                check_unpacked(path, f"a dictionary of row group {group}", page.packed, page.unpacked, "without one")
+                what = f"the dictionary of column {name!r} in row group {group}"
+                check_unpacked(path, what, page.packed, page.unpacked, "without one")
                 repeated = _longest(_read(file, start + page.start, page.packed), page.unpacked, chunk.compression)
-                longest += repeated * -(-chunk.num_values // max(1, rows.num_rows))
+                longest += repeated * -(-chunk.num_values // max(1, rows))
     return longest
-
-
-def _is_of(path: str, columns: Collection[str] | None) -> bool:
-    """Tell whether values are those of one of the columns, by the names from the column to them."""
-    return columns is None or any(name in columns for name in accumulate(path.split("."), "{}.{}".format))
 
 
 def _longest(packed: memoryview, unpacked: int, codec: str) -> int:
     """Give the bytes of the longest text in a dictionary, or more."""
-    if codec == "UNCOMPRESSED":
+    if codec == _UNCOMPRESSED:
         return kernel.longest(packed)
     try:
         name = _CODECS.get(codec, codec.lower())

@@ -15,14 +15,14 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 import xxhash
 
-from streamnorm.batches import checked, has_text, rows_for, together
+from streamnorm.batches import checked, rows_for, together, width_of
 from streamnorm.csv_files import CsvOptions, CsvReader
 from streamnorm.csv_pieces import Piece
 from streamnorm.errors import SourceError
 from streamnorm.ipc_files import IpcFile, IpcStream
 from streamnorm.listing import files_below, matches
-from streamnorm.parquet_pages import check_pages, longest_text
-from streamnorm.places import STDIN, Place, files_at, is_elsewhere, location_of, naming, open_input, spool
+from streamnorm.parquet_pages import check_footer, check_pages, longest_text
+from streamnorm.places import STDIN, Place, Remote, files_at, is_elsewhere, location_of, naming, open_input, spool
 from streamnorm.row_groups import side_by_side, slices_of
 
 __all__ = [
@@ -152,11 +152,6 @@ class ParquetSource(Source):
         whole = max(1, sum(sizes))
         return (Unit(i, self.size * size // whole) for i, size in enumerate(sizes))
 
-    @cached_property
-    def _looked_at(self) -> set[int]:
-        """Row groups that `check_columns` has found sound."""
-        return set()
-
     @property
     def metadata(self) -> Any:
         """The footer; what it says of columns may only be asked where `check_columns` has passed."""
@@ -164,14 +159,11 @@ class ParquetSource(Source):
 
     def let_go(self) -> None:
         """Drop the footer, which takes ten times its size in the file."""
-        for name in ("_metadata", "_looked_at", "schema"):
+        for name in ("_metadata", "schema"):
             self.__dict__.pop(name, None)
 
     def check_columns(self, groups: Iterable[int] | None = None, columns: Sequence[str] | None = None) -> None:
         """Find out whether asking the footer for columns would end the process.
-
-        Reading a row looks at the same entries, and raises. It is done here alone: elsewhere a row costs as much as
-        all.
 
         Parameters
         ----------
@@ -185,14 +177,9 @@ class ParquetSource(Source):
         SourceError
             If it would.
         """
-        if isinstance(self.path, Path):
-            with naming(self.path), self._open(self._metadata) as file:
-                for i in range(self._metadata.num_row_groups) if groups is None else groups:
-                    for names in self._slices(i, columns):
-                        check_pages(self.path, self._metadata, i, names)
-                        next(file.iter_batches(1, row_groups=[i], columns=names, use_threads=False), None)
-                    if columns is None:
-                        self._looked_at.add(i)
+        with naming(self.path):
+            for i in range(self._metadata.num_row_groups) if groups is None else groups:
+                check_footer(self.path, self._metadata, i, self.schema.names if columns is None else columns)
 
     def rows_before(self, unit: Unit) -> int:
         """How many rows come before a row group."""
@@ -206,33 +193,29 @@ class ParquetSource(Source):
         group, names = self._metadata.row_group(number), self.schema.names if columns is None else columns
         return slices_of(self.schema, group, names, paged=isinstance(self.path, Path))  # see `_open`
 
-    def _longest_text(self, group: int, columns: Sequence[str] | None) -> int:
-        if not isinstance(self.path, Path):
-            return 0  # far away another look is too dear
-        if group not in self._looked_at:
-            self.check_columns([group], columns)
-        return longest_text(self.path, self._metadata, group, columns)
-
     def read(
         self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
         """Yield the batches of one row group; what it delivers is checked against the footer's count."""
         wanted = None if columns is None else [*columns, *beside]
         group = self._metadata.row_group(unit.number)
-        types = [item.type for item in self.schema if wanted is None or item.name in wanted]
-        stored = group.total_byte_size // max(1, group.num_rows)
+        types = {item.name: item.type for item in self.schema if wanted is None or item.name in wanted}
+        texts = [name for name, kind in types.items() if width_of(kind) == 0]
+        slices, longest = self._slices(unit.number, wanted), 0
         with naming(self.path):
-            longest = self._longest_text(unit.number, wanted) if has_text(types) else 0
-        read, slices = partial(self._read, unit, rows_for(types, stored, longest)), self._slices(unit.number, wanted)
+            check_pages(self.path, self._metadata, unit.number, slices)
+            if texts and not isinstance(self.path, Remote):  # far away another look is too dear
+                longest = longest_text(self.path, self._metadata, unit.number, texts)
+        rows = rows_for(list(types.values()), group.total_byte_size // max(1, group.num_rows), longest)
+        read = partial(self._read, unit, rows)
         batches = read(wanted) if len(slices) == 1 else side_by_side(slices, read, str(self.path))
-        return together(batches) if has_text(types) else batches
+        return together(batches) if texts else batches
 
     def _read(self, unit: Unit, size: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         """Yield batches of a size, all from one reader."""
         group, rows = self._metadata.row_group(unit.number), 0
         buffered = unit.size > _LARGE_CHUNK * max(1, group.num_columns)
         with naming(self.path), self._open(self._metadata, buffered=buffered) as file:
-            check_pages(self.path, self._metadata, unit.number, columns)
             for batch in file.iter_batches(size, row_groups=[unit.number], columns=columns, use_threads=False):
                 yield checked(batch, rows=rows, rows_before=partial(self.rows_before, unit))
                 rows += batch.num_rows

@@ -37,8 +37,8 @@ MAY = {
     "batches": {"errors", "places"},
     "row_groups": {"batches", "errors"},
     "ipc_files": {"batches", "errors", "places"},
-    "listing": {"places"},
     "parquet_pages": {"batches", "kernel", "places"},
+    "listing": {"places"},
     "sources": {
         "batches",
         "csv_files",

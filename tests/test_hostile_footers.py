@@ -14,6 +14,8 @@ import pyarrow.parquet.encryption as pe
 import pytest
 from hostile import Case, check
 
+import streamnorm as sn
+
 #: The file's count of rows and its row group's, each the first or last of these bytes in the footer.
 COUNT = b"\x16\xd0\x0f"
 
@@ -25,9 +27,9 @@ class _Keys(pe.KmsClient):
         return base64.b64encode(key_bytes)
 
 
-def encrypted(*, plaintext_footer: bool, values: tuple = (1.0, 3.0)) -> bytes:
+def encrypted(*, plaintext_footer: bool, values: tuple = (1.0, 3.0), key: str = "x") -> bytes:
     factory, sink = pe.CryptoFactory(lambda _: _Keys()), io.BytesIO()
-    how = pe.EncryptionConfiguration(footer_key="k", column_keys={"k": ["x"]}, plaintext_footer=plaintext_footer)
+    how = pe.EncryptionConfiguration(footer_key="k", column_keys={"k": [key]}, plaintext_footer=plaintext_footer)
     properties = factory.file_encryption_properties(pe.KmsConnectionConfig(), how)
     table = pa.table({"x": values, "t": ["a", "b"]})
     with pq.ParquetWriter(sink, table.schema, encryption_properties=properties) as writer:
@@ -74,17 +76,28 @@ def test_hostile_footers(name, tmp_path, capsys):
     check(CASES[name], tmp_path, capsys)
 
 
-@pytest.mark.parametrize("last", ["transform s.json bad.parquet --output out.parquet",
-                                  "fit bad.parquet --scaler minmax --state out.parquet"])  # fmt: skip
-def test_a_job_is_not_ended_by_a_footer(last, tmp_path):
+@pytest.mark.parametrize("source", ["bad.parquet", "-"])
+@pytest.mark.parametrize("last", ["transform s.json {} --output out.parquet", "run {} --output out.parquet",
+                                  "fit {} --scaler minmax --state out.parquet"])  # fmt: skip
+def test_a_job_is_not_ended_by_a_footer(last, source, tmp_path):
     """In a process of its own, which pyarrow would end."""
     pq.write_table(pa.table({"x": [1, 3], "t": ["a", "b"]}), tmp_path / "good.parquet")
-    (tmp_path / "bad.parquet").write_bytes(encrypted(plaintext_footer=True, values=(1, 3)))
+    bad = tmp_path / "bad.parquet"
+    bad.write_bytes(encrypted(plaintext_footer=True, values=(1, 3)))
     code = "from streamnorm.cli import main; main()"
-    for words in ("fit good.parquet --state s.json", last):
-        ended = subprocess.run(
-            [sys.executable, "-c", code, *words.split()], cwd=tmp_path, capture_output=True, text=True, timeout=60
-        )
+    for words in ("fit good.parquet --state s.json", last.format(source)):
+        with bad.open("rb") as given:
+            ended = subprocess.run(
+                [sys.executable, "-c", code, *words.split()],
+                stdin=given, cwd=tmp_path, capture_output=True, text=True, timeout=60,
+            )  # fmt: skip
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1), ended.stderr
-    assert ended.stderr.startswith("error: bad.parquet cannot be read: ")
+    assert ended.stderr.startswith("error: bad.parquet cannot be" if source != "-" else "error: stdin://")
     assert not (tmp_path / "out.parquet").exists()
+
+
+def test_a_fit_of_other_columns_reads_a_file_of_which_some_are_encrypted(tmp_path):
+    (tmp_path / "in.parquet").write_bytes(encrypted(plaintext_footer=True, values=(1, 3), key="t"))
+    for scaler in ("standard", "minmax"):
+        normalizer = sn.TableNormalizer(None, {"x": scaler})
+        assert sn.fit(tmp_path / "in.parquet", normalizer) == normalizer.fit(pa.table({"x": [1, 3]}))

@@ -194,7 +194,7 @@ def test_a_state_that_is_the_input(link, tmp_path, capsys):
     before = contents(tmp_path)
     fits = [("fit", word) for word in ("--update", "--rebuild", "--overwrite")]
     for words in (*fits, ("run", "--overwrite", "--output", tmp_path / "out.parquet")):
-        assert "is an input" in failure(streamnorm(capsys, *words, source, "--state", state))
+        assert state.name in failure(streamnorm(capsys, *words, source, "--state", state))
         assert contents(tmp_path) == before
 
 
