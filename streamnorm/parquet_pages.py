@@ -228,7 +228,9 @@ def _at_once(file: pa.NativeFile, chunk: Any) -> int:
 
 
 def longest_text(path: Place, metadata: Any, group: int, columns: Collection[str]) -> int:
-    """Give the bytes of the longest texts that dictionaries of a row group repeat: of one in each column, together.
+    """Give the bytes of the longest texts that a row group can have more often than a page has them.
+
+    It is that of one in each column, together: from a dictionary, or where texts begin as the ones before them do.
 
     Parameters
     ----------
@@ -249,23 +251,30 @@ def longest_text(path: Place, metadata: Any, group: int, columns: Collection[str
         for name, chunk in _chunks(metadata, group, set(columns)):
             if chunk.physical_type != "BYTE_ARRAY" or not chunk.num_values:
                 continue
-            start = _start(chunk)
-            header = _read(file, start, min(_HEADER, file.size() - start))
-            if header[: len(_SIGN)] == _SIGN:
-                page = _page_at(header, 0)
-                what = f"the dictionary of column {name!r} in row group {group}"
-                check_unpacked(path, what, page.packed, page.unpacked, "without one")
-                repeated = _longest(_read(file, start + page.start, page.packed), page.unpacked, chunk.compression)
-                longest += repeated * -(-chunk.num_values // max(1, rows))
+            own = _longest_shared(file, chunk) or _longest_repeated(path, file, group, name, chunk)
+            longest += own * -(-chunk.num_values // max(1, rows))
     return longest
 
 
-def _longest(packed: memoryview, unpacked: int, codec: str) -> int:
-    """Give the bytes of the longest text in a dictionary, or more."""
-    if codec == _UNCOMPRESSED:
+def _longest_shared(file: pa.NativeFile, chunk: Any) -> int:
+    """Give what a text can have at most that begins as the ones before it in its page; 0 where none does."""
+    return _at_once(file, chunk) if "DELTA_BYTE_ARRAY" in chunk.encodings else 0
+
+
+def _longest_repeated(path: Place, file: pa.NativeFile, group: int, name: str, chunk: Any) -> int:
+    """Give the bytes of the longest text in a dictionary; 0 where there is none."""
+    start = _start(chunk)
+    header = _read(file, start, min(_HEADER, file.size() - start))
+    if header[: len(_SIGN)] != _SIGN:
+        return 0
+    page = _page_at(header, 0)
+    what = f"the dictionary of column {name!r} in row group {group}"
+    check_unpacked(path, what, page.packed, page.unpacked, "without one")
+    packed = _read(file, start + page.start, page.packed)
+    if chunk.compression == _UNCOMPRESSED:
         return kernel.longest(packed)
     try:
-        name = _CODECS.get(codec, codec.lower())
-        return kernel.longest(pa.decompress(packed, decompressed_size=unpacked, codec=name))
+        codec = _CODECS.get(chunk.compression, chunk.compression.lower())
+        return kernel.longest(pa.decompress(packed, decompressed_size=page.unpacked, codec=codec))
     except (pa.ArrowException, OSError):  # it is damaged, or by an LZ4 of long ago that pyarrow has no name for
-        return unpacked
+        return page.unpacked

@@ -216,6 +216,18 @@ def test_a_long_text_that_is_repeated_costs_bounded_memory(compression, out, tmp
 
 
 @pytest.mark.slow
+def test_texts_that_begin_alike_cost_bounded_memory(tmp_path):
+    """Two gigabytes of text, of which a page has only what is new."""
+    table = pa.table({"x": np.arange(2000.0), "t": pa.array(["long" * 250_000] * 2000, pa.large_string())})
+    how = {"use_dictionary": False, "column_encoding": {"t": "DELTA_BYTE_ARRAY"}, "store_schema": False}
+    pq.write_table(table, tmp_path / "in.parquet", compression="zstd", **how)
+    assert (tmp_path / "in.parquet").stat().st_size < 100_000
+    code, said, peak = run("run", tmp_path / "in.parquet", "--output", tmp_path / "out.parquet")
+    assert (code, said) == (0, [])
+    assert peak < 1500  # MiB; 1,100 where this was written, and 4,000 where a batch had as many rows as always
+
+
+@pytest.mark.slow
 def test_a_parquet_bomb_costs_bounded_memory(tmp_path):
     """Three gigabytes of text, which a dictionary makes some kilobytes, pass through."""
     texts = pa.array([letter * 10_000 for letter in "abcdefg"])
