@@ -22,7 +22,9 @@ __all__ = ["side_by_side", "slices_of"]
 
 #: Of a page before compression. Writers end one there; how large it is stands in no footer.
 PAGE_BYTES = 1 << 20
-#: Of pages that one thread has in memory at once; what has more is wide, and read by slices.
+#: Of the file that are read at a time, or a whole column where that is less.
+READ_BYTES = 1 << 16
+#: Of both that one thread has in memory at once; what has more is wide, and read by slices.
 HELD_BYTES, SLICE_BYTES = 64 << 20, 12 << 20
 
 
@@ -57,7 +59,7 @@ def _held(kind: pa.DataType, group: Any, paged: bool) -> int:
     """Bytes of a column that are in memory at once while it is read, at most."""
     plain = not kind.num_fields and not pa.types.is_dictionary(kind)
     size = int((plain and group.num_rows * width_of(kind)) or group.total_byte_size)
-    return _leaves(kind) * (min(PAGE_BYTES, size) if paged else size)
+    return _leaves(kind) * (min(PAGE_BYTES, size) + min(READ_BYTES, size) if paged else size)
 
 
 def _leaves(kind: pa.DataType) -> int:

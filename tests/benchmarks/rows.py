@@ -162,7 +162,7 @@ def fit_parquet_pyarrow(kind: str, bench: Bench, *, state: bool = False) -> Pair
     folder, names, threads = data.parquet, data.numbers, bench.threads
     decode = [partial(peers.pyarrow_decode, folder, names, threads, whole) for whole in (False, True)]
     path = bench.folder / "state.json" if state else None
-    return Pair(lambda: sn.fit(folder, state=path, threads=threads), fastest(decode))
+    return Pair(lambda: sn.fit(folder, state=path, overwrite=True, threads=threads), fastest(decode))
 
 
 def fit_parquet(kind: str, peer: Callable[..., Statistics], bench: Bench) -> Pair:
