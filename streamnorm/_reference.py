@@ -69,7 +69,21 @@ def _behind_line_end(text: bytes, start: int, stop: int, end: int) -> int:
 
 
 def arithmetic(x: NDArray[Any], operations: str, operands: NDArray[Any], out: NDArray[Any]) -> int:
-    """Do steps of arithmetic in the operands' precision; give where x has its first infinity, or -1."""
+    """Do steps of arithmetic, each rounded in the operands' precision.
+
+    Parameters
+    ----------
+    x, out : ndarray of shape (n_rows, n_columns) or (n_values,)
+        What is read and written, which may be one.
+    operations : str
+        A step each: one of ``+-*/``.
+    operands : ndarray of shape (n_steps, n_columns), (n_steps, n_values) or (n_steps, 1)
+
+    Returns
+    -------
+    int
+        The index in C order of the first infinity in `x`, or -1.
+    """
     first = first_infinity(x)
     rows = max(1, _CHUNK // x.shape[1]) if x.ndim == 2 and x.shape[1] else _CHUNK
     one_each = x.ndim == 1 and operands.shape[1] > 1

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from streamnorm.errors import DataError, SourceError
+from streamnorm.joining import in_large_batches
 from streamnorm.places import Place
 
 __all__ = ["LARGEST", "check_unpacked", "checked", "is_bomb", "pieces", "rows_for", "together", "width_of"]
@@ -111,37 +112,28 @@ def pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, rows)
 
 
-def together(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Put neighbours together that are small, as those with text may be: what is done once for a batch takes time.
+def together(batches: Iterable[pa.RecordBatch], types: Iterable[pa.DataType]) -> Iterator[pa.RecordBatch]:
+    """Put neighbours together that are small, as those with text may be; not those whose values are no plain ones.
 
-    Batches with columns that are no plain values are left as they are.
+    Parameters
+    ----------
+    batches : iterable of pyarrow.RecordBatch
+    types : iterable of pyarrow.DataType
+        Of their columns.
+
+    Yields
+    ------
+    pyarrow.RecordBatch
     """
-    waiting: list[pa.RecordBatch] = []
-    size = 0
-    for batch in batches:
-        if waiting and (size + batch.nbytes > BATCH_BYTES // 2 or not _is_plain(batch.schema)):
-            yield _one_of(waiting)
-            waiting, size = [], 0
-        waiting.append(batch)
-        size += batch.nbytes
-    if waiting:
-        yield _one_of(waiting)
+    yield from in_large_batches(batches, BATCH_BYTES // 2) if all(map(_is_plain, types)) else batches
 
 
-def _one_of(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
-
-
-def _is_plain(schema: pa.Schema) -> bool:
-    return all(_is_text(kind) or (width_of(kind) and not kind.num_fields) for kind in schema.types) and not any(
-        pa.types.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType) for kind in schema.types
-    )
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    """Tell whether values are bytes of their own each, and not views of what others may have too."""
-    large = pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
-    return bool(large or pa.types.is_string(kind) or pa.types.is_binary(kind))
+def _is_plain(kind: pa.DataType) -> bool:
+    """Tell whether values have bytes of their own, and do not view what others may have too."""
+    tests = pa.types
+    large = tests.is_large_string(kind) or tests.is_large_binary(kind)
+    text = large or tests.is_string(kind) or tests.is_binary(kind)
+    return bool(text or tests.is_primitive(kind) or tests.is_decimal(kind))
 
 
 def _viewed(column: pa.Array) -> int:

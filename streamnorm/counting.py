@@ -130,7 +130,7 @@ def _remedy(entry: Counted, parts: Parts, state: Path) -> str:
     """Say what can be done about a source that is no longer as it was."""
     if parts.has([entry]):
         return f"take out what was counted (streamnorm forget {state} {entry.location}), or count all again (--rebuild)"
-    return "count all again (--rebuild), with --keep-parts to be able to take one out"
+    return "count all again (--rebuild; what --keep-parts keeps can be taken out alone)"
 
 
 def _to_rebuild(known: State, given: Given, found: list[Source], held: Held) -> list[Source]:

@@ -125,7 +125,8 @@ def transform(
         If a file cannot be read, a column does not fit or an output may not be written. No output is
         there in part.
     """
-    dask, table = _dask(), state_of(normalizer).table
+    dask, known = _dask(), state_of(normalizer)
+    table = known.table
     table.warn_of_empty()
     worker = tasks.worker_table(table, table.learnt)
     if _is_frame(data):
@@ -135,7 +136,7 @@ def transform(
         return data.map_partitions(_map_frame, worker, inverse, meta=meta)
     if output is None:
         raise DataError("say where the normalised copies go: output='folder'.")
-    sources = expand(data, options or options_of(getattr(normalizer, "sources_", ())))
+    sources = expand(data, options or options_of(known.sources))
     pairs = outputs_of(sources, data, output, overwrite)
     for source in sources:
         check_inputs(table, source, inverse)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from streamnorm.batches import width_of
 from streamnorm.errors import SourceError
 
-__all__ = ["side_by_side", "slices_of"]
+__all__ = ["READ_BYTES", "side_by_side", "slices_of"]
 
 #: Of a page before compression. Writers end one there; how large it is stands in no footer.
 PAGE_BYTES = 1 << 20

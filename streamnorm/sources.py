@@ -23,16 +23,17 @@ from streamnorm.ipc_files import IpcFile, IpcStream
 from streamnorm.listing import files_below, matches
 from streamnorm.parquet_pages import check_footer, check_pages, longest_text
 from streamnorm.places import STDIN, Place, Remote, files_at, is_elsewhere, location_of, naming, open_input, spool
-from streamnorm.row_groups import side_by_side, slices_of
+from streamnorm.row_groups import READ_BYTES, side_by_side, slices_of
 
 __all__ = [
     "ArrowSource", "ArrowStreamSource", "CsvSource", "ParquetSource", "Source", "Unit", "expand", "is_data",
     "is_one_file", "kind_of",
 ]  # fmt: skip
 
-#: Read at a time of column chunks that are larger than so many bytes; for thousands of small ones buffers would take
-#: more than they save. Files are not mapped to memory: one that another process cuts short would end this one.
-_BUFFER, _LARGE_CHUNK = 1 << 16, 1 << 20
+#: Column chunks of more bytes are read through a buffer; for thousands of small ones buffers would take more than they
+#: save. Files are not mapped to memory: one that another process cuts short would end this one.
+_LARGE_CHUNK = 1 << 20
+#: Read at a time of a file that is hashed.
 _CHUNK = 1 << 20
 
 
@@ -80,9 +81,9 @@ class Source:
         """
         raise TypeError(f"{type(self).__name__} cannot be read")
 
-    def slices(self, unit: Unit, columns: Sequence[str]) -> list[list[str]]:
-        """Cut columns of a unit into those that are better read together than with the others."""
-        return [list(columns)]
+    def slices(self, unit: Unit, columns: Sequence[str] | None = None) -> list[list[str]]:
+        """Cut columns of a unit, by default all, into those that are better read together than with the others."""
+        return [list(self.schema.names if columns is None else columns)]
 
     def read_to_map(self, unit: Unit, numbers: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
         """Yield all columns of one unit, `numbers` as such, and the text of missing ones where there is some."""
@@ -133,7 +134,7 @@ class ParquetSource(Source):
         local = isinstance(self.path, Path)
         return pq.ParquetFile(
             self.path if local else open_input(self.path), metadata=metadata,
-            buffer_size=_BUFFER if local and buffered else 0, pre_buffer=not local, page_checksum_verification=True,
+            buffer_size=READ_BYTES if local and buffered else 0, pre_buffer=not local, page_checksum_verification=True,
         )  # fmt: skip
 
     @cached_property
@@ -185,12 +186,9 @@ class ParquetSource(Source):
         """How many rows come before a row group."""
         return sum(self._metadata.row_group(i).num_rows for i in range(unit.number))
 
-    def slices(self, unit: Unit, columns: Sequence[str]) -> list[list[str]]:
-        """Cut columns of a row group into those whose pages may be in memory at once."""
-        return self._slices(unit.number, columns)
-
-    def _slices(self, number: int, columns: Sequence[str] | None) -> list[list[str]]:
-        group, names = self._metadata.row_group(number), self.schema.names if columns is None else columns
+    def slices(self, unit: Unit, columns: Sequence[str] | None = None) -> list[list[str]]:
+        """Cut columns of a row group, by default all, into those whose pages may be in memory at once."""
+        group, names = self._metadata.row_group(unit.number), self.schema.names if columns is None else columns
         return slices_of(self.schema, group, names, paged=isinstance(self.path, Path))  # see `_open`
 
     def read(
@@ -201,7 +199,7 @@ class ParquetSource(Source):
         group = self._metadata.row_group(unit.number)
         types = {item.name: item.type for item in self.schema if wanted is None or item.name in wanted}
         texts = [name for name, kind in types.items() if width_of(kind) == 0]
-        slices, longest = self._slices(unit.number, wanted), 0
+        slices, longest = self.slices(unit, wanted), 0
         with naming(self.path):
             check_pages(self.path, self._metadata, unit.number, slices)
             if texts and not isinstance(self.path, Remote):  # far away another look is too dear
@@ -209,7 +207,7 @@ class ParquetSource(Source):
         rows = rows_for(list(types.values()), group.total_byte_size // max(1, group.num_rows), longest)
         read = partial(self._read, unit, rows)
         batches = read(wanted) if len(slices) == 1 else side_by_side(slices, read, str(self.path))
-        return together(batches) if texts else batches
+        return together(batches, types.values()) if texts else batches
 
     def _read(self, unit: Unit, size: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         """Yield batches of a size, all from one reader."""

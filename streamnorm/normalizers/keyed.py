@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -24,13 +24,10 @@ from streamnorm.numbers import booleans, readable
 from streamnorm.summaries import Counts, Summary, SummaryType
 from streamnorm.summaries.packing import pack
 
-__all__ = ["UNSEEN", "By", "Found", "Grouped", "Keyed", "in_large_batches"]
+__all__ = ["UNSEEN", "By", "Found", "Grouped", "Keyed"]
 
 #: What may become of rows whose key was not seen in the fit.
 UNSEEN = ("global", "error", "null", "keep")
-
-#: Bytes of rows summarised at once: adding up takes as long for few rows of many keys as for many.
-_BYTES = 1 << 27
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,26 +234,6 @@ class Grouped:
                 row = int(self.order[self.bounds[error.slot] + error.row])
                 raise InfiniteValueError(slot, row, infinity_message(name, row)) from None
         return Keyed.make(self.keys, columns)
-
-
-def in_large_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Put neighbouring batches of one schema together until they would have too many bytes."""
-    pending: list[pa.RecordBatch] = []
-    size = 0
-    for batch in batches:
-        if pending and (pending[0].schema != batch.schema or size + batch.nbytes > _BYTES):
-            yield _joined(pending)
-            pending, size = [], 0
-        pending.append(batch)
-        size += batch.nbytes
-    if pending:
-        yield _joined(pending)
-
-
-def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    if len(batches) == 1:
-        return batches[0]
-    return pa.concat_batches(batches)
 
 
 @dataclass(frozen=True)
