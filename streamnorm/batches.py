@@ -12,7 +12,17 @@ from streamnorm.errors import DataError, SourceError
 from streamnorm.joining import in_large_batches
 from streamnorm.places import Place
 
-__all__ = ["LARGEST", "check_unpacked", "checked", "is_bomb", "pieces", "rows_for", "together", "width_of"]
+__all__ = [
+    "BATCH_BYTES",
+    "LARGEST",
+    "check_unpacked",
+    "checked",
+    "is_bomb",
+    "pieces",
+    "rows_for",
+    "together",
+    "width_of",
+]
 
 #: Of a batch in memory: so many that what is done once for a batch does not show, so few that threads stay small.
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 18
@@ -142,7 +152,7 @@ def _viewed(column: pa.Array) -> int:
     return int(np.maximum(words[::4], 0).sum(dtype=np.int64))  # a text's length, and where it lies
 
 
-def rows_for(types: Sequence[pa.DataType], stored: int, longest: int) -> int:
+def rows_for(types: Sequence[pa.DataType], stored: int, longest: int, size: int) -> int:
     """Give the number of rows that fill a batch.
 
     Parameters
@@ -153,11 +163,13 @@ def rows_for(types: Sequence[pa.DataType], stored: int, longest: int) -> int:
         Bytes of a row in the file, for values that are not of one width.
     longest : int
         Bytes that such values of a row may have, which the file repeats without having them again.
+    size : int
+        Bytes of a full batch.
     """
     widths = [width_of(kind) for kind in types]
     if 0 not in widths:
-        return min(BATCH_ROWS, max(1, BATCH_BYTES // max(1, sum(widths))))
-    return max(1, min(TEXT_ROWS, BATCH_BYTES // max(1, sum(widths) + stored), TEXT_BYTES // max(1, longest)))
+        return min(BATCH_ROWS, max(1, size // max(1, sum(widths))))
+    return max(1, min(TEXT_ROWS, size // max(1, sum(widths) + stored), TEXT_BYTES // max(1, longest)))
 
 
 def width_of(kind: pa.DataType) -> int:

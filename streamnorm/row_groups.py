@@ -20,7 +20,7 @@ from streamnorm.errors import SourceError
 
 __all__ = ["READ_BYTES", "side_by_side", "slices_of"]
 
-#: Of a page before compression. Writers end one there; how large it is stands in no footer.
+#: Of a page before compression, and of a dictionary. Writers end one there; how large it is stands in no footer.
 PAGE_BYTES = 1 << 20
 #: Of the file that are read at a time, or a whole column where that is less.
 READ_BYTES = 1 << 16
@@ -59,7 +59,7 @@ def _held(kind: pa.DataType, group: Any, paged: bool) -> int:
     """Bytes of a column that are in memory at once while it is read, at most."""
     plain = not kind.num_fields and not pa.types.is_dictionary(kind)
     size = int((plain and group.num_rows * width_of(kind)) or group.total_byte_size)
-    return _leaves(kind) * (min(PAGE_BYTES, size) + min(READ_BYTES, size) if paged else size)
+    return _leaves(kind) * (2 * min(PAGE_BYTES, size) + min(READ_BYTES, size) if paged else size)
 
 
 def _leaves(kind: pa.DataType) -> int:

@@ -22,7 +22,7 @@ from streamnorm.sources import ArrowSource, ArrowStreamSource, CsvSource, Parque
 __all__ = ["Sink", "open_sink", "writing"]
 
 #: Of a row group before it is written: it waits in memory, one in each file that is being written.
-GROUP_BYTES = 64 << 20
+GROUP_BYTES = 48 << 20
 
 _WIDTHS = {"FLOAT": 4, "DOUBLE": 8, "INT32": 4, "INT64": 8, "INT96": 12}
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 import xxhash
 
-from streamnorm.batches import checked, rows_for, together, width_of
+from streamnorm.batches import BATCH_BYTES, checked, rows_for, together, width_of
 from streamnorm.csv_files import CsvOptions, CsvReader
 from streamnorm.csv_pieces import Piece
 from streamnorm.errors import SourceError
@@ -204,7 +204,8 @@ class ParquetSource(Source):
             check_pages(self.path, self._metadata, unit.number, slices)
             if texts and not isinstance(self.path, Remote):  # far away another look is too dear
                 longest = longest_text(self.path, self._metadata, unit.number, texts)
-        rows = rows_for(list(types.values()), group.total_byte_size // max(1, group.num_rows), longest)
+        size = BATCH_BYTES // (2 if columns is None else 1)  # all columns are read to be mapped, and are there twice
+        rows = rows_for(list(types.values()), group.total_byte_size // max(1, group.num_rows), longest, size)
         read = partial(self._read, unit, rows)
         batches = read(wanted) if len(slices) == 1 else side_by_side(slices, read, str(self.path))
         return together(batches, types.values()) if texts else batches

@@ -83,6 +83,15 @@ def test_wide_row_groups_of_many_pages(tmp_path):
         assert written.to_pylist() == state.transform(table)[name].to_pylist()
 
 
+def test_row_groups_of_a_million_rows(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    pq.write_table(normal(1 << 20, 40), folder / "a.parquet")  # with dictionaries, as pyarrow writes them
+    (folder / "b.parquet").hardlink_to(folder / "a.parquet")
+    assert peak("fit", folder, "--state", tmp_path / "s.json") < LIMIT
+    assert peak("transform", tmp_path / "s.json", folder, "--output", tmp_path / "out") < LIMIT
+
+
 def test_footers_of_many_files_are_not_kept(tmp_path):
     few = write_copies(tmp_path / "few", normal(2, 200), 20)
     many = write_copies(tmp_path / "many", normal(2, 200), 300)  # 420 kB each in memory

@@ -82,8 +82,8 @@ def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool
               threads: int | None, quiet: bool, **words: Any) -> None:  # fmt: skip
     """Write normalised copies of SRC to DST, by the statistics in STATE.
 
-    Memory grows neither with the rows nor with the columns, but row groups of a million rows may take 500 MB on two
-    threads. The columns of wide ones wait in a temporary file (in TMPDIR) as large as a row group for each thread.
+    Memory grows neither with the rows nor with the columns: those of wide Parquet row groups wait in a temporary file
+    (in TMPDIR), as large as a row group for each thread.
     """
     from streamnorm import state as states
     from streamnorm.outputs import outputs_of
@@ -108,8 +108,8 @@ def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, st
         quiet: bool, **words: Any) -> None:  # fmt: skip
     """Learn from SRC, then write normalised copies to DST.
 
-    Memory grows neither with the rows nor with the columns, but row groups of a million rows may take 500 MB on two
-    threads. The columns of wide ones wait in a temporary file (in TMPDIR) as large as a row group for each thread.
+    Memory grows neither with the rows nor with the columns: those of wide Parquet row groups wait in a temporary file
+    (in TMPDIR), as large as a row group for each thread.
     """
     from streamnorm.fitting import fit_state
     from streamnorm.holding import holding
