@@ -192,12 +192,12 @@ static int load_finite(const run *r, int slot, int64_t row, int n, double *out, 
     return kept;
 }
 
-/* Ask for memory that is read soon. */
+/* Ask for memory that is read soon, into the second cache: the first has no room for as many requests at once. */
 INLINE void prefetch(const void *from, int64_t bytes)
 {
 #if defined(__GNUC__) || defined(__clang__)
     for (int64_t line = 0; line < bytes; line += 64)
-        __builtin_prefetch((const void *)((uintptr_t)from + (uintptr_t)line));
+        __builtin_prefetch((const void *)((uintptr_t)from + (uintptr_t)line), 0, 2);
 #else
     (void)from;
     (void)bytes;
