@@ -260,11 +260,10 @@ static double power_of_two(int exponent)
     return x;
 }
 
-/* A partial sum in its unit; the unit is brought to the number in two factors, as it may be subnormal. */
+/* A partial sum in its unit, 2^exponent: between GRID_LOW and GRID_HIGH neither that nor its inverse is out of range. */
 static int64_t in_units(double part, int exponent)
 {
-    int half = exponent / 2;
-    return (int64_t)(part * power_of_two(-half) * power_of_two(half - exponent));
+    return (int64_t)(part * power_of_two(-exponent));
 }
 
 /* Gather a block's partial sums; 0, and nothing gathered, where a NaN was among its values. */

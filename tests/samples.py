@@ -22,6 +22,14 @@ def _few_far_off(rng: np.random.Generator, n: int) -> np.ndarray:
     return values
 
 
+def _largest_sums(rng: np.random.Generator, n: int, exponent: int, span: int) -> np.ndarray:
+    """Draw values whose partial sums fill every bit: next to 2^exponent, or `span` bits lower. One block has less."""
+    values = np.ldexp(2 - rng.choice([2.0**-52, 3 * 2.0**-52], n), exponent - 1)
+    values[rng.random(n) < 0.05] *= 2.0**-span
+    values[:512] *= 0.5
+    return values
+
+
 SAMPLES = {
     "random bits": _random_bits,
     "normal": lambda rng, n: rng.normal(size=n),
@@ -50,6 +58,11 @@ SAMPLES = {
 } | {
     f"around 2^{e}": lambda rng, n, e=e: np.ldexp(rng.normal(size=n), e)
     for e in (-1060, -900, -430, -422, -418, 0, 470, 478, 482, 700, 1010)
+}
+SAMPLES |= {
+    f"{span} bits below 2^{e}": lambda rng, n, e=e, span=span: _largest_sums(rng, n, e, span)
+    for e in (-420, 0, 479)
+    for span in (16, 17, 18, 30, 31)
 }
 
 

@@ -48,6 +48,13 @@ def test_sums_are_those_of_rational_arithmetic(name, n, target):
     assert got.counts.table[0, 2] == n - len(exact)
 
 
+def test_sums_of_very_many_blocks():
+    n, largest = 1_200_000, 2 - 2.0**-52
+    got = Moments.of(block_of_matrix(np.full((n, 1), largest)))
+    assert values_of(got.total) == [n * Fraction(largest)]
+    assert values_of(got.squares) == [n * Fraction(largest) ** 2]
+
+
 @pytest.mark.parametrize("name", SAMPLES)
 @pytest.mark.parametrize("function", ["moments", "extremes"])
 @pytest.mark.parametrize("layout", ["C", "F", "column", "weights"])
