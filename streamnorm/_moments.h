@@ -154,10 +154,10 @@ INLINE void sum_integers_body(const uint64_t *raw, int n, uint64_t bias, integer
     *out = (integer_sums){high, low, {hh0, hh1}, {hl0, hl1}, {ll0, ll1}};
 }
 
-/* Integers of magnitude up to 2^51 as float64, by the bits of 1.5 * 2^52 + v; 0 where one is larger. */
+/* Integers from -2^51 to 2^51 - 1 as float64, by the bits of 1.5 * 2^52 + v; 0 where one lies beyond. */
 INLINE int integers_to_float64_body(const uint64_t *raw, int n, int is_signed, double *out)
 {
-    const uint64_t reach = (uint64_t)1 << 51, offset = is_signed ? reach : 0;
+    const uint64_t reach = (uint64_t)1 << 51, offset = is_signed ? reach : 0, within = reach + offset - 1;
     uint64_t beyond = 0;
     SIMD(reduction(| : beyond))
     for (int i = 0; i < n; i++) {
@@ -165,7 +165,7 @@ INLINE int integers_to_float64_body(const uint64_t *raw, int n, int is_signed, d
         double shifted;
         memcpy(&shifted, &bits, sizeof shifted);
         out[i] = shifted - 0x1.8p52;
-        beyond |= (raw[i] + offset) & ~(2 * reach - 1);
+        beyond |= (raw[i] + offset) & ~within;
     }
     return beyond == 0;
 }

@@ -60,6 +60,10 @@ SAMPLES = {
     for e in (-1060, -900, -430, -422, -418, 0, 470, 478, 482, 700, 1010)
 }
 SAMPLES |= {
+    f"{kind} of {bits} bits": lambda rng, n, kind=kind, bits=bits: rng.integers(2 ** (bits - 1), 2**bits, n, dtype=kind)
+    for kind in ("int64", "uint64")
+    for bits in (31, 32, 33, 50, 51, 52, 53, 54)
+} | {
     f"{span} bits below 2^{e}": lambda rng, n, e=e, span=span: _largest_sums(rng, n, e, span)
     for e in (-420, 0, 479)
     for span in (16, 17, 18, 30, 31)
