@@ -23,6 +23,8 @@ _INVERSE: dict[_Operation, _Operation] = {
     np.multiply: np.divide,
 }
 
+_Floats: TypeAlias = NDArray[np.float64]
+
 #: What the kernel calls an operation.
 _SIGNS: dict[_Operation, str] = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
 
@@ -134,8 +136,8 @@ class Monotone:
     ----------
     quantiles : ndarray of shape (n_points, n_columns)
         Non-decreasing in each column.
-    references : ndarray of shape (n_points,)
-        Increasing, from 0 to 1.
+    references : ndarray of shape (n_points,) or (n_points, n_columns)
+        Increasing, from 0 to 1. A column with fewer points than others repeats its last.
     normal : bool
         Whether the result is a standard normal variable rather than a uniform one.
 
@@ -170,37 +172,53 @@ class Monotone:
     def _map_columns(self, function: _Operation, x: NDArray[Any], out: NDArray[Any], column: Column) -> None:
         if column is None:
             for i in range(x.shape[1]):
-                out[:, i] = function(x[:, i], self.quantiles[:, i])
+                out[:, i] = function(x[:, i], *self._points(i))
         elif isinstance(column, np.ndarray):
             order = np.argsort(column, kind="stable")
             for own in np.split(order, np.flatnonzero(np.diff(column[order])) + 1) if len(order) else ():
-                out[own] = function(x[own], self.quantiles[:, column[own[0]]])
+                out[own] = function(x[own], *self._points(int(column[own[0]])))
         else:
-            out[...] = function(x, self.quantiles[:, column])
+            out[...] = function(x, *self._points(column))
 
-    def _forward(self, x: NDArray[Any], quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
-        above = np.interp(x, quantiles, self.references)
-        below = -np.interp(-np.asarray(x, np.float64), -quantiles[::-1], -self.references[::-1])
-        y = 0.5 * (above + below)
-        edge = _EDGE if self.normal else 0.0
-        y[x + edge >= quantiles[-1]] = 1.0
-        y[x - edge <= quantiles[0]] = 0.0  # a constant is both
+    def _points(self, column: int) -> tuple[_Floats, _Floats]:
+        """Give a column's quantiles and their references."""
+        return self.quantiles[:, column], self.references if self.references.ndim == 1 else self.references[:, column]
+
+    def _forward(self, x: NDArray[Any], quantiles: _Floats, references: _Floats) -> _Floats:
+        y = 0.5 * (_interpolate(x, quantiles, references) - _interpolate(-x, -quantiles[::-1], -references[::-1]))
+        least, greatest = self._ends(x, quantiles[0], quantiles[-1])
+        y[greatest] = 1.0
+        y[least] = 0.0  # a constant is both
         return _normal_quantile(y) if self.normal else y
 
-    def _backward(self, y: NDArray[Any], quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _backward(self, y: NDArray[Any], quantiles: _Floats, references: _Floats) -> _Floats:
         y = _normal_probability(y) if self.normal else np.asarray(y, np.float64)
-        x = np.interp(y, self.references, quantiles)
-        edge = _EDGE if self.normal else 0.0
-        x[y + edge >= 1.0] = quantiles[-1]
-        x[y - edge <= 0.0] = quantiles[0]
+        x = _interpolate(y, references, quantiles)
+        least, greatest = self._ends(y, 0.0, 1.0)
+        x[greatest] = quantiles[-1]
+        x[least] = quantiles[0]
         return x
+
+    def _ends(self, x: NDArray[Any], least: float, greatest: float) -> tuple[NDArray[np.bool], NDArray[np.bool]]:
+        """Tell which values lie at either end, or so close to it that a normal variable would be infinite."""
+        if self.normal:
+            return x - _EDGE < least, x + _EDGE > greatest
+        return x == least, x == greatest
+
+
+def _interpolate(x: NDArray[Any], points: _Floats, values: _Floats) -> _Floats:
+    """Interpolate as `numpy.interp` does, which takes a missing value for a number where there is a single point."""
+    y: _Floats = np.interp(x, points, values)
+    if len(points) == 1:
+        y[np.isnan(x)] = np.nan
+    return y
 
 
 def _normal_quantile(y: NDArray[np.float64]) -> NDArray[np.float64]:
     from scipy.special import ndtri
 
-    furthest = -float(ndtri(_EDGE - np.spacing(1)))
-    return np.asarray(np.clip(ndtri(y), -furthest, furthest))
+    edge = _EDGE - np.spacing(1)
+    return np.asarray(np.clip(ndtri(y), ndtri(edge), ndtri(1 - edge)))
 
 
 def _normal_probability(x: NDArray[Any]) -> NDArray[np.float64]:

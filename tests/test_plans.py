@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
+from sklearn.preprocessing import QuantileTransformer as SklearnQuantiles
 
-from streamnorm.plans import Affine, Step
+import streamnorm as sn
+from streamnorm.plans import Affine, Monotone, Step
 
 LAYOUTS = {
     "rows": np.ascontiguousarray,
@@ -28,3 +32,29 @@ def test_a_plan_does_not_see_how_a_matrix_lies(layout, kind):
     if x.dtype.kind == "f":
         laid[3, 4] = laid[4, 0] = np.inf
         assert plan.apply(laid, out) == 3 * 5 + 4
+
+
+@pytest.mark.parametrize("normal", [False, True])
+@pytest.mark.parametrize("quantiles", [[5.0], [5.0, 5.0], [1.0, 5.0, 5.0]])
+def test_a_missing_value_stays_so_however_few_quantiles_there_are(quantiles, normal):
+    plan = Monotone(np.array(quantiles).reshape(-1, 1), np.linspace(0, 1, len(quantiles)), normal=normal)
+    for apply in (plan.apply, plan.invert):
+        x = np.array([np.nan, 0.5, np.nan])
+        apply(x, x, 0)
+        assert np.isnan(x).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("distribution", ["uniform", "normal"])
+@pytest.mark.parametrize("n_quantiles", [1, 2, 1000])
+@pytest.mark.parametrize("rows", [[5.0], [1.0, 2.0], [1e10] * 5, [1e10] * 3 + [2e10], [-3e9, 1e9, 1e9, 2e9, 2e9]])
+def test_the_ends_of_quantiles_are_those_of_scikit_learn(rows, n_quantiles, distribution):
+    options = {"n_quantiles": n_quantiles, "output_distribution": distribution}
+    x = np.array(rows).reshape(-1, 1)
+    ours, theirs = sn.QuantileTransformer(**options), SklearnQuantiles(**options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of fewer rows than quantiles
+        ours.fit(x), theirs.fit(x)
+    around = np.concatenate([x, x + 1, x - 1, x * 2, x * 0.9])
+    assert ours.transform(around).tolist() == theirs.transform(around).tolist()
+    y = np.array([[0.0], [0.3], [0.5], [1.0], [-9.0], [9.0]])
+    assert ours.inverse_transform(y).tolist() == theirs.inverse_transform(y).tolist()

@@ -261,12 +261,29 @@ def _robust_plan(s: Histogram, p: Params) -> Plan:
 
 
 def _references(s: Histogram, p: Params) -> NDArray[np.float64]:
-    rows = int(s.counts.rows.max(initial=0))
-    return np.linspace(0, 1, max(1, min(p["n_quantiles"], rows)), endpoint=True)
+    return np.linspace(0, 1, int(_n_points(s, p).max(initial=1)), endpoint=True)
 
 
 def _quantiles(s: Histogram, p: Params) -> NDArray[np.float64]:
     return np.asarray(np.maximum.accumulate(s.quantile(_references(s, p))))
+
+
+def _n_points(s: Histogram, p: Params) -> NDArray[np.int64]:
+    return np.clip(s.counts.rows, 1, p["n_quantiles"])
+
+
+def _quantile_plan(s: Histogram, p: Params) -> Monotone:
+    normal = p["output_distribution"] == "normal"
+    n_points = _n_points(s, p)
+    if len(set(n_points.tolist())) < 2:
+        return Monotone(_quantiles(s, p), _references(s, p), normal)
+    quantiles, references = np.empty((2, n_points.max(), len(s)))  # keys have fewer rows than others
+    for n in np.unique(n_points):
+        own = np.flatnonzero(n_points == n)
+        part = s.take(own)
+        for whole, found in (quantiles, _quantiles(part, p)), (references, _references(part, p)[:, np.newaxis]):
+            whole[:n, own], whole[n:, own] = found, found[-1]
+    return Monotone(quantiles, references, normal)
 
 
 _RULES = [
@@ -345,7 +362,7 @@ _RULES = [
             "references_": _references,
             "quantiles_": _quantiles,
         },
-        lambda s, p: Monotone(_quantiles(s, p), _references(s, p), p["output_distribution"] == "normal"),
+        _quantile_plan,
         MappingProxyType({"n_quantiles": 1000, "output_distribution": "uniform", "max_bins": MAX_BINS}),
     ),
 ]
