@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from streamnorm.differences import Differences, tell_of_strays
 from streamnorm.errors import DataError
 from streamnorm.footers import learn
 from streamnorm.ledger import Reading, emptied, stamp, warn_of_copies
+from streamnorm.normalizers.kinds import widest
 from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.parts import Parts
 from streamnorm.places import naming
@@ -120,14 +122,17 @@ def fit_state(
     total = known.table.learnt
     empty = emptied(total)
     differences = Differences(empty.types, origin)
+    types = empty.types
     for source in sources:
         check_columns(source, empty, known.table.by, sources[0])
         differences.look_at(source)
+        types = widest(types, {item.name: str(item.type) for item in source.schema})
         if len(sources) > _REMEMBERED:
             source.let_go()
     differences.tell()
     if origin is not None:
         tell_of_strays(origin, table, empty.types)
+    total = dataclasses.replace(total, types=MappingProxyType(types))
     readings = (Reading(*pair, empty, footers) for pair in zip(sources, stamps, strict=True))
     entries = []
     for reading in _read_all(readings, known.table, threads or default_threads(), record, progress):

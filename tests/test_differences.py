@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ def write(path, **columns):
     pq.write_table(pa.table(columns), path)
 
 
-def ints(values, kind):
+def column(values, kind):
     return pa.array(values, kind)
 
 
@@ -33,8 +34,8 @@ def notes(capsys, tmp_path):
 
 
 def test_another_width_is_told(tmp_path, notes):
-    write(tmp_path / "a.parquet", x=ints([1, 2], pa.int64()), y=[1.0, 2.0])
-    write(tmp_path / "b.parquet", x=ints([3, 4], pa.int32()), y=[1.0, 2.0])
+    write(tmp_path / "a.parquet", x=column([1, 2], pa.int64()), y=[1.0, 2.0])
+    write(tmp_path / "b.parquet", x=column([3, 4], pa.int32()), y=[1.0, 2.0])
     assert notes() == [
         "note: b.parquet has column 'x' as int32 where a.parquet has int64: read as numbers all the same"
     ]
@@ -42,10 +43,10 @@ def test_another_width_is_told(tmp_path, notes):
 
 
 def test_a_kind_of_difference_is_told_once_with_its_count(tmp_path, notes):
-    write(tmp_path / "a.parquet", x=ints([1], pa.int64()), y=ints([1], pa.int64()))
+    write(tmp_path / "a.parquet", x=column([1], pa.int64()), y=column([1], pa.int64()))
     for i in range(20):
-        write(tmp_path / f"b{i:02}.parquet", x=ints([1], pa.int32()), y=ints([1], pa.int32()))
-    write(tmp_path / "c.parquet", x=ints([1], pa.int64()), y=[0.5])
+        write(tmp_path / f"b{i:02}.parquet", x=column([1], pa.int32()), y=column([1], pa.int32()))
+    write(tmp_path / "c.parquet", x=column([1], pa.int64()), y=[0.5])
     assert notes() == [
         "note: b00.parquet has column 'x' as int32 where a.parquet has int64 (so it is with 2 columns in 20 files): "
         "read as numbers all the same",
@@ -75,9 +76,9 @@ def test_files_alike_and_types_that_a_csv_file_only_seems_to_have_are_not_told(t
 
 
 def test_a_state_that_is_added_to_is_one_of_the_sides(tmp_path, notes):
-    write(tmp_path / "a.parquet", x=ints([1], pa.int64()), y=[1.0])
+    write(tmp_path / "a.parquet", x=column([1], pa.int64()), y=[1.0])
     assert notes() == []
-    write(tmp_path / "b.parquet", y=[1.0], x=ints([1], pa.uint8()))
+    write(tmp_path / "b.parquet", y=[1.0], x=column([1], pa.uint8()))
     state = tmp_path.parent / "state.json"
     assert [message.replace(f"{tmp_path}/", "") for message in _logged(tmp_path, state=state, update=True)] == [
         "b.parquet has column 'x' as uint8 where the state has int64: read as numbers all the same",
@@ -102,8 +103,26 @@ def _logged(folder, **choices):
 
 
 def test_python_is_told_nothing_unasked(tmp_path, capsys):
-    write(tmp_path / "a.parquet", x=ints([1], pa.int64()))
-    write(tmp_path / "b.parquet", x=ints([1], pa.int8()))
+    write(tmp_path / "a.parquet", x=column([1], pa.int64()))
+    write(tmp_path / "b.parquet", x=column([1], pa.int8()))
     sn.fit(tmp_path)
     assert capsys.readouterr() == ("", "")
     assert len(_logged(tmp_path)) == 1
+
+
+def test_the_widest_type_is_kept_whatever_the_order(tmp_path):
+    tables = [
+        pa.table({"x": column([1.5, 2.5], pa.float32()), "n": column([1, 2], pa.int8()), "m": [1, 2]}),
+        pa.table({"x": [1.1, 7.3], "n": column([3, 3], pa.uint16()), "m": column([1.5, 2], pa.float32())}),
+        pa.table({"x": column([], pa.int8()), "n": column([], pa.int32()), "m": column([], pa.int8())}),
+    ]
+    for i, table in enumerate(tables):
+        pq.write_table(table, tmp_path / f"{i}.parquet")
+    found = set()
+    for order in itertools.permutations(range(3)):
+        files = sn.fit([tmp_path / f"{i}.parquet" for i in order])
+        batches = [tables[i] for i in order]
+        added = sum(sn.TableNormalizer().fit(batch) for batch in batches)
+        assert files == added == sn.TableNormalizer().fit(iter(batches))
+        found |= {str(dict(one.learnt.types)) for one in (files, added, sn.TableNormalizer().fit(iter(batches)))}
+    assert found == {"{'x': 'double', 'n': 'int32', 'm': 'double'}"}

@@ -16,6 +16,7 @@ import pyarrow as pa
 from streamnorm.errors import DataError, MergeError
 from streamnorm.normalizers.family import BoundRule
 from streamnorm.normalizers.keyed import Keyed
+from streamnorm.normalizers.kinds import widest
 from streamnorm.normalizers.vectors import Vector
 from streamnorm.summaries import Summary
 
@@ -114,8 +115,8 @@ class Learnt:
     ----------
     groups : tuple of Group
     types : mapping of str to str
-        Arrow types of the columns as they were first seen, in the table's order. They are shown, and not
-        compared: the same numbers may come as int32 and as int64.
+        Arrow types of the columns, the widest that they came as, in the table's order. They are not compared:
+        the same numbers may come as int32 and as int64.
     dropped : tuple of str
         Columns that are left out of the result.
     """
@@ -139,7 +140,8 @@ class Learnt:
         return zip(self.groups, other.groups, strict=True)
 
     def __add__(self, other: Learnt) -> Learnt:
-        return Learnt(tuple(a + b for a, b in self._combine(other, "add")), self.types, self.dropped)
+        groups = tuple(a + b for a, b in self._combine(other, "add"))
+        return Learnt(groups, MappingProxyType(widest(self.types, other.types)), self.dropped)
 
     def __sub__(self, other: Learnt) -> Learnt:
         groups = tuple(a - b for a, b in self._combine(other, "take from each other"))

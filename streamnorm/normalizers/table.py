@@ -161,7 +161,7 @@ class Table:
             for _, names in sorted(by_key.items())
         )
         kinds = {name: str(batch.schema.field(name).type) for name in rules}
-        return Learnt(groups, MappingProxyType(kinds if like is None else dict(like.types)), dropped)
+        return Learnt(groups, MappingProxyType(kinds), dropped)
 
     def _layouts(
         self, schema: pa.Schema, rules: Mapping[str, BoundRule], like: Learnt | None
