@@ -26,9 +26,9 @@ if TYPE_CHECKING:
         QuantileTransformer,
         RobustScaler,
         StandardScaler,
-        TableNormalizer,
     )
     from streamnorm.normalizers.pipeline import StreamingPipeline
+    from streamnorm.normalizers.table_normalizer import TableNormalizer
     from streamnorm.state import load, save
 
 __version__ = "0.1.0"
@@ -46,7 +46,7 @@ _HOME = {
     "RobustScaler": "streamnorm.normalizers.estimators",
     "StandardScaler": "streamnorm.normalizers.estimators",
     "StreamingPipeline": "streamnorm.normalizers.pipeline",
-    "TableNormalizer": "streamnorm.normalizers.estimators",
+    "TableNormalizer": "streamnorm.normalizers.table_normalizer",
     "fit": "streamnorm.jobs",
     "load": "streamnorm.state",
     "save": "streamnorm.state",

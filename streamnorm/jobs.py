@@ -15,7 +15,7 @@ import pyarrow as pa
 from streamnorm.counting import count
 from streamnorm.csv_files import CsvOptions
 from streamnorm.csv_lines import text_of
-from streamnorm.errors import DataError, OutputError
+from streamnorm.errors import OutputError
 from streamnorm.files import replacing
 from streamnorm.fitting import Progress, fit_state
 from streamnorm.ledger import options_of, record_of
@@ -95,7 +95,7 @@ def fit(
     >>> normalizer.transform(pa.table({"x": [3.0]})).to_pydict()
     {'x': [0.0]}
     """
-    from streamnorm.normalizers.estimators import TableNormalizer
+    from streamnorm.normalizers.table_normalizer import TableNormalizer
 
     if state is not None and Path(state).exists():
         if not (update or rebuild or overwrite):
@@ -203,10 +203,6 @@ def _map_file(
 
 def _mapped_schema(table: Table, source: Source, inverse: bool) -> pa.Schema:
     schema = source.schema
-    added = {new for old, new in table.inputs(inverse).items() if new != old}
-    taken = set(schema.names) & added if not inverse else None
-    if taken:
-        raise DataError(f"there is a column {min(taken)!r} already: choose another suffix.")
     if isinstance(source, CsvSource):
         numbers = table.inputs(inverse)
         schema = pa.schema([(n, pa.float64() if n in numbers else pa.string()) for n in schema.names])

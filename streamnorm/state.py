@@ -362,7 +362,7 @@ def load(path: str | Path) -> Any:
     ...     sn.load(folder + "/state.json") == scaler
     True
     """
-    from streamnorm.normalizers import estimators
+    from streamnorm.normalizers import estimators, table_normalizer
 
     document = _verified(_text_of(Path(path)), str(path))
     if document.get("class") in HOMES:
@@ -371,7 +371,8 @@ def load(path: str | Path) -> Any:
         except _UNREADABLE as error:
             raise StateError(f"{path} cannot be read: {error!r}; restore a copy or fit again.") from error
     state = _state_from(document, str(path))
-    kind = getattr(estimators, state.kind, None) if state.kind in estimators.__all__ else None
+    kinds = {name: getattr(home, name) for home in (estimators, table_normalizer) for name in home.__all__}
+    kind = kinds.get(state.kind)
     if kind is None:
         raise StateError(f"{path} holds a {state.kind!r}, which this streamnorm does not know: update it.")
     try:

@@ -42,7 +42,7 @@ _NUMPY = {"_frombuffer", "_reconstruct", "dtype", "ndarray"}
 
 def table_of(normalizer: Any = None) -> Any:
     """Give the table normalizer that a scaler, or nothing, stands for."""
-    from streamnorm.normalizers.estimators import TableNormalizer
+    from streamnorm.normalizers.table_normalizer import TableNormalizer
 
     return normalizer if isinstance(normalizer, Table) else TableNormalizer(normalizer or "standard")
 

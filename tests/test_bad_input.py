@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 import streamnorm as sn
+from streamnorm.errors import DataError
 
 EVERY = {
     "standard": sn.StandardScaler,
@@ -131,6 +132,20 @@ PARAMETERS = [
     (sn.BatchNormalizer(momentum=1.5), "momentum.*1.5"),
     (sn.BatchNormalizer(epsilon=-1), "epsilon.*-1"),
 ]
+
+OF_TABLES = [
+    ({"infinite": "Skip"}, "infinite must be 'error' or 'skip', got 'Skip'"),
+    ({"vectors": "rows"}, "vectors must be 'element' or 'whole', got 'rows'"),
+    ({"dtype": "int8"}, "dtype must be float64, float32 or float16, got 'int8'"),
+    ({"columns": ["a"]}, r"columns must map names to scalers \({'price': 'robust'}\), got \['a'\]"),
+    ({"suffix": 3}, "suffix must be a text, got 3"),
+]
+
+
+@pytest.mark.parametrize(("options", "words"), OF_TABLES)
+def test_parameters_of_tables(options, words):
+    with pytest.raises(DataError, match=words):
+        sn.TableNormalizer(**options).fit(pa.table({"a": [1.0, 2.0]}))
 
 
 @pytest.mark.parametrize(("one", "words"), PARAMETERS, ids=lambda value: str(value)[:60])

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 import streamnorm as sn
+from streamnorm.errors import DataError
 
 TABLE = pa.table(
     {
@@ -83,3 +84,43 @@ def test_duckdb(normalizer):
     assert result.to_arrow_table().to_pylist() == normalizer.transform(TABLE).to_pylist()
     back = normalizer.inverse_transform(result)
     assert back.project("whole").fetchall() == [(1.0,), (None,), (4.0,)]
+
+
+LABELS = {
+    "numbers": [0, 1],
+    "mixed": ["a", 1],
+    "times": pd.to_datetime(["2026-01-01", "2026-01-02"]),
+    "levels": pd.MultiIndex.from_tuples([("a", "b"), ("a", "c")]),
+    "flags": [True, False],
+}
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [*((kind, "") for kind in LABELS), ("numbers", "_z"), ("flags", "_z")])
+def test_labels_of_pandas_need_not_be_text(kind, suffix):
+    frame = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], columns=LABELS[kind])
+    normalizer = sn.TableNormalizer(suffix=suffix).fit(frame)
+    mapped = normalizer.transform(frame)
+    assert mapped.iloc[:, -2:].to_numpy().tolist() == [[-1.0, -1.0], [1.0, 1.0]]
+    assert normalizer.inverse_transform(mapped).equals(frame)
+
+
+def test_columns_of_pandas_that_arrow_does_not_know_pass():
+    odd = {"o": [1, "a"], "c": [1 + 2j, 0], "s": pd.arrays.SparseArray([0, 1])}
+    frame = pd.DataFrame({"x": [1.0, 3.0], **odd})
+    mapped = sn.TableNormalizer().fit_transform(frame)
+    assert mapped["x"].tolist() == [-1.0, 1.0]
+    assert mapped[list(odd)].equals(frame[list(odd)])
+
+
+@pytest.mark.parametrize("kind", [pa.table, pd.DataFrame, pl.DataFrame])
+def test_a_result_does_not_replace_another_column(kind):
+    table = kind({"a": [1.0, 2.0], "a_z": ["keep", "this"]})
+    with pytest.raises(DataError, match="there is a column 'a_z' already: choose another suffix"):
+        sn.TableNormalizer(suffix="_z").fit(table).transform(table)
+
+
+def test_a_table_normalizer_is_handed_on_like_a_scaler(normalizer):
+    frame = pd.DataFrame({"x": [1.0, 2.0, 4.0], "y": [1.0, 0.0, 5.0]})
+    fitted = sn.TableNormalizer(columns={"y": "minmax"}).fit(frame)
+    assert fitted.frozen().fit(frame * 9, None).transform(frame).equals(fitted.transform(frame))
+    assert np.array_equal(fitted.to_sklearn().transform(frame), fitted.transform(frame))

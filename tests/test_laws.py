@@ -333,3 +333,30 @@ class TestOrdered:
             with pytest.raises(ValueError, match="weight"):
                 one.partial_fit(rows, sample_weight=wrong)
             assert one.digest() == digest
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "words"),
+    [
+        ({}, {"exclude": "n"}, "column 'n' is in one of them only"),
+        (
+            {},
+            {"default": "minmax"},
+            r"column 'x' has standard\(\) in one and minmax\(\) in the other",
+        ),
+        ({}, {"columns": {"n": sn.StandardScaler(ddof=1)}}, r"column 'n' .* standard\(ddof=1\)"),
+        ({"profile": True}, {}, r"column 'x' has standard\(profile=True\)"),
+        ({"vectors": "whole"}, {}, "column 'v' has .* of whole vectors in one"),
+        ({"columns": {"n": "drop"}}, {"columns": {"n": "none"}}, r"one drops \['n'\] and the other \[\]"),
+    ],
+)
+def test_what_keeps_tables_from_being_added_is_said(one, two, words):
+    table = pa.table({"x": [1.0, 2.0], "n": [1, 2], "v": pa.array([[1.0], [2.0]], pa.list_(pa.float64(), 1))})
+    columns = {"v": "standard"}
+    a, b = (
+        sn.TableNormalizer(**{**options, "columns": columns | options.get("columns", {})}).fit(table)
+        for options in (one, two)
+    )
+    for combine in (operator.add, operator.sub):
+        with pytest.raises(MergeError, match=words):
+            combine(a, b)

@@ -68,7 +68,7 @@ class Algebra:
     def __sub__(self, other: Any) -> Self:
         if not isinstance(other, Algebra):
             return NotImplemented
-        self._combinable(other, "take from each other")
+        self._combinable(other, "subtract")
         return self._with(self._summary - other._summary)
 
     def _identity(self) -> Sequence[Any]:

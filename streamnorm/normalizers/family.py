@@ -82,9 +82,15 @@ class BoundRule:
         self.rule.check(self.params)
 
     def __repr__(self) -> str:
+        return f"rule_of({', '.join([repr(self.rule.name), *self._options()])})"
+
+    def __str__(self) -> str:
+        options = [*self._options(), *(["profile=True"] if self.profile else [])]
+        return f"{self.rule.name}({', '.join(options)})"
+
+    def _options(self) -> list[str]:
         own = {name: value for name, value in self.params.items() if value != self.rule.defaults[name]}
-        words = [repr(self.rule.name), *(f"{name}={value!r}" for name, value in (own | self.steps.to_json()).items())]
-        return f"rule_of({', '.join(words)})"
+        return [f"{name}={value!r}" for name, value in (own | self.steps.to_json()).items()]
 
     def __reduce__(self) -> Any:  # functions of the table and read-only mappings cannot be pickled
         return _bound, (self.rule.name, dict(self.params), self.steps, self.profile)

@@ -42,6 +42,11 @@ class Group:
         return self.rule.key, self.names, *layout
 
     @property
+    def words(self) -> str:
+        """Say what its columns are under, for errors."""
+        return f"{self.rule}{' of whole vectors' if self.vector and self.vector.whole else ''}"
+
+    @property
     def slot_names(self) -> tuple[str, ...]:
         """Names of the slots: of the columns, or of a vector's elements."""
         return self.names if self.vector is None else self.vector.slot_names(self.names[0])
@@ -136,15 +141,27 @@ class Learnt:
 
     def _combine(self, other: Learnt, verb: str) -> Iterator[tuple[Group, Group]]:
         if self.key != other.key:
-            raise MergeError(f"cannot {verb} tables with other columns or scalers: {self.key} and {other.key}.")
+            raise MergeError(f"cannot {verb} tables with other columns or scalers: {self._difference(other)}.")
         return zip(self.groups, other.groups, strict=True)
+
+    def _difference(self, other: Learnt) -> str:
+        """Say what keeps two from being added: the first column that is in one alone, or has another rule."""
+        mine, theirs = self.columns(), other.columns()
+        alone = [name for name in (*mine, *theirs) if (name in mine) != (name in theirs)]
+        if alone:
+            return f"column {alone[0]!r} is in one of them only"
+        for name in mine:
+            one, two = (found[name][0].words for found in (mine, theirs))
+            if one != two:
+                return f"column {name!r} has {one} in one and {two} in the other"
+        return f"one drops {list(self.dropped)} and the other {list(other.dropped)}"
 
     def __add__(self, other: Learnt) -> Learnt:
         groups = tuple(a + b for a, b in self._combine(other, "add"))
         return Learnt(groups, MappingProxyType(widest(self.types, other.types)), self.dropped)
 
     def __sub__(self, other: Learnt) -> Learnt:
-        groups = tuple(a - b for a, b in self._combine(other, "take from each other"))
+        groups = tuple(a - b for a, b in self._combine(other, "subtract"))
         return Learnt(groups, self.types, self.dropped)
 
     def columns(self) -> dict[str, tuple[Group, int]]:

@@ -179,8 +179,7 @@ class Table:
         DataError
             If a column that was named does not exist, is there twice or holds no numbers.
         """
-        if self.vectors not in LAYOUTS:
-            raise DataError(f"vectors must be 'element' or 'whole', got {self.vectors!r}.")
+        self._check_parameters()
         rules, dropped = choose(schema, self.default, self.columns or {}, self.exclude, self.key_names)
         if self.profile:
             rules = {name: dataclasses.replace(rule, profile=True) for name, rule in rules.items()}
@@ -191,6 +190,18 @@ class Table:
                     "by: choose another suffix."
                 )
         return rules, dropped
+
+    def _check_parameters(self) -> None:
+        if self.vectors not in LAYOUTS:
+            raise DataError(f"vectors must be 'element' or 'whole', got {self.vectors!r}.")
+        if self.infinite not in ("error", "skip"):
+            raise DataError(f"infinite must be 'error' or 'skip', got {self.infinite!r}.")
+        if not (self.columns is None or isinstance(self.columns, Mapping)):
+            raise DataError(f"columns must map names to scalers ({{'price': 'robust'}}), got {self.columns!r}.")
+        if not isinstance(self.suffix, str):
+            raise DataError(f"suffix must be a text, got {self.suffix!r}.")
+        if self.dtype is not None and np.dtype(self.dtype).kind != "f":
+            raise DataError(f"dtype must be float64, float32 or float16, got {self.dtype!r}.")
 
     def _target(self, name: str, rule: BoundRule) -> str:
         """Name the result of a column."""
@@ -253,16 +264,28 @@ class Table:
 
     def _map_pandas(self, frame: Any, *, inverse: bool) -> Any:
         """Map only the columns concerned, so that the others keep what only pandas knows of them."""
-        names = [name for name in frame.columns if name in self.inputs(inverse)]
-        keys = [name for name in frame.columns if name in self.key_names]
-        part = pa.Table.from_pandas(frame[names + keys], preserve_index=False)
+        inputs = self.inputs(inverse)
+        labels = {str(label): label for label in frame.columns}  # which may be numbers
+        self._check_names([str(label) for label in frame.columns], inverse)
+        read = [i for i, name in enumerate(labels) if name in inputs or name in self.key_names]
+        part = pa.Table.from_pandas(frame.iloc[:, read], preserve_index=False)
         mapped = pa.Table.from_batches([self.map_batch(b, inverse=inverse) for b in to_batches(part)])
         result = frame.copy(deep=False)
+        for name, target in inputs.items():
+            result[labels.get(target, target)] = as_pandas(mapped.column(target), frame.dtypes.loc[labels[name]])
+        gone = {old for old, new in inputs.items() if new != old} if inverse else self.learnt.dropped
+        return result.drop(columns=[labels[name] for name in gone if name in labels])
+
+    def _check_names(self, names: Sequence[str], inverse: bool) -> None:
+        """Raise DataError where a column to map is missing or there twice, or a result would replace another column."""
+        times = Counter(names)
         for name, target in self.inputs(inverse).items():
-            result[target] = as_pandas(mapped.column(target), frame[name].dtype)
-        gone = {old for old, new in self.inputs(inverse).items() if new != old} if inverse else self.learnt.dropped
-        result = result.drop(columns=[name for name in gone if name in result.columns])
-        return result
+            if name not in times:
+                raise DataError(f"column {name!r} is missing here: {nearest(name, names)}")
+            if times[name] > 1:
+                raise DataError(f"there are {times[name]} columns {name!r}: rename all but one.")
+            if target != name and target in times and not inverse:
+                raise DataError(f"there is a column {target!r} already: choose another suffix.")
 
     def inputs(self, inverse: bool) -> dict[str, str]:
         """Give the columns that are read when mapping, and what the result of each is called."""
@@ -272,12 +295,7 @@ class Table:
     def map_batch(self, batch: pa.RecordBatch, *, inverse: bool = False) -> pa.RecordBatch:
         """Map one batch; with a suffix the result stands in new columns at the end, and back."""
         inputs, where = self.inputs(inverse), self.learnt.columns()
-        times = Counter(batch.schema.names)
-        for name in inputs:
-            if name not in times:
-                raise DataError(f"column {name!r} is missing here: {nearest(name, batch.schema.names)}")
-            if times[name] > 1:
-                raise DataError(f"there are {times[name]} columns {name!r}: rename all but one.")
+        self._check_names(batch.schema.names, inverse)
         fields = {item.name: (item, batch.column(i)) for i, item in enumerate(batch.schema)}
         columns = [(item, batch.column(i)) for i, item in enumerate(batch.schema)]
         at = {item.name: i for i, (item, _) in enumerate(columns)}
@@ -389,12 +407,28 @@ def _rules_of(learnt: Learnt) -> dict[str, BoundRule]:
     return {name: group.rule for name, (group, _) in learnt.columns().items()}
 
 
+def _table_of_pandas(frame: Any) -> pa.Table:
+    """Give a frame as a table; what Arrow has no type for, such as columns of mixed objects, as text."""
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, TypeError):
+        columns = {name: _array_or_text(column) for name, column in frame.items()}
+        return pa.table({str(name): array for name, array in columns.items()})
+
+
+def _array_or_text(column: Any) -> pa.Array:
+    try:
+        return pa.array(column, from_pandas=True)
+    except (pa.ArrowException, TypeError):
+        return pa.array(column.astype(str), pa.string())
+
+
 def batches_of(X: Any) -> Iterable[pa.RecordBatch]:
     """Yield the record batches of a table, frame, stream or dataset."""
     if is_stream(X) and not isinstance(X, pa.RecordBatchReader):
         return (batch for item in parts_of(X) for batch in batches_of(item))
     if type(X).__module__.partition(".")[0] == "pandas":
-        return to_batches(pa.Table.from_pandas(X, preserve_index=False))
+        return to_batches(_table_of_pandas(X))
     if type(X).__module__.partition(".")[0] == "polars":
         return to_batches(X.to_arrow())
     if not (hasattr(X, "__arrow_c_stream__") or hasattr(X, "__arrow_c_array__")):
