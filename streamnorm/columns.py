@@ -263,6 +263,8 @@ def map_array(
     out_type = float_type(array.type, dtype)
     numbers = readable(array, name)
     values = values_of(numbers)
+    if float_type(array.type, None) == np.float16:
+        values = values.astype(np.float16)  # read as float32, but each step is rounded as for an ndarray
     buffer = pa.allocate_buffer(len(values) * out_type.itemsize)  # Arrow's memory is used again, NumPy's paged in anew
     row = (plan.invert if inverse else plan.apply)(values, np.frombuffer(buffer, out_type), column)
     if row >= 0 and numbers.null_count:

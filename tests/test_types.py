@@ -164,3 +164,13 @@ def test_decimals_are_the_nearest_float64(kind):
         assert readable(array, "x").to_pylist() == [None if v is None else float(v) for v in part]
     sliced = pa.array(numbers[:400], kind).slice(7, 100)
     assert readable(sliced, "x").to_pylist() == [float(v) for v in numbers[7:107]]
+
+
+@pytest.mark.parametrize("scaler", [sn.StandardScaler, sn.MinMaxScaler, sn.MaxAbsScaler, sn.RobustScaler])
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8"])
+def test_arrow_and_ndarrays_are_rounded_alike(kind, scaler):
+    x = np.random.default_rng(0).normal(3, size=(500, 1)).astype(kind)
+    table, matrices = pa.table({"x": x[:, 0]}), scaler().fit(x)
+    for one in (scaler().fit(table), sn.TableNormalizer(scaler()).fit(table)):
+        assert one.transform(table)["x"].to_numpy().tolist() == matrices.transform(x)[:, 0].tolist()
+        assert one.inverse_transform(table)["x"].to_numpy().tolist() == matrices.inverse_transform(x)[:, 0].tolist()
