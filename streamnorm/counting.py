@@ -81,7 +81,7 @@ def count(
         kept = parts if keep_parts or (known and parts.has(known.sources)) else None
         if known:
             if asked:
-                check_choices(known, table, found[0])
+                check_choices(known, table, found)
             found = _to_rebuild(known, given, found, held) if rebuild else _new(known, given, found, held, parts)
             if rebuild:
                 known = _forgetful(known)

@@ -24,7 +24,16 @@ from streamnorm.state import State
 from streamnorm.tasks import nothing, summarise
 from streamnorm.threads import default_threads, in_any_order
 
-__all__ = ["Progress", "check_choices", "check_columns", "fit_state", "nothing_of", "summarise_units", "together"]
+__all__ = [
+    "Progress",
+    "check_choices",
+    "check_columns",
+    "fit_state",
+    "nothing_of",
+    "schema_of",
+    "summarise_units",
+    "together",
+]
 
 #: Called with the bytes of input and the rows that have been dealt with since the last time.
 Progress = Callable[[int, int], Any]
@@ -94,7 +103,8 @@ def fit_state(
     sources : sequence of Source
         What the known state has not counted.
     table : Table
-        Chooses columns and scalers by the schema of the first source, unless a state is known.
+        Chooses columns and scalers by the schema of the first source, unless a state is known; what holds only nulls
+        there is chosen by the first source that holds more.
     known : State, optional
         What is already known.
     threads : int, optional
@@ -116,7 +126,7 @@ def fit_state(
     stamps = [stamp(source.path) for source in sources]  # before anything is known of the files
     origin = sources[0] if known is None else None
     if known is None:
-        known = State(table.with_learnt(nothing_of(table, sources[0])))
+        known = State(table.with_learnt(nothing_of(table, sources)))
     total = known.table.learnt
     empty = emptied(total)
     differences = Differences(empty.types, origin)
@@ -188,19 +198,40 @@ def _add_units(reading: Reading, table: Table, units: Sequence[Unit]) -> _Done:
     return reading, sum(unit.size for unit in units), rows
 
 
-def check_choices(known: State, table: Table, source: Source) -> None:
+def check_choices(known: State, table: Table, sources: Sequence[Source]) -> None:
     """Find out whether columns, scalers and settings asked for are those of the state to be added to."""
-    if nothing_of(table, source).key != known.table.learnt.key or table.settings() != known.table.settings():
+    schema = _filled(schema_of(sources), known.table.learnt)
+    with naming(sources[0].path):
+        key = nothing(table, schema).key
+    if key != known.table.learnt.key or table.settings() != known.table.settings():
         raise DataError(
             "the state was fitted with other columns, scalers or settings than those asked for now: ask for none "
             "to go on with its own, or fit all sources again into a new state."
         )
 
 
-def nothing_of(table: Table, source: Source) -> Learnt:
-    """Choose columns and scalers by a source's schema, with nothing learnt."""
-    with naming(source.path):
-        return nothing(table, source.schema)
+def schema_of(sources: Sequence[Source]) -> pa.Schema:
+    """Give the first source's schema; columns that hold only nulls there have their type from a later one."""
+    schema: pa.Schema = sources[0].schema
+    for source in sources[1:]:
+        if not any(map(pa.types.is_null, schema.types)):
+            break
+        schema = pa.schema([_known(item, source.schema) for item in schema], schema.metadata)
+        if len(sources) > _REMEMBERED:
+            source.let_go()
+    return schema
+
+
+def _known(item: pa.Field, schema: pa.Schema) -> pa.Field:
+    at = schema.get_field_index(item.name)
+    return item.with_type(schema.field(at).type) if pa.types.is_null(item.type) and at >= 0 else item
+
+
+def nothing_of(table: Table, sources: Sequence[Source]) -> Learnt:
+    """Choose columns and scalers by the schema of sources, with nothing learnt."""
+    schema = schema_of(sources)
+    with naming(sources[0].path):
+        return nothing(table, schema)
 
 
 def check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
@@ -209,7 +240,7 @@ def check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
         schema = source.schema
         numeric = Table(None, dict.fromkeys(like.types, "standard"), by=by)
         try:
-            numbers = _as_numbers(schema, like) if isinstance(source, CsvSource) else schema
+            numbers = _as_numbers(schema, like) if isinstance(source, CsvSource) else _filled(schema, like)
             numeric.choose(numbers)
             like.check_shapes(numbers)
         except DataError as error:
@@ -220,3 +251,15 @@ def check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
 def _as_numbers(schema: pa.Schema, like: Learnt) -> pa.Schema:
     """Give the schema of a CSV file when the columns learnt from are read as numbers."""
     return pa.schema([pa.field(item.name, pa.float64()) if item.name in like.types else item for item in schema])
+
+
+def _filled(schema: pa.Schema, like: Learnt) -> pa.Schema:
+    """Give a schema whose columns of nulls alone hold what was learnt from them: numbers, or vectors of these."""
+    if not any(map(pa.types.is_null, schema.types)):
+        return schema
+    kinds = {
+        name: pa.list_(pa.float64()) if group.vector else pa.float64() for name, (group, _) in like.columns().items()
+    }
+    return pa.schema(
+        [item.with_type(kinds.get(item.name, item.type)) if pa.types.is_null(item.type) else item for item in schema]
+    )
