@@ -341,7 +341,7 @@ class CsvReader:
         row, found = self.rows_before(piece) + at + 1, text[at].as_py()[:40]
         return DataError(
             f"column {name!r}, row {row}: expected a number, found {found!r}; correct it, "
-            "name it among the null values (--null-values), or leave the column out (--exclude)."
+            "name it among the null values (--null-values), or leave the column out (--exclude, or name others)."
         )
 
 

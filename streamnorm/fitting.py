@@ -6,7 +6,7 @@ Merging knows no order, so that the result is the same bits for any number of th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -200,7 +200,7 @@ def _add_units(reading: Reading, table: Table, units: Sequence[Unit]) -> _Done:
 
 def check_choices(known: State, table: Table, sources: Sequence[Source]) -> None:
     """Find out whether columns, scalers and settings asked for are those of the state to be added to."""
-    schema = _filled(schema_of(sources), known.table.learnt)
+    schema = _filled(schema_of(sources, table.columns or ()), known.table.learnt)
     with naming(sources[0].path):
         key = nothing(table, schema).key
     if key != known.table.learnt.key or table.settings() != known.table.settings():
@@ -210,16 +210,28 @@ def check_choices(known: State, table: Table, sources: Sequence[Source]) -> None
         )
 
 
-def schema_of(sources: Sequence[Source]) -> pa.Schema:
-    """Give the first source's schema; columns that hold only nulls there have their type from a later one."""
-    schema: pa.Schema = sources[0].schema
+def schema_of(sources: Sequence[Source], named: Collection[str] = ()) -> pa.Schema:
+    """Give the first source's schema; columns that hold only nulls there have their type from a later one.
+
+    Text of a CSV file counts as numbers where its column is named, since the parser says best which value is none.
+    """
+    schema = _as_named(sources[0], named)
     for source in sources[1:]:
         if not any(map(pa.types.is_null, schema.types)):
             break
-        schema = pa.schema([_known(item, source.schema) for item in schema], schema.metadata)
+        there = _as_named(source, named)
+        schema = pa.schema([_known(item, there) for item in schema], schema.metadata)
         if len(sources) > _REMEMBERED:
             source.let_go()
     return schema
+
+
+def _as_named(source: Source, named: Collection[str]) -> pa.Schema:
+    schema: pa.Schema = source.schema
+    if not isinstance(source, CsvSource):
+        return schema
+    texts = {item.name for item in schema if item.name in named and pa.types.is_string(item.type)}
+    return _as_numbers(schema, texts)
 
 
 def _known(item: pa.Field, schema: pa.Schema) -> pa.Field:
@@ -229,7 +241,7 @@ def _known(item: pa.Field, schema: pa.Schema) -> pa.Field:
 
 def nothing_of(table: Table, sources: Sequence[Source]) -> Learnt:
     """Choose columns and scalers by the schema of sources, with nothing learnt."""
-    schema = schema_of(sources)
+    schema = schema_of(sources, table.columns or ())
     with naming(sources[0].path):
         return nothing(table, schema)
 
@@ -240,7 +252,7 @@ def check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
         schema = source.schema
         numeric = Table(None, dict.fromkeys(like.types, "standard"), by=by)
         try:
-            numbers = _as_numbers(schema, like) if isinstance(source, CsvSource) else _filled(schema, like)
+            numbers = _as_numbers(schema, like.types) if isinstance(source, CsvSource) else _filled(schema, like)
             numeric.choose(numbers)
             like.check_shapes(numbers)
         except DataError as error:
@@ -248,9 +260,9 @@ def check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
             raise DataError(f"{error}{beside}") from None
 
 
-def _as_numbers(schema: pa.Schema, like: Learnt) -> pa.Schema:
-    """Give the schema of a CSV file when the columns learnt from are read as numbers."""
-    return pa.schema([pa.field(item.name, pa.float64()) if item.name in like.types else item for item in schema])
+def _as_numbers(schema: pa.Schema, names: Collection[str]) -> pa.Schema:
+    """Give the schema of a CSV file when these columns are read as numbers."""
+    return pa.schema([pa.field(item.name, pa.float64()) if item.name in names else item for item in schema])
 
 
 def _filled(schema: pa.Schema, like: Learnt) -> pa.Schema:
