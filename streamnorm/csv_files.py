@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
-from streamnorm.csv_checks import OpenQuoteError, check_signs, check_width, explaining, no_header, stray, strings
+from streamnorm.csv_checks import OpenQuoteError, check_header, check_signs, explaining, no_header, stray, strings
 from streamnorm.csv_pieces import Piece, Pieces
 from streamnorm.errors import DataError
 from streamnorm.places import Place
@@ -137,7 +137,7 @@ class CsvReader:
         header = bytes(next(iter(self.pieces)).data).rstrip(b"\r\n")
         if not header:
             raise no_header(self._options.skip_rows)
-        check_width(header, self.delimiter)
+        check_header(header, self.delimiter)
         read, parse = pv.ReadOptions(block_size=len(header) + 2), pv.ParseOptions(delimiter=self.delimiter)
         with self._explaining(), pv.open_csv(pa.BufferReader(header + b"\n"), read, parse) as reader:
             names: list[str] = reader.schema.names
