@@ -78,7 +78,7 @@ def fit(
     Returns
     -------
     TableNormalizer
-        Fitted; `sources_` lists what it has counted.
+        Fitted; where there is a `state`, `sources_` lists what that has counted.
 
     Raises
     ------
@@ -97,6 +97,9 @@ def fit(
     """
     from streamnorm.normalizers.estimators import TableNormalizer
 
+    for name, asked in (("update", update), ("rebuild", rebuild), ("keep_parts", keep_parts)):
+        if asked and state is None:
+            raise DataError(f"{name} is about a state file, and none was named: name it (state).")
     if state is not None and Path(state).exists():
         if not (update or rebuild or overwrite):
             raise OutputError(f"{state} exists: add to it (update), replace it (overwrite), or name another.")

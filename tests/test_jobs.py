@@ -270,3 +270,11 @@ def test_one_file_that_fails_leaves_no_part_of_it(tmp_path, threads):
     assert "2.parquet" not in whole
     assert set(whole.values()) <= {numbers().num_rows}
     assert not list((tmp_path / "_out").glob(".*.streamnorm"))
+
+
+@pytest.mark.parametrize("choice", ["update", "rebuild", "keep_parts"])
+def test_what_is_about_a_state_file_takes_one(tmp_path, choice):
+    pq.write_table(numbers(10), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=f"^{choice} is about a state file, .*name it"):
+        sn.fit(tmp_path, **{choice: True})
+    assert sn.fit(tmp_path).sources_ == ()
