@@ -22,7 +22,7 @@ from streamnorm.places import naming
 from streamnorm.sources import CsvSource, Source, Unit
 from streamnorm.state import State
 from streamnorm.tasks import nothing, summarise
-from streamnorm.threads import default_threads, in_any_order
+from streamnorm.threads import in_any_order, threads_of
 
 __all__ = [
     "Progress",
@@ -123,6 +123,7 @@ def fit_state(
     SourceError, DataError
         If a source cannot be read, changes while it is read, or its columns do not fit. Nothing is changed.
     """
+    at_once = threads_of(threads)
     stamps = [stamp(source.path) for source in sources]  # before anything is known of the files
     origin = sources[0] if known is None else None
     if known is None:
@@ -140,7 +141,7 @@ def fit_state(
         tell_of_strays(origin, table, empty.types)
     readings = (Reading(*pair, empty, footers) for pair in zip(sources, stamps, strict=True))
     entries = []
-    for reading in _read_all(readings, known.table, threads or default_threads(), record, progress):
+    for reading in _read_all(readings, known.table, at_once, record, progress):
         with naming(reading.source.path):
             total = total + reading.total
         if record:

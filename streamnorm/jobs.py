@@ -27,7 +27,7 @@ from streamnorm.sinks import open_sink, writing
 from streamnorm.sources import CsvSource, Source, Unit, expand, kind_of
 from streamnorm.state import state_of
 from streamnorm.tasks import map_batch, mapped_schema, table_of
-from streamnorm.threads import default_threads, in_any_order, in_order
+from streamnorm.threads import in_any_order, in_order, threads_of
 
 __all__ = ["check_inputs", "fit", "map_files", "transform", "write_outputs"]
 
@@ -83,7 +83,8 @@ def fit(
     Raises
     ------
     SourceError, DataError, StateError, OutputError
-        If a file is missing or damaged, a column does not fit, or the state cannot be used or may not be replaced.
+        If a file is missing or damaged, a column or parameter does not fit, or the state cannot be used or may not be
+        replaced.
 
     Examples
     --------
@@ -155,7 +156,7 @@ def map_files(
     As many files at once as there are threads, the largest first; threads that are left over go into the files.
     `before` is called with the source, the name and the complete temporary file before that takes the name.
     """
-    threads = threads or default_threads()
+    threads = threads_of(threads)
     table.warn_of_empty()
     together = max(1, min(threads, len(pairs)))
     stopped = Event()
@@ -296,6 +297,7 @@ def write_outputs(
 
     `last` is called when all are there, while the job can still be gone on with if it fails.
     """
+    threads = threads_of(threads)
     job = job_of(table, [source for source, _ in journal.pairs], inverse)
     pairs = journal.unfinished(job) if resume else journal.pairs
     for source, target in pairs:
