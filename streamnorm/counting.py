@@ -309,7 +309,7 @@ def _differing_sources(known: State, again: State, found: Iterable[Source]) -> l
     entries = {entry.location: entry for entry in again.sources}
     differences = [f"{entry.location} was counted, and is not among them" for entry in gone]
     for source, counted in pairs:
-        now = entries[str(source.path)]
+        now = entries[source.location]
         if counted is None:
             differences.append(f"{source.path} was never counted")
         elif now.fingerprint != counted.fingerprint:
