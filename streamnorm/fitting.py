@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 import pyarrow as pa
@@ -202,9 +203,7 @@ def _add_units(reading: Reading, table: Table, units: Sequence[Unit]) -> _Done:
 def check_choices(known: State, table: Table, sources: Sequence[Source]) -> None:
     """Find out whether columns, scalers and settings asked for are those of the state to be added to."""
     schema = _filled(schema_of(sources, table.columns or ()), known.table.learnt)
-    with naming(sources[0].path):
-        key = nothing(table, schema).key
-    if key != known.table.learnt.key or table.settings() != known.table.settings():
+    if _chosen(table, sources[0], schema).key != known.table.learnt.key or table.settings() != known.table.settings():
         raise DataError(
             "the state was fitted with other columns, scalers or settings than those asked for now: ask for none "
             "to go on with its own, or fit all sources again into a new state."
@@ -242,9 +241,24 @@ def _known(item: pa.Field, schema: pa.Schema) -> pa.Field:
 
 def nothing_of(table: Table, sources: Sequence[Source]) -> Learnt:
     """Choose columns and scalers by the schema of sources, with nothing learnt."""
-    schema = schema_of(sources, table.columns or ())
-    with naming(sources[0].path):
+    return _chosen(table, sources[0], schema_of(sources, table.columns or ()))
+
+
+def _chosen(table: Table, source: Source, schema: pa.Schema) -> Learnt:
+    with naming(source.path):
+        _check_keys(table, source, schema)
         return nothing(table, schema)
+
+
+def _check_keys(table: Table, source: Source, schema: pa.Schema) -> None:
+    """Say of a key that only folders are named after that it is no column."""
+    for name in table.key_names:
+        folder = next((part for part in PurePath(str(source.path)).parts if part.startswith(f"{name}=")), None)
+        if folder and name not in schema.names:
+            raise DataError(
+                f"there is no column {name!r} to group by: {folder!r} in its path names a folder, and is no column; "
+                "write the keys into the files, or group by columns that they have."
+            )
 
 
 def check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
@@ -254,6 +268,7 @@ def check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
         numeric = Table(None, dict.fromkeys(like.types, "standard"), by=by)
         try:
             numbers = _as_numbers(schema, like.types) if isinstance(source, CsvSource) else _filled(schema, like)
+            _check_keys(numeric, source, numbers)
             numeric.choose(numbers)
             like.check_shapes(numbers)
         except DataError as error:
