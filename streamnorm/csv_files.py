@@ -1,4 +1,4 @@
-"""CSV without guessing: text stays as it stands in the file, numbers are read exactly.
+"""CSV without guessing: the text of a value stays what it is in the file, numbers are read exactly.
 
 Pieces of the file are parsed on their own. Numbers are read as float64; where one does not parse, is beyond the
 integers that float64 holds, or is written in an uncommon way, the piece is read as text and cast column by column,
