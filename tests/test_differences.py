@@ -137,11 +137,12 @@ def two(folder, suffix, values, **choices):
 @pytest.mark.parametrize("scaler", ["standard", "minmax", "robust"])
 @pytest.mark.parametrize("values", [pa.array([1, 3]), pa.array([1.0, 3.0], pa.float32())])
 def test_only_nulls_are_missing_numbers_in_any_order(tmp_path, suffix, scaler, values):
-    nulls, _, one, other = two(tmp_path, suffix, values, default=scaler)
+    nulls, full, one, other = two(tmp_path, suffix, values, default=scaler)
     assert one == other
     assert one.digest() == other.digest()
     assert dict(one.learnt.types) == {"x": str(values.type), "y": "int64"}
-    (written,) = sn.transform(one, nulls, tmp_path / "out.parquet")
+    written, like = (sn.transform(one, path, tmp_path / f"{path.stem}.out.parquet")[0] for path in (nulls, full))
+    assert pq.read_schema(written).equals(pq.read_schema(like))
     assert pq.read_table(written)["x"].to_pylist() == [None, None]
     back = sn.transform(one, written, tmp_path / "back.parquet", inverse=True)
     assert pq.read_table(back[0])["x"].to_pylist() == [None, None]
