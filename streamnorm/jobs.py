@@ -48,7 +48,7 @@ def fit(
     """Fit a normalizer to files.
 
     Their columns may differ in order, and in the width or kind of numbers: what does is told to the logger
-    ``streamnorm``, at level ``INFO``.
+    ``streamnorm``, at level ``INFO``. A column that holds nothing but nulls in some of them is missing there.
 
     Parameters
     ----------
