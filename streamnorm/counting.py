@@ -81,7 +81,7 @@ def count(
         kept = parts if keep_parts or (known and parts.has(known.sources)) else None
         if known:
             if asked:
-                check_choices(known, table, found[0])
+                check_choices(known, table, found)
             found = _to_rebuild(known, given, found, held) if rebuild else _new(known, given, found, held, parts)
             if rebuild:
                 known = _forgetful(known)
@@ -309,7 +309,7 @@ def _differing_sources(known: State, again: State, found: Iterable[Source]) -> l
     entries = {entry.location: entry for entry in again.sources}
     differences = [f"{entry.location} was counted, and is not among them" for entry in gone]
     for source, counted in pairs:
-        now = entries[str(source.path)]
+        now = entries[source.location]
         if counted is None:
             differences.append(f"{source.path} was never counted")
         elif now.fingerprint != counted.fingerprint:

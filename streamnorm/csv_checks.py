@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from streamnorm.errors import DataError
 from streamnorm.places import Place, open_input
 
-__all__ = ["OpenQuoteError", "check_signs", "check_width", "explaining", "no_header", "stray", "strings"]
+__all__ = ["OpenQuoteError", "check_header", "check_signs", "explaining", "no_header", "stray", "strings"]
 
 _GZIP = b"\x1f\x8b"
 #: The first bytes of files that are no CSV, what they are and what to do.
@@ -70,14 +70,19 @@ def no_header(skipped: int) -> DataError:
     return DataError("it is empty: expected a line with the names of the columns; restore it or leave it out.")
 
 
-def check_width(header: bytes, delimiter: str) -> None:
-    """Count the names of the columns before they are parsed.
+def check_header(header: bytes, delimiter: str) -> None:
+    """Look at the names of the columns before they are parsed.
 
     Raises
     ------
     DataError
-        If there are more than memory is taken for.
+        If they are no text, or more than memory is taken for.
     """
+    if b"\0" in header:
+        raise DataError(
+            "the line of names holds NUL bytes, expected text: restore the file, or say what it is written in "
+            "(--encoding utf-16-le)."
+        )
     columns = re.sub(rb'"[^"]*"', b"", header).count(delimiter.encode()) + 1
     if columns > _WIDEST:
         raise DataError(

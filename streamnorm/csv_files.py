@@ -1,4 +1,4 @@
-"""CSV without guessing: text stays as it stands in the file, numbers are read exactly.
+"""CSV without guessing: the text of a value stays what it is in the file, numbers are read exactly.
 
 Pieces of the file are parsed on their own. Numbers are read as float64; where one does not parse, is beyond the
 integers that float64 holds, or is written in an uncommon way, the piece is read as text and cast column by column,
@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
-from streamnorm.csv_checks import OpenQuoteError, check_signs, check_width, explaining, no_header, stray, strings
+from streamnorm.csv_checks import OpenQuoteError, check_header, check_signs, explaining, no_header, stray, strings
 from streamnorm.csv_pieces import Piece, Pieces
 from streamnorm.errors import DataError
 from streamnorm.places import Place
@@ -137,7 +137,7 @@ class CsvReader:
         header = bytes(next(iter(self.pieces)).data).rstrip(b"\r\n")
         if not header:
             raise no_header(self._options.skip_rows)
-        check_width(header, self.delimiter)
+        check_header(header, self.delimiter)
         read, parse = pv.ReadOptions(block_size=len(header) + 2), pv.ParseOptions(delimiter=self.delimiter)
         with self._explaining(), pv.open_csv(pa.BufferReader(header + b"\n"), read, parse) as reader:
             names: list[str] = reader.schema.names
@@ -341,7 +341,7 @@ class CsvReader:
         row, found = self.rows_before(piece) + at + 1, text[at].as_py()[:40]
         return DataError(
             f"column {name!r}, row {row}: expected a number, found {found!r}; correct it, "
-            "name it among the null values (--null-values), or leave the column out (--exclude)."
+            "name it among the null values (--null-values), or leave the column out (--exclude, or name others)."
         )
 
 

@@ -1,4 +1,4 @@
-"""Batches as lines of CSV: text as it stands, numbers as the shortest text that reads back to the same."""
+"""Batches as lines of CSV: values of text as they are, numbers as the shortest text that reads back to the same."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def fit(data: Any, normalizer: Any = None, *, options: CsvOptions | None = None)
         states = [delayed(_summarise_frame)(worker, number, part) for number, part in enumerate(parts)]
     else:
         sources = expand(data, options)
-        like = nothing_of(table, sources[0])
+        like = nothing_of(table, sources)
         worker, first = tasks.worker_table(table, like), _bare(sources[0])
         states = [delayed(_summarise_units)(worker, first, source, units) for source, units in _units(sources)]
     while len(states) > 1:

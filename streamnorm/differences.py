@@ -48,7 +48,7 @@ class Differences:
     _files: int = 0
 
     def look_at(self, source: Source) -> None:
-        """Compare a file's columns with those; text has no types that could differ."""
+        """Compare a file's columns with those; text and nulls alone have no types that could differ."""
         self._files += 1
         schema = source.schema
         if [name for name in schema.names if name in self.types] != list(self.types):
@@ -57,7 +57,7 @@ class Differences:
             return
         for item in schema:
             kinds = str(item.type), self.types.get(item.name, str(item.type))
-            if kinds[0] != kinds[1]:
+            if kinds[0] != kinds[1] and not pa.types.is_null(item.type):
                 first = f"{source.path} has column {item.name!r} as {kinds[0]}"
                 seen = self._widths.setdefault(kinds, _Seen(first, set(), set()))
                 seen.columns.add(item.name)

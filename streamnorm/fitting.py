@@ -6,8 +6,9 @@ Merging knows no order, so that the result is the same bits for any number of th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
@@ -24,9 +25,18 @@ from streamnorm.places import naming
 from streamnorm.sources import CsvSource, Source, Unit
 from streamnorm.state import State
 from streamnorm.tasks import nothing, summarise
-from streamnorm.threads import default_threads, in_any_order
+from streamnorm.threads import in_any_order, threads_of
 
-__all__ = ["Progress", "check_choices", "check_columns", "fit_state", "nothing_of", "summarise_units", "together"]
+__all__ = [
+    "Progress",
+    "check_choices",
+    "check_columns",
+    "fit_state",
+    "nothing_of",
+    "schema_of",
+    "summarise_units",
+    "together",
+]
 
 #: Called with the bytes of input and the rows that have been dealt with since the last time.
 Progress = Callable[[int, int], Any]
@@ -96,7 +106,8 @@ def fit_state(
     sources : sequence of Source
         What the known state has not counted.
     table : Table
-        Chooses columns and scalers by the schema of the first source, unless a state is known.
+        Chooses columns and scalers by the schema of the first source, unless a state is known; what holds only nulls
+        there is chosen by the first source that holds more.
     known : State, optional
         What is already known.
     threads : int, optional
@@ -115,10 +126,11 @@ def fit_state(
     SourceError, DataError
         If a source cannot be read, changes while it is read, or its columns do not fit. Nothing is changed.
     """
+    at_once = threads_of(threads)
     stamps = [stamp(source.path) for source in sources]  # before anything is known of the files
     origin = sources[0] if known is None else None
     if known is None:
-        known = State(table.with_learnt(nothing_of(table, sources[0])))
+        known = State(table.with_learnt(nothing_of(table, sources)))
     total = known.table.learnt
     empty = emptied(total)
     differences = Differences(empty.types, origin)
@@ -135,7 +147,7 @@ def fit_state(
     total = dataclasses.replace(total, types=MappingProxyType(types))
     readings = (Reading(*pair, empty, footers) for pair in zip(sources, stamps, strict=True))
     entries = []
-    for reading in _read_all(readings, known.table, threads or default_threads(), record, progress):
+    for reading in _read_all(readings, known.table, at_once, record, progress):
         with naming(reading.source.path):
             total = total + reading.total
         if record:
@@ -193,19 +205,65 @@ def _add_units(reading: Reading, table: Table, units: Sequence[Unit]) -> _Done:
     return reading, sum(unit.size for unit in units), rows
 
 
-def check_choices(known: State, table: Table, source: Source) -> None:
+def check_choices(known: State, table: Table, sources: Sequence[Source]) -> None:
     """Find out whether columns, scalers and settings asked for are those of the state to be added to."""
-    if nothing_of(table, source).key != known.table.learnt.key or table.settings() != known.table.settings():
+    schema = _filled(schema_of(sources, table.columns or ()), known.table.learnt)
+    if _chosen(table, sources[0], schema).key != known.table.learnt.key or table.settings() != known.table.settings():
         raise DataError(
             "the state was fitted with other columns, scalers or settings than those asked for now: ask for none "
             "to go on with its own, or fit all sources again into a new state."
         )
 
 
-def nothing_of(table: Table, source: Source) -> Learnt:
-    """Choose columns and scalers by a source's schema, with nothing learnt."""
+def schema_of(sources: Sequence[Source], named: Collection[str] = ()) -> pa.Schema:
+    """Give the first source's schema; columns that hold only nulls there have their type from a later one.
+
+    Text of a CSV file counts as numbers where its column is named, since the parser says best which value is none.
+    """
+    schema = _as_named(sources[0], named)
+    for source in sources[1:]:
+        if not any(map(pa.types.is_null, schema.types)):
+            break
+        there = _as_named(source, named)
+        schema = pa.schema([_known(item, there) for item in schema], schema.metadata)
+        if len(sources) > _REMEMBERED:
+            source.let_go()
+    return schema
+
+
+def _as_named(source: Source, named: Collection[str]) -> pa.Schema:
+    schema: pa.Schema = source.schema
+    if not isinstance(source, CsvSource):
+        return schema
+    texts = {item.name for item in schema if item.name in named and pa.types.is_string(item.type)}
+    return _as_numbers(schema, texts)
+
+
+def _known(item: pa.Field, schema: pa.Schema) -> pa.Field:
+    at = schema.get_field_index(item.name)
+    return item.with_type(schema.field(at).type) if pa.types.is_null(item.type) and at >= 0 else item
+
+
+def nothing_of(table: Table, sources: Sequence[Source]) -> Learnt:
+    """Choose columns and scalers by the schema of sources, with nothing learnt."""
+    return _chosen(table, sources[0], schema_of(sources, table.columns or ()))
+
+
+def _chosen(table: Table, source: Source, schema: pa.Schema) -> Learnt:
     with naming(source.path):
-        return nothing(table, source.schema)
+        _check_keys(table, source, schema)
+        return nothing(table, schema)
+
+
+def _check_keys(table: Table, source: Source, schema: pa.Schema) -> None:
+    """Say of a key that only folders are named after that it is no column."""
+    for name in table.key_names:
+        folder = next((part for part in PurePath(str(source.path)).parts if part.startswith(f"{name}=")), None)
+        if folder and name not in schema.names:
+            raise DataError(
+                f"there is no column {name!r} to group by: {folder!r} in its path names a folder, and is no column; "
+                "write the keys into the files, or group by columns that they have."
+            )
 
 
 def check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
@@ -214,7 +272,8 @@ def check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
         schema = source.schema
         numeric = Table(None, dict.fromkeys(like.types, "standard"), by=by)
         try:
-            numbers = _as_numbers(schema, like) if isinstance(source, CsvSource) else schema
+            numbers = _as_numbers(schema, like.types) if isinstance(source, CsvSource) else _filled(schema, like)
+            _check_keys(numeric, source, numbers)
             numeric.choose(numbers)
             like.check_shapes(numbers)
         except DataError as error:
@@ -222,6 +281,18 @@ def check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
             raise DataError(f"{error}{beside}") from None
 
 
-def _as_numbers(schema: pa.Schema, like: Learnt) -> pa.Schema:
-    """Give the schema of a CSV file when the columns learnt from are read as numbers."""
-    return pa.schema([pa.field(item.name, pa.float64()) if item.name in like.types else item for item in schema])
+def _as_numbers(schema: pa.Schema, names: Collection[str]) -> pa.Schema:
+    """Give the schema of a CSV file when these columns are read as numbers."""
+    return pa.schema([pa.field(item.name, pa.float64()) if item.name in names else item for item in schema])
+
+
+def _filled(schema: pa.Schema, like: Learnt) -> pa.Schema:
+    """Give a schema whose columns of nulls alone hold what was learnt from them: numbers, or vectors of these."""
+    if not any(map(pa.types.is_null, schema.types)):
+        return schema
+    kinds = {
+        name: pa.list_(pa.float64()) if group.vector else pa.float64() for name, (group, _) in like.columns().items()
+    }
+    return pa.schema(
+        [item.with_type(kinds.get(item.name, item.type)) if pa.types.is_null(item.type) else item for item in schema]
+    )

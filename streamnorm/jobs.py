@@ -15,7 +15,7 @@ import pyarrow as pa
 from streamnorm.counting import count
 from streamnorm.csv_files import CsvOptions
 from streamnorm.csv_lines import text_of
-from streamnorm.errors import OutputError
+from streamnorm.errors import DataError, OutputError
 from streamnorm.files import replacing
 from streamnorm.fitting import Progress, fit_state
 from streamnorm.ledger import options_of, record_of
@@ -27,7 +27,7 @@ from streamnorm.sinks import open_sink, writing
 from streamnorm.sources import CsvSource, Source, Unit, expand, kind_of
 from streamnorm.state import state_of
 from streamnorm.tasks import map_batch, mapped_schema, table_of
-from streamnorm.threads import default_threads, in_any_order, in_order
+from streamnorm.threads import in_any_order, in_order, threads_of
 
 __all__ = ["check_inputs", "fit", "map_files", "transform", "write_outputs"]
 
@@ -48,7 +48,7 @@ def fit(
     """Fit a normalizer to files.
 
     Their columns may differ in order, and in the width or kind of numbers: what does is told to the logger
-    ``streamnorm``, at level ``INFO``.
+    ``streamnorm``, at level ``INFO``. A column that holds nothing but nulls in some of them is missing there.
 
     Parameters
     ----------
@@ -78,12 +78,13 @@ def fit(
     Returns
     -------
     TableNormalizer
-        Fitted; `sources_` lists what it has counted.
+        Fitted; where there is a `state`, `sources_` lists what that has counted.
 
     Raises
     ------
     SourceError, DataError, StateError, OutputError
-        If a file is missing or damaged, a column does not fit, or the state cannot be used or may not be replaced.
+        If a file is missing or damaged, a column or parameter does not fit, or the state cannot be used or may not be
+        replaced.
 
     Examples
     --------
@@ -97,6 +98,9 @@ def fit(
     """
     from streamnorm.normalizers.table_normalizer import TableNormalizer
 
+    for name, asked in (("update", update), ("rebuild", rebuild), ("keep_parts", keep_parts)):
+        if asked and state is None:
+            raise DataError(f"{name} is about a state file, and none was named: name it (state).")
     if state is not None and Path(state).exists():
         if not (update or rebuild or overwrite):
             raise OutputError(f"{state} exists: add to it (update), replace it (overwrite), or name another.")
@@ -152,7 +156,7 @@ def map_files(
     As many files at once as there are threads, the largest first; threads that are left over go into the files.
     `before` is called with the source, the name and the complete temporary file before that takes the name.
     """
-    threads = threads or default_threads()
+    threads = threads_of(threads)
     table.warn_of_empty()
     together = max(1, min(threads, len(pairs)))
     stopped = Event()
@@ -289,6 +293,7 @@ def write_outputs(
 
     `last` is called when all are there, while the job can still be gone on with if it fails.
     """
+    threads = threads_of(threads)
     job = job_of(table, [source for source, _ in journal.pairs], inverse)
     pairs = journal.unfinished(job) if resume else journal.pairs
     for source, target in pairs:

@@ -102,7 +102,7 @@ class Reading:
         """Give the entry for the record."""
         _, size, modified = self._before
         return Counted(
-            str(self.source.path),
+            self.source.location,
             size,
             self.rows,
             self.fingerprint,
@@ -142,7 +142,7 @@ def pair_up(
     entries = {_key(entry.location): entry for entry in record}
     pairs, taken = [], set()
     for source in sources:
-        keys = (_key(source.path), _key(os.path.realpath(str(source.path))))
+        keys = (_key(source.path), _key(os.path.realpath(source.location)))
         found = next((key for key in keys if key in entries), None)
         pairs.append((source, entries[found] if found else None))
         taken.add(found)

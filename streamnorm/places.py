@@ -103,7 +103,7 @@ class Spooled:
     file: IO[bytes] = field(compare=False)
 
     def __str__(self) -> str:
-        return self.location
+        return "standard input"
 
     def stat(self) -> Stat:
         """Give the size; what was read does not change any more."""
@@ -147,7 +147,7 @@ def naming(path: Place) -> Iterator[None]:
 
 def location_of(item: str | Place) -> str:
     """Give a URI without user, password and settings, and any other text as it is."""
-    text = str(item)
+    text = item.location if isinstance(item, Spooled) else str(item)
     if "://" not in text:
         return text
     parts = urlsplit(text)

@@ -90,4 +90,4 @@ class Journal:
         """Identify an output: its name, its file, and what it was made of."""
         found = written.stat()
         name = str(target.relative_to(self._path.parent))
-        return json.dumps([job, name, found.st_size, found.st_mtime_ns, str(source.path), *self._stamps[source]])
+        return json.dumps([job, name, found.st_size, found.st_mtime_ns, source.location, *self._stamps[source]])

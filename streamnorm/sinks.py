@@ -93,7 +93,7 @@ def _repeats(metadata: Any, column: int) -> bool:
 
 
 class _CsvSink:
-    """Text as it stood, in the input's encoding; numbers as the shortest that reads back to the same."""
+    """Values of text as they were, in the input's encoding; numbers as the shortest that reads back to the same."""
 
     def __init__(self, path: Path, name: Path, schema: pa.Schema, like: Source, changed: set[str]) -> None:
         tabs = name.name.lower().endswith((".tsv", ".tsv.gz"))

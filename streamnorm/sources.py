@@ -22,7 +22,18 @@ from streamnorm.errors import SourceError
 from streamnorm.ipc_files import IpcFile, IpcStream
 from streamnorm.listing import files_below, matches
 from streamnorm.parquet_pages import check_footer, check_pages, longest_text
-from streamnorm.places import STDIN, Place, Remote, files_at, is_elsewhere, location_of, naming, open_input, spool
+from streamnorm.places import (
+    STDIN,
+    Place,
+    Remote,
+    Spooled,
+    files_at,
+    is_elsewhere,
+    location_of,
+    naming,
+    open_input,
+    spool,
+)
 from streamnorm.row_groups import READ_BYTES, side_by_side, slices_of
 
 __all__ = [
@@ -95,6 +106,11 @@ class Source:
 
     def let_go(self) -> None:
         """Drop what is remembered of the file, where that is much; it is read again when it is needed."""
+
+    @property
+    def location(self) -> str:
+        """What a record calls it: the path, but for standard input, whose name tells nothing."""
+        return self.path.location if isinstance(self.path, Spooled) else str(self.path)
 
     @property
     def size(self) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.fitting import Progress, fit_state
+from streamnorm.fitting import Progress, fit_state, schema_of
 from streamnorm.normalizers.table import Table
 from streamnorm.numbers import is_choosable, is_numeric
 from streamnorm.sources import Source
@@ -143,7 +143,7 @@ def recipe_for(sources: Sequence[Source], *, threads: int | None = None, progres
     SourceError, DataError
         If a file cannot be read, or there are no columns of numbers.
     """
-    schema = sources[0].schema
+    schema = schema_of(sources)
     numbers = [item.name for item in schema if is_numeric(item.type)]
     table = Table(None, dict.fromkeys(numbers, "robust"), infinite="skip")
     state = fit_state(sources, table, threads=threads, progress=progress, record=False)

@@ -7,17 +7,30 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from numbers import Integral
 from queue import Full, Queue
 from threading import Event
 from typing import Generic, TypeVar
 
-__all__ = ["default_threads", "in_any_order", "in_order"]
+from streamnorm.errors import DataError
+
+__all__ = ["in_any_order", "in_order", "threads_of"]
 
 T = TypeVar("T")
 
 
-def default_threads() -> int:
-    """Give the number of processors this process may use."""
+def threads_of(asked: object) -> int:
+    """Give the number of threads that is asked for, by default that of the processors this process may use.
+
+    Raises
+    ------
+    DataError
+        If it is none.
+    """
+    if asked is not None:
+        if not isinstance(asked, Integral) or asked < 1:
+            raise DataError(f"threads must be a whole number from 1 on, got {asked!r}: leave it out for the usual one.")
+        return int(asked)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

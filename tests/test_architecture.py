@@ -38,7 +38,7 @@ MAY = {
     },
     "locks": set(),
     "files": {"errors", "locks"},
-    "threads": set(),
+    "threads": {"errors"},
     "places": {"errors"},
     "csv_checks": {"errors", "places"},
     "csv_pieces": {"errors", "kernel", "places", "csv_checks"},

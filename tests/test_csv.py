@@ -1,4 +1,4 @@
-"""CSV: numbers exactly, text byte for byte, and errors that name the row."""
+"""CSV: numbers exactly, the text of each value byte for byte, and errors that name the row."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_integers_that_become_floats_late(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
-def test_text_is_kept_byte_for_byte(tmp_path, capsys, ending):
+def test_the_text_of_values_is_kept_byte_for_byte(tmp_path, capsys, ending):
     rows = [
         "zip,name,x,id",
         '00501,"a, ""quoted"" one",1,007',
@@ -60,6 +60,14 @@ def test_text_is_kept_byte_for_byte(tmp_path, capsys, ending):
     expected[2] = expected[2].replace(",3,1e5", ",0,1e5")
     expected[4] = expected[4].replace(",5,", ",1.224744871391589,")
     assert (tmp_path / "out.csv").read_bytes().decode() == "\n".join(expected) + "\n"
+
+
+def test_how_text_was_written_is_not_kept(tmp_path, capsys):
+    """As the README says: quotes where they are needed, line ends of one kind, and nothing before the header."""
+    (tmp_path / "in.csv").write_bytes(b'# by hand\r\nx,t\r\n1,""\r\n\r\n3,"plain"\r\n1,"a, b"\r\n')
+    words = ["--skip-rows", "1", "--scaler", "minmax"]
+    assert streamnorm(capsys, "run", tmp_path / "in.csv", "--output", tmp_path / "out.csv", *words).code == 0
+    assert (tmp_path / "out.csv").read_bytes() == b'x,t\n0,\n1,plain\n0,"a, b"\n'
 
 
 def test_decimal_comma_and_minus_200(tmp_path, capsys):
@@ -107,11 +115,22 @@ def test_text_among_numbers_names_file_row_and_column(tmp_path, capsys, at, wron
     words = ["--columns", "y"] if at == 3 else []
     failed = streamnorm(capsys, "run", tmp_path / "in.csv", "--output", tmp_path / "out.csv", *words)
     assert (failed.code, failed.out) == (1, "")
-    if at == 3:
-        assert "'y' holds string" in failed.err
-    else:
-        assert f"in.csv: column 'y', row {at}: expected a number, found {wrong!r}" in failed.err
+    assert f"in.csv: column 'y', row {at}: expected a number, found {wrong!r}" in failed.err
     assert [p.name for p in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_a_column_that_is_named_is_read_as_numbers(tmp_path, capsys):
+    path, out, state = tmp_path / "in.csv", tmp_path / "out.csv", tmp_path / "s.json"
+    path.write_text("a,b,c\n00012,1,n\n2,2,m\n")
+    for words in (["--columns", "a"], ["--scale", "a=standard"], ["--columns", "a,b"]):
+        run = ["run", path, "--output", out, "--state", state, "--overwrite", *words]
+        assert streamnorm(capsys, *run).code == 0
+        assert out.read_text().splitlines()[1].startswith("1,")
+        assert streamnorm(capsys, "fit", path, "--state", state, "--update", *words).code == 0
+        assert moments(sn.load(state))["a"].counts.values.tolist() == [2]
+    assert list(fitted(tmp_path, "a,b\n00012,1\n2,2\n", columns={"a*": "standard"}).learnt.types) == ["b"]
+    with pytest.raises(DataError, match="column 'c', row 1: expected a number, found 'n'"):
+        fitted(tmp_path, "c,b\nn,1\nm,2\n", columns={"c": "standard"})
 
 
 @pytest.mark.parametrize("text", ["a,b\n1\n", "a,b\n1,2,3\n", "a,a\n1,2\n", ""])

@@ -6,6 +6,7 @@ import itertools
 import logging
 
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 from shell import streamnorm
@@ -126,3 +127,88 @@ def test_the_widest_type_is_kept_whatever_the_order(tmp_path):
         assert files == added == sn.TableNormalizer().fit(iter(batches))
         found |= {str(dict(one.learnt.types)) for one in (files, added, sn.TableNormalizer().fit(iter(batches)))}
     assert found == {"{'x': 'double', 'n': 'int32', 'm': 'double'}"}
+
+
+# ---- columns that hold only nulls somewhere ----
+
+NULLS = pa.nulls(2)
+KINDS = {
+    ".parquet": pq.write_table,
+    ".feather": pa.feather.write_feather,
+    ".arrows": lambda table, path: _stream(table, path),
+}
+
+
+def _stream(table, path):
+    with pa.ipc.new_stream(path, table.schema) as stream:
+        stream.write_table(table)
+
+
+def two(folder, suffix, values, **choices):
+    """Write a file of nulls and one of values, and fit them in both orders."""
+    nulls, full = folder / f"p1{suffix}", folder / f"p2{suffix}"
+    KINDS[suffix](pa.table({"x": NULLS, "y": [1, 2]}), nulls)
+    KINDS[suffix](pa.table({"x": values, "y": [1, 2]}), full)
+    return nulls, full, *(sn.fit(order, sn.TableNormalizer(**choices)) for order in ([nulls, full], [full, nulls]))
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+@pytest.mark.parametrize("scaler", ["standard", "minmax", "robust"])
+@pytest.mark.parametrize("values", [pa.array([1, 3]), pa.array([1.0, 3.0], pa.float32())])
+def test_only_nulls_are_missing_numbers_in_any_order(tmp_path, suffix, scaler, values):
+    nulls, full, one, other = two(tmp_path, suffix, values, default=scaler)
+    assert one == other
+    assert one.digest() == other.digest()
+    assert dict(one.learnt.types) == {"x": str(values.type), "y": "int64"}
+    written, like = (sn.transform(one, path, tmp_path / f"{path.stem}.out.parquet")[0] for path in (nulls, full))
+    assert pq.read_schema(written).equals(pq.read_schema(like))
+    assert pq.read_table(written)["x"].to_pylist() == [None, None]
+    back = sn.transform(one, written, tmp_path / "back.parquet", inverse=True)
+    assert pq.read_table(back[0])["x"].to_pylist() == [None, None]
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float64(), 2), pa.large_list(pa.int8())])
+@pytest.mark.parametrize("vectors", ["element", "whole"])
+def test_only_nulls_are_missing_vectors_in_any_order(tmp_path, kind, vectors):
+    values = pa.array([[1, 2], [3, 5]], kind)
+    nulls, full, one, other = two(tmp_path, ".parquet", values, columns={"x": "standard"}, vectors=vectors)
+    assert one == other
+    assert pq.read_table(sn.transform(one, nulls, tmp_path / "out.parquet")[0])["x"].to_pylist() == [None, None]
+    assert sn.fit([full, nulls], one) == one
+
+
+def test_only_nulls_are_missing_with_keys_and_steps(tmp_path):
+    recipe = {"columns": {"x": {"log1p": True, "fill": "mean", "clip": [0, 10]}}}
+    for choices in ({"by": "y"}, {}):
+        nulls, full, *_ = two(tmp_path, ".parquet", [1.0, 3.0])
+        one, other = (
+            sn.fit(order, sn.TableNormalizer.from_recipe(recipe | choices)) for order in ([nulls, full], [full, nulls])
+        )
+        assert one == other
+        out = sn.transform(one, nulls, tmp_path / f"out{len(choices)}.parquet")
+        assert pq.read_table(out[0])["x"].null_count == 0
+
+
+def test_a_nightly_file_of_nulls_is_added_checked_and_taken_out(tmp_path, capsys):
+    nulls, full, one, _ = two(tmp_path, ".parquet", [1.0, 3.0])
+    state = tmp_path / "s.json"
+    before = sn.fit(full, state=state)
+    for words in (["--update"], ["--update", "--columns", "y,x"], ["--rebuild"]):
+        done = streamnorm(capsys, "fit", full, nulls, "--state", state, *words)
+        assert (done.code, "note:" in done.err) == (0, False), done.err
+        assert sn.load(state) == one
+    assert streamnorm(capsys, "verify", state, full, nulls).code == 0
+    assert streamnorm(capsys, "forget", state, nulls).code == 0
+    assert sn.load(state) == before
+    assert streamnorm(capsys, "run", nulls, full, "--output", tmp_path / "out").code == 0
+    assert pq.read_table(tmp_path / "out" / "p2.parquet")["x"].to_pylist() == [-1.0, 1.0]
+    assert "[columns.x]\n# double" in streamnorm(capsys, "init", nulls, full).out
+
+
+def test_what_is_null_everywhere_or_text_elsewhere_is_left_alone(tmp_path, capsys):
+    for values in (NULLS, pa.array(["a", "b"])):
+        *_, one, other = two(tmp_path, ".parquet", values)
+        assert one == other
+        assert list(one.learnt.types) == ["y"]
+    done = streamnorm(capsys, "fit", tmp_path / "p1.parquet", "--columns", "x", "--state", tmp_path / "s.json")
+    assert "column 'x' holds null, not numbers" in done.err

@@ -151,6 +151,17 @@ def test_diff_and_its_exit_codes(states, capsys):
     assert streamnorm(capsys, "diff", states[0], "none.json", "--fail-over", 1).code == 1
 
 
+@pytest.mark.parametrize(("columns", "end"), [(10, "'c09'\n"), (11, "'c09' and 1 more\n"), (13, "'c09' and 3 more\n")])
+def test_columns_that_are_not_named_are_counted(tmp_path, capsys, columns, end):
+    for name, move in (("a", 0), ("b", 5)):
+        table = pa.table({f"c{i:02}": np.arange(100.0) / 50 + move for i in range(columns)})
+        sn.save(sn.TableNormalizer(profile=True).fit(table), tmp_path / f"{name}.json")
+    failed = streamnorm(capsys, "diff", tmp_path / "a.json", tmp_path / "b.json", "--fail-over", 0.25)
+    assert failed.code == 3
+    assert failed.err.startswith(f"drift: {columns} columns above 0.25: 'c00', ")
+    assert failed.err.endswith(end)
+
+
 def test_diff_as_json(states, capsys):
     moves, stays = json.loads(streamnorm(capsys, "diff", *states, "--json").out, parse_constant=pytest.fail)["columns"]
     assert (moves["name"], moves["verdict"], moves["basis"]) == ("moves", "major", "histograms")

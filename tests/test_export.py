@@ -277,6 +277,15 @@ def test_sql_keeps_columns():
     assert_same_tables(found, normalizer.transform(table).select(["text", "small"]))
 
 
+def test_sql_keeps_no_column_that_is_normalised():
+    table = pa.table({"x": [1.0, 3.0], "y": [1.0, 2.0], "text": ["a", "b"]})
+    fitted = sn.TableNormalizer().fit(table)
+    with pytest.raises(DataError, match=r"^column 'x' is in the query already, normalised: leave it out of keep"):
+        to_sql(fitted, keep=["text", "x"])
+    added = sn.TableNormalizer(suffix="_z").fit(table)
+    assert run_duckdb(to_sql(added, keep=["x"]), table).column_names == ["x", "x_z", "y_z"]
+
+
 # ---- layers ----
 
 

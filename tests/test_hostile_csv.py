@@ -113,6 +113,7 @@ STRUCTURE = {
     "a line of names of 2 MB": Case(
         f"x,{'n' * 2_000_000},{'m' * 100}\n1,a,b\n3,c,d\n", numbers={"x": [1, 3]}
     ),
+    "a name of 16 kB": Case(f"{'n' * 16_000}\n1\n", ["'x'", "'nnnn", "nnnn'"], words=["--columns", "x"]),
     "names with more delimiters than there may be columns": Case(
         f'x,"{"," * 100_000}"\n1,a\n3,b\n', numbers={"x": [1, 3]}
     ),
@@ -128,6 +129,12 @@ ENCODINGS = {
     "Latin-1 in a name": Case("x,ä\n1,a\n".encode("latin-1"), ["names", "--encoding"]),
     "Latin-1": Case("x,ä\n1,ö\n3,\xa0\n".encode("latin-1"), numbers={"x": [1, 3]}, words=["--encoding", "latin1"]),
     "lone surrogate": Case(b"x,t\n1,\xed\xa0\x80\n3,b\n", ["'t'", "row 1", "--encoding"]),
+    "NUL alone": Case(b"\0" * 4096, ["NUL", "names", "restore"]),
+    "NUL in the line of names, compressed": Case(gz(b"x,t\0\n1,a\n"), ["NUL", "names"], kind="csv.gz"),
+    "UTF-16 without a mark": Case("x,t\n1,a\n3,b\n".encode("utf-16-le"), ["NUL", "--encoding utf-16-le"]),
+    "UTF-16 without a mark, asked for": Case(
+        "x,t\n1,a\n3,b\n".encode("utf-16-le"), numbers={"x": [1, 3]}, words=["--encoding", "utf-16-le"]
+    ),
     "NUL in text": Case(b"x,t\n1,a\0b\n3,\0\n", numbers={"x": [1, 3]}),
     "NUL in a number": Case(f"{HEAD}{PAD}1\0,a\n", ["'x'", f"row {LONG + 1}", r"'1\x00'"]),
     "line separators of Unicode": Case("x,t\n1,a\u2028b\x85\n3,\x0b\x0c\n", numbers={"x": [1, 3]}),

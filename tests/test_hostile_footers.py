@@ -92,7 +92,9 @@ def test_a_job_is_not_ended_by_a_footer(last, source, tmp_path):
                 stdin=given, cwd=tmp_path, capture_output=True, text=True, timeout=60,
             )  # fmt: skip
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1), ended.stderr
-    assert ended.stderr.startswith("error: bad.parquet cannot be" if source != "-" else "error: stdin://")
+    assert ended.stderr.startswith(
+        "error: bad.parquet cannot be" if source != "-" else "error: standard input cannot be"
+    )
     assert not (tmp_path / "out.parquet").exists()
 
 

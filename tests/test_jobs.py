@@ -11,8 +11,10 @@ import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
 from samples import sample
+from shell import streamnorm
 
 import streamnorm as sn
+from streamnorm.counting import forget
 from streamnorm.errors import DataError, OutputError, SourceError
 
 
@@ -270,3 +272,32 @@ def test_one_file_that_fails_leaves_no_part_of_it(tmp_path, threads):
     assert "2.parquet" not in whole
     assert set(whole.values()) <= {numbers().num_rows}
     assert not list((tmp_path / "_out").glob(".*.streamnorm"))
+
+
+@pytest.mark.parametrize("choice", ["update", "rebuild", "keep_parts"])
+def test_what_is_about_a_state_file_takes_one(tmp_path, choice):
+    pq.write_table(numbers(10), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=f"^{choice} is about a state file, .*name it"):
+        sn.fit(tmp_path, **{choice: True})
+    assert sn.fit(tmp_path).sources_ == ()
+
+
+@pytest.mark.parametrize("threads", [0, -3, 1.5, "2"])
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_threads_that_are_none(tmp_path, capsys, kind, threads):
+    path, state, out = tmp_path / f"a.{kind}", tmp_path / "s.json", tmp_path / f"b.{kind}"
+    write = pq.write_table if kind == "parquet" else pv.write_csv
+    write(numbers(10), path)
+    fitted = sn.fit(path, state=state)
+    before = sorted(tmp_path.iterdir())
+    for job in (
+        lambda: sn.fit(path, threads=threads),
+        lambda: sn.fit(path, state=state, update=True, threads=threads),
+        lambda: sn.transform(fitted, path, out, threads=threads),
+        lambda: forget(state, [path], threads=threads),
+    ):
+        with pytest.raises(ValueError, match=f"^threads must be a whole number from 1 on, got {threads!r}: "):
+            job()
+    assert sorted(tmp_path.iterdir()) == before
+    for words in (["run", path, "--output", out], ["init", path], ["verify", state, path], ["forget", state, path]):
+        assert streamnorm(capsys, *words, "--threads", threads).code == (0 if threads == "2" else 2)

@@ -175,3 +175,16 @@ def test_numbers_of_rows_that_cannot_be_added_are_refused(tmp_path):
     path.write_text(json.dumps({**document, "checksum": _checksum(document)}))
     with pytest.raises(StateError, match="more rows than 63 bits can count"):
         sn.load(path)
+
+
+def test_keys_in_the_names_of_folders_are_said_to_be_no_columns(tmp_path):
+    for year in (2023, 2024):
+        (tmp_path / f"year={year}").mkdir()
+        pq.write_table(pa.table({"x": [1.0, 2.0]}), tmp_path / f"year={year}" / "a.parquet")
+    with pytest.raises(DataError, match="no column 'year' to group by: 'year=2023' in its path names a folder"):
+        sn.fit(tmp_path, sn.TableNormalizer(by="year"))
+    with pytest.raises(DataError, match="no column 'month' to group by: the columns are 'x'"):
+        sn.fit(tmp_path, sn.TableNormalizer(by="month"))
+    pq.write_table(pa.table({"x": [1.0, 2.0], "year": [1, 2]}), tmp_path / "year=2023" / "a.parquet")
+    with pytest.raises(DataError, match=r"2024.*no column 'year' to group by: 'year=2024' in its path names a folder"):
+        sn.fit(tmp_path, sn.TableNormalizer(by="year"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -64,7 +65,17 @@ def test_through_a_pipe_as_through_files(tmp_path, shell, name):
 def test_nothing_is_written_when_it_fails(tmp_path, shell):
     done = shell("run", "-", "--output", "-", given=b"x\n1\ntext\n")
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.startswith(b"error: stdin://")
+    assert done.stderr.startswith(b"error: standard input: ")
+
+
+def test_errors_say_standard_input_and_the_record_tells_its_contents_apart(tmp_path, shell):
+    for given in (b"x\n1\n", b"x\n3\n", b"x\n1\n"):
+        assert shell("fit", "-", "--state", "s.json", "--update", given=given).returncode == 0
+    locations = [source["location"] for source in json.loads((tmp_path / "s.json").read_text())["sources"]]
+    assert [location[:8] for location in locations] == ["stdin://"] * 2
+    assert b"standard input was never counted" in shell("verify", "s.json", "-", given=b"x\n5\n").stderr
+    done = shell("transform", "s.json", "-", "--output", "-", given=b"y\n1\n")
+    assert done.stderr.startswith(b"error: standard input: column 'x' is missing here")
 
 
 def test_standard_output_is_for_one_file(tmp_path, shell):

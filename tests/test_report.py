@@ -125,6 +125,9 @@ def test_flags(name):
 def test_infinities_are_flagged():
     (column,) = figures_of(state(pa.table({"x": [1.0, np.inf, 2.0]}), infinite="skip"))
     assert column.flags == ["1 infinite"]
+    for rest in ([], [None]):
+        (column,) = figures_of(state(pa.table({"x": [np.inf] * 1000 + rest}), infinite="skip"))
+        assert column.flags == ["no finite value", "1,000 infinite"]
 
 
 # ---- tables ----

@@ -21,6 +21,8 @@ __all__ = ["diff", "report", "show"]
 KEY = click.option("--key", metavar="KEY", multiple=True, help="One key alone; once for each column of --by.")
 #: Exit code where states have drifted further apart than allowed.
 DRIFTED = 3
+#: Columns that are named of those that have.
+_NAMED = 10
 
 
 def _width() -> int | None:
@@ -91,7 +93,8 @@ def _judge(drifts: list[Drift], limit: float) -> None:
         )
     over = [drift.name for drift in drifts if drift.exceeds(limit)]
     if over:
-        say(f"drift: {counted(len(over), 'column')} above {limit:g}: {', '.join(map(repr, over[:10]))}")
+        more = f" and {len(over) - _NAMED:,} more" if len(over) > _NAMED else ""
+        say(f"drift: {counted(len(over), 'column')} above {limit:g}: {', '.join(map(repr, over[:_NAMED]))}{more}")
         raise click.exceptions.Exit(DRIFTED)
 
 

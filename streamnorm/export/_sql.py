@@ -46,7 +46,7 @@ def to_sql(normalizer: Any, *, dialect: str = "duckdb", table: str | Sequence[st
     ------
     DataError
         If a column becomes a normal variable, which SQL has no function for, or there is no such dialect; or
-        columns are dropped and `keep` does not say which stay.
+        columns are dropped and `keep` does not say which stay, or it has the name of a result.
     OutputError
         If sqlglot is not installed.
 
@@ -66,6 +66,9 @@ def to_sql(normalizer: Any, *, dialect: str = "duckdb", table: str | Sequence[st
     columns = maps_of(normalizer)
     if isinstance(normalizer, Table) and normalizer.learnt.dropped and not keep:
         raise DataError(f"column {normalizer.learnt.dropped[0]!r} is dropped: say which columns to keep (--keep).")
+    twice = {column.target for column in columns} & set(keep)
+    if twice:
+        raise DataError(f"column {min(twice)!r} is in the query already, normalised: leave it out of keep (--keep).")
     mapped = [exp.alias_(_expression(column), column.target, quoted=True, copy=False) for column in columns]
     kept = [exp.column(name, quoted=True) for name in keep]
     replaced = [own for own, column in zip(mapped, columns, strict=True) if column.name == column.target]

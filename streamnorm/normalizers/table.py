@@ -34,6 +34,8 @@ __all__ = ["Group", "Learnt", "Table", "batches_of"]
 
 #: Bytes of rows summarised at once where there are keys: adding up takes as long for few rows of many as for many.
 _KEYED_BYTES = 1 << 27
+#: What stays as small as it is: where a file has nothing but nulls, its result is of the type of the others'.
+_SMALL = {str(kind): kind for kind in (pa.float16(), pa.float32())}
 
 
 class Table:
@@ -304,7 +306,10 @@ class Table:
         options = {"dtype": self.dtype, "inverse": inverse, "skip_infinite": self.infinite == "skip"}
         for source, target in inputs.items():
             item, array = fields[source]
-            mapped = map_column(array, source, *where[target if inverse else source], found, **options)
+            name = target if inverse else source
+            if pa.types.is_null(array.type) and self.learnt.types[name] in _SMALL:
+                array = array.cast(_SMALL[self.learnt.types[name]])
+            mapped = map_column(array, source, *where[name], found, **options)
             new = (item.with_type(mapped.type).with_name(target), mapped)
             if target in at:
                 columns[at[target]] = new

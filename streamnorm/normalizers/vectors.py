@@ -126,8 +126,9 @@ class Vector:
 
     def _lists(self, array: pa.Array, name: str) -> pa.FixedSizeListArray:
         """Give the column as lists of a fixed size."""
-        values = vector_values(array.type)
-        if values is None:
+        if pa.types.is_null(array.type):
+            return pa.nulls(len(array), pa.list_(pa.float64(), self.width or 0))
+        if vector_values(array.type) is None:
             raise DataError(f"column {name!r} holds {array.type}, not vectors of numbers: leave it out.")
         lists = array.storage if isinstance(array, pa.ExtensionArray) else array
         if pa.types.is_fixed_size_list(lists.type):
@@ -194,7 +195,7 @@ def _as_given(result: pa.FixedSizeListArray, kind: pa.DataType) -> pa.Array:
     if isinstance(kind, pa.FixedShapeTensorType):
         own = pa.fixed_shape_tensor(values, kind.shape, kind.dim_names, kind.permutation)
         return pa.ExtensionArray.from_storage(own, result.cast(own.storage_type))
-    if pa.types.is_fixed_size_list(kind):
+    if pa.types.is_fixed_size_list(kind) or pa.types.is_null(kind):
         return result
     make = pa.large_list if pa.types.is_large_list(kind) else pa.list_
     return result.cast(make(kind.value_field.with_type(values)))

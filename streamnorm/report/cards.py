@@ -19,7 +19,7 @@ __all__ = ["card", "drift_pill", "flag_pills", "safe", "sparklines"]
 Params = Mapping[str, Any]
 _BARS, _SPARK = 36, 16
 _VERDICTS = {"stable": "good", "moderate": "warn", "not comparable": "warn"}
-_BAD_FLAGS = ("all missing", "no rows", "constant")
+_BAD_FLAGS = ("all missing", "no finite value", "no rows", "constant")
 
 
 def safe(text: str) -> str:

@@ -127,15 +127,15 @@ class Figures:
         """What a person should notice."""
         steps = self.group.rule.steps.to_json()
         found = [name if value is True else f"{name} {value}" for name, value in steps.items()]
+        infinite = self.counts["positive_infinities"] + self.counts["negative_infinities"]
         if self.counts["values"] == 0:
-            found.append("all missing" if self.rows else "no rows")
+            found.append("no finite value" if infinite else "all missing" if self.rows else "no rows")
         elif self.constant:
             found.append("constant")
         elif self.quantiles and self.tails is None:
             found.append("mostly one value")
         elif self.tails is not None and self.tails >= 2 * NORMAL_TAILS:
             found.append("heavy tails")
-        infinite = self.counts["positive_infinities"] + self.counts["negative_infinities"]
         return [*found, f"{infinite:,} infinite"] if infinite else found
 
     def scaled(self, bars: Bars, shapes: Sequence[Shape], number: int) -> Bars:
