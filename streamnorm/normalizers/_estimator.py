@@ -93,9 +93,9 @@ class Normalizer(Algebra, StreamTransformer):
             namespace = Namespace.of(X)
             if reset:
                 self._namespace = namespace.name
-            options = {"reset": reset, "accept_sparse": _SPARSE, "dtype": "numeric", "ensure_all_finite": False}
+            options = {"accept_sparse": _SPARSE, "dtype": "numeric", "ensure_all_finite": False}
             with naming_text(X):
-                X = validate_data(self, namespace.to_numpy(X), **options)
+                X = validate_data(self, namespace.to_numpy(X), reset=reset, ensure_min_samples=0, **options)
         weights = weights_of(sample_weight, X, first=reset)
         return block_of_sparse(X, weights) if sparse.issparse(X) else block_of_matrix(X, weights)
 

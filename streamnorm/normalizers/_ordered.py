@@ -80,15 +80,15 @@ class OrderedNormalizer(StreamTransformer):
 
     def _learn_batch(self, X: Any, sample_weight: Any) -> None:
         first = not self.__sklearn_is_fitted__()
-        x = self._read(X, reset=first)
+        x = self._read(X, reset=first, least=0)
         weights = weights_of(sample_weight, x, first=first)
         if weights is not None and not weights.all():
             x = np.where(weights.reshape(-1, *[1] * (x.ndim - 1)) > 0, x, np.nan)  # as if they were missing
         self._refuse_infinite(x)
         self._step(x, weights)
 
-    def _read(self, X: Any, *, reset: bool, names: bool = True) -> NDArray[Any]:
-        """Check a batch and give it as an array of floats."""
+    def _read(self, X: Any, *, reset: bool, names: bool = True, least: int = 1) -> NDArray[Any]:
+        """Check a batch of at least so many rows and give it as an array of floats."""
         if is_arrow(X):
             table = _table(X)
             self._check_names(table, reset)
@@ -100,7 +100,7 @@ class OrderedNormalizer(StreamTransformer):
                 validate_data(self, X, reset=reset, skip_check_array=True, ensure_2d=False)
             options = {"dtype": FLOATS, "ensure_all_finite": False, "allow_nd": self._ALLOW_ND}
             with naming_text(X):
-                x = check_array(X, estimator=self, input_name="X", **options)
+                x = check_array(X, estimator=self, input_name="X", ensure_min_samples=least, **options)
         width = self._features_last(x).shape[-1]
         if reset:
             self.n_features_in_ = width

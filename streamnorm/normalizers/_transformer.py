@@ -15,7 +15,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import validate_data
 
-from streamnorm.columns import is_stream, map_array, matrix_of_batch, no_rows, parts_of, to_batches
+from streamnorm.columns import is_arrow, is_stream, map_array, matrix_of_batch, no_rows, parts_of, to_batches
 from streamnorm.errors import DataError
 from streamnorm.plans import Plan
 
@@ -67,10 +67,16 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
             for name in (*self._LEARNT, "n_features_in_", "feature_names_in_", "_warned"):
                 self.__dict__.pop(name, None)
             self.partial_fit(X, y, sample_weight)
+            shape = () if is_arrow(X) else getattr(X, "shape", ())
+            if shape[:1] == (0,):
+                raise DataError(
+                    f"Found array with 0 sample(s) (shape={tuple(shape)}) while a minimum of 1 is required by "
+                    f"{type(self).__name__}: give it rows, or call partial_fit, which learns nothing from none."
+                )
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from one more batch, or from each batch of a stream.
+        """Learn from one more batch, or from each batch of a stream; one without rows changes nothing.
 
         Parameters, result and errors are those of `fit`.
         """
