@@ -277,6 +277,41 @@ class TestEveryNormalizer:
         assert fitted(kind, rows[:50]).fit(data_of(kind, rows)) == fitted(kind, rows)
 
 
+ALIKE = [
+    (sn.StandardScaler, {"ddof": 1}, {"ddof": 1.0}, {"ddof": 2}),
+    (sn.StandardScaler, {"ddof": 0}, {"ddof": np.float32(0), "with_mean": np.True_}, {"ddof": 0.5}),
+    (sn.StandardScaler, {"ddof": 0.5}, {"ddof": np.float16(0.5), "copy": np.True_}, {"ddof": 1}),
+    (sn.MinMaxScaler, {"feature_range": (0, 1)}, {"feature_range": (0.0, np.int8(1))}, {"feature_range": (0, 1.5)}),
+    (sn.MinMaxScaler, {"feature_range": (0, 0.5)}, {"feature_range": (0.0, np.float64(0.5))}, {"clip": True}),
+    (
+        sn.RobustScaler, {"quantile_range": (25.0, 75.0)}, {"quantile_range": (25, np.int64(75))},
+        {"quantile_range": (24.0, 75.0)},
+    ),
+    (sn.QuantileTransformer, {"n_quantiles": 2}, {"n_quantiles": np.int32(2)}, {"n_quantiles": 3}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "params", "same", "other"), ALIKE)
+def test_parameters_of_equal_value_are_equal(kind, params, same, other, tmp_path):
+    table = table_of(rows_of()[:, :2])
+    a, b, c = (kind(**given).fit(table) for given in (params, same, other))
+    assert a == b
+    assert a.digest() == b.digest()
+    assert (a + b).digest() == (b + a).digest() == (a + a).digest()
+    for number, one in enumerate((a, b)):
+        sn.save(one, tmp_path / f"{number}.json")
+    assert (tmp_path / "0.json").read_bytes() == (tmp_path / "1.json").read_bytes()
+    assert sn.load(tmp_path / "1.json") == a
+    tables = [sn.TableNormalizer(kind(**given)).fit(table) for given in (params, same)]
+    assert tables[0] == tables[1]
+    assert tables[0].digest() == tables[1].digest()
+    assert tables[0] + tables[1] == tables[1] + tables[0]
+    assert a != c
+    assert a.digest() != c.digest()
+    with pytest.raises(MergeError, match="other parameters"):
+        a + c
+
+
 SCALERS = [kind for kind in EVERY if "table" not in kind]
 CONTAINERS = {
     "ndarray": lambda table: table.to_pandas().to_numpy(),
