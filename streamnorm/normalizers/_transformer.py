@@ -156,14 +156,14 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
         names = self.__dict__.get("feature_names_in_")
         return slot if names is None else names[slot]
 
-    def _warn_of_empty(self, seen: NDArray[Any]) -> None:
-        """Warn, once, of columns of which no value was seen."""
-        empty = np.flatnonzero(seen == 0)
-        if len(empty) and not self.__dict__.get("_warned"):
+    def _warn_of_empty(self, lacking: NDArray[np.bool_], seen: NDArray[Any]) -> None:
+        """Warn, once, of columns of which too few values were seen for their statistics."""
+        if lacking.any() and not self.__dict__.get("_warned"):
             self._warned = True
-            names = ", ".join(str(self._name_of(int(i))) for i in empty[:10])
+            few = "no value, or no more than ddof," if seen[lacking].any() else "no value"
+            names = ", ".join(str(self._name_of(int(i))) for i in np.flatnonzero(lacking)[:10])
             warnings.warn(
-                f"{type(self).__name__} has seen no value of column {names}: its statistics are NaN, and so "
+                f"{type(self).__name__} has seen {few} of column {names}: its statistics are NaN, and so "
                 "is what it gives there.",
                 stacklevel=4,
             )

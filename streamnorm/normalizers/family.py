@@ -50,6 +50,8 @@ class Rule:
         Raises DataError where the parameters cannot be.
     refuses_sparse : callable
         Parameters to the error for sparse input that would have to be filled in, None where it need not.
+    lacking : callable
+        Summary and parameters to whether each column has too few values for its statistics.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Rule:
     defaults: Params
     check: Callable[[Params], None] = lambda params: None
     refuses_sparse: Callable[[Params], Exception | None] = lambda params: None
+    lacking: Callable[[Any, Params], NDArray[np.bool_]] = lambda summary, params: summary.counts.values == 0
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,10 @@ class BoundRule:
         view = value.view()
         view.flags.writeable = False
         return view
+
+    def lacking(self, summary: Any) -> NDArray[np.bool_]:
+        """Tell which columns have too few values for their statistics, whatever the rows were grouped by."""
+        return self.rule.lacking(needed(summary.overall), self.params)
 
     def plan(self, summary: Any) -> Plan:
         """Make the plan, once a summary."""
@@ -309,6 +316,7 @@ _RULES = [
         MappingProxyType({"with_mean": True, "with_std": True, "ddof": 0}),
         _check_moments,
         lambda p: _no_centre("with_mean") if p["with_mean"] else None,
+        lambda s, p: np.isnan(s.var(p["ddof"]) if p["with_std"] else s.mean()),
     ),
     Rule(
         "minmax",
