@@ -146,6 +146,14 @@ def test_a_mean_needs_one_value_whatever_ddof():
     assert sn.StandardScaler(ddof=1, with_std=False).fit_transform([[3.0]]).tolist() == [[0.0]]
 
 
+@pytest.mark.parametrize(("columns", "named"), [(2, "0, 1"), (10, "0, .*, 9"), (13, "0, .*, 9 and 3 more")])
+@pytest.mark.parametrize("scaler", [sn.MinMaxScaler(), sn.AdaptiveStandardScaler(5)], ids=str)
+def test_a_warning_says_how_many_columns_it_does_not_name(scaler, columns, named):
+    X = np.full((1, columns), np.nan)
+    with pytest.warns(UserWarning, match=f"seen no value of column {named}: its"):
+        scaler.fit(X).transform(X)
+
+
 def test_integers_near_2_60():
     X = pa.table({"x": pa.array([2**60 + i for i in range(5)], pa.int64())})
     scaler = sn.StandardScaler().fit(X)

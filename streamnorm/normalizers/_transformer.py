@@ -16,7 +16,7 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import validate_data
 
 from streamnorm.columns import is_arrow, is_stream, map_array, matrix_of_batch, no_rows, parts_of, to_batches
-from streamnorm.errors import DataError
+from streamnorm.errors import DataError, listed
 from streamnorm.plans import Plan
 
 __all__ = ["FLOATS", "PlanOf", "StreamTransformer"]
@@ -161,7 +161,7 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
         if lacking.any() and not self.__dict__.get("_warned"):
             self._warned = True
             few = "no value, or no more than ddof," if seen[lacking].any() else "no value"
-            names = ", ".join(str(self._name_of(int(i))) for i in np.flatnonzero(lacking)[:10])
+            names = listed(self._name_of(int(i)) for i in np.flatnonzero(lacking))
             warnings.warn(
                 f"{type(self).__name__} has seen {few} of column {names}: its statistics are NaN, and so "
                 "is what it gives there.",
