@@ -137,6 +137,9 @@ class Normalizer(Algebra, StreamTransformer):
         plan = self._bound.plan(self._summary)
         if is_arrow(X):
             return self._map_arrow(X, lambda X: plan, inverse)
+        frame = None if inverse else self._map_frame(X, lambda X: plan)
+        if frame is not None:
+            return frame
         namespace = Namespace.of(X)
         if namespace.name != self.__dict__.get("_namespace", "numpy") and Namespace.matters():
             raise DataError(

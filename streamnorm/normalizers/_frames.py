@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from streamnorm.columns import as_pandas
 from streamnorm.errors import DataError
 
-__all__ = ["arrays_of_frame", "naming_text"]
+__all__ = ["arrays_of_frame", "as_output", "naming_text", "table_with_nulls"]
 
 
 def arrays_of_frame(X: Any) -> list[pa.Array] | None:
@@ -19,7 +20,7 @@ def arrays_of_frame(X: Any) -> list[pa.Array] | None:
 
     A matrix of float64 rounds 64-bit integers beside floats, and turns nulls into NaN.
     """
-    library = type(X).__module__.partition(".")[0]
+    library = _library(X)
     if library == "polars" and hasattr(X, "to_arrow") and hasattr(X, "columns"):
         return [_whole(column) for column in X.to_arrow().columns]
     if library != "pandas" or getattr(X, "ndim", 0) != 2:
@@ -31,6 +32,42 @@ def arrays_of_frame(X: Any) -> list[pa.Array] | None:
     if len(numpy_kinds) == len(kinds) and len(set(kinds)) <= 1:
         return None
     return [_whole(_array(X.iloc[:, i])) for i in range(X.shape[1])]
+
+
+def table_with_nulls(X: Any, output: str) -> pa.Table | None:
+    """Give a frame as a table where it and the frame asked for tell nulls from NaN, None for all else."""
+    library = _library(X)
+    if output not in ("polars", library):
+        return None
+    if library != "polars" and not (library == "pandas" and any(map(_has_nulls, getattr(X, "dtypes", ())))):
+        return None
+    arrays = arrays_of_frame(X)
+    return None if arrays is None else pa.Table.from_arrays(arrays, [str(name) for name in X.columns])
+
+
+def as_output(table: pa.Table, output: str, given: Any) -> Any:
+    """Give a table as polars frame, or as one of pandas with the index and the kinds of columns of the given one."""
+    if output == "polars":
+        import polars
+
+        return polars.from_arrow(table)
+    import pandas
+
+    columns = enumerate(zip(table.columns, given.dtypes, strict=True))
+    return pandas.DataFrame({i: as_pandas(column, kind) for i, (column, kind) in columns}, index=given.index)
+
+
+def _library(X: Any) -> str:
+    return type(X).__module__.partition(".")[0]
+
+
+def _has_nulls(kind: Any) -> bool:
+    """Tell whether columns of a type of pandas hold nulls that are not NaN: Arrow's and the nullable ones."""
+    import pandas
+
+    if isinstance(kind, (np.dtype, pandas.SparseDtype)):
+        return False
+    return isinstance(kind, pandas.ArrowDtype) or getattr(kind, "kind", "") in tuple("iufb")
 
 
 def _array(column: Any) -> Any:

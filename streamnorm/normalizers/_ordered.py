@@ -127,6 +127,9 @@ class OrderedNormalizer(StreamTransformer):
         check_is_fitted(self)
         if is_arrow(X):
             return self._map_arrow(X, plan_of, inverse)
+        frame = None if inverse else self._map_frame(X, plan_of)
+        if frame is not None:
+            return frame
         x = self._read(X, reset=False, names=not inverse)
         self._refuse_infinite(x)
         plan, out = plan_of(x), np.empty_like(x)

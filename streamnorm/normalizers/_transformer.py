@@ -17,6 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from streamnorm.columns import is_arrow, is_stream, map_array, matrix_of_batch, no_rows, parts_of, to_batches
 from streamnorm.errors import DataError, listed
+from streamnorm.normalizers._frames import as_output, table_with_nulls
 from streamnorm.plans import Plan
 
 __all__ = ["FLOATS", "PlanOf", "StreamTransformer"]
@@ -171,7 +172,8 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
     # ---- applying ----
 
     def _map_arrow(self, X: Any, plan_of: PlanOf, inverse: bool) -> Any:
-        plain = inverse or _get_output_config("transform", self)["dense"] == "default"
+        output = "default" if inverse else _get_output_config("transform", self)["dense"]
+        plain = output == "default"
         if isinstance(X, pa.RecordBatchReader) and plain:
             schema = self._map_arrow(no_rows(X.schema), plan_of, inverse).schema
             return pa.RecordBatchReader.from_batches(schema, (self._map_arrow(b, plan_of, inverse) for b in X))
@@ -179,13 +181,29 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
             X = pa.table(X)
         plan = plan_of(X)
         batches = [self._map_batch(batch, plan, inverse) for batch in to_batches(X)]
+        if output == "polars":
+            return as_output(pa.Table.from_batches(batches), output, X)
         if not plain:
             return np.concatenate([matrix_of_batch(batch) for batch in batches])
         return batches[0] if isinstance(X, pa.RecordBatch) else pa.Table.from_batches(batches)
 
+    def _map_frame(self, X: Any, plan_of: PlanOf) -> Any:
+        """Map a data frame whose nulls `set_output` lets stay nulls; None where X is anything else."""
+        output = _get_output_config("transform", self)["dense"]
+        table = None if type(X) is np.ndarray or output == "default" else table_with_nulls(X, output)
+        if table is None:
+            return None
+        validate_data(self, X, reset=False, skip_check_array=True)
+        plan = plan_of(table)
+        batches = [self._map_columns(batch, plan, inverse=False) for batch in to_batches(table)]
+        return as_output(pa.Table.from_batches(batches), output, X)
+
     def _map_batch(self, batch: pa.RecordBatch, plan: Plan, inverse: bool) -> pa.RecordBatch:
-        """Map every column; names, nulls and metadata stay."""
         self._check_names(batch, reset=False)
+        return self._map_columns(batch, plan, inverse)
+
+    def _map_columns(self, batch: pa.RecordBatch, plan: Plan, inverse: bool) -> pa.RecordBatch:
+        """Map every column; names, nulls and metadata stay."""
         arrays = [
             map_array(array, name, plan, i, inverse=inverse)
             for i, (array, name) in enumerate(zip(batch.columns, batch.schema.names, strict=True))
