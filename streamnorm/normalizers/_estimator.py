@@ -28,7 +28,7 @@ from streamnorm.columns import (
 )
 from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.normalizers._algebra import Algebra
-from streamnorm.normalizers._frames import arrays_of_frame, naming_text
+from streamnorm.normalizers._frames import arrays_of_frame, in_seconds, naming_text
 from streamnorm.normalizers._namespaces import Namespace, weights_of
 from streamnorm.normalizers._transformer import FLOATS, StreamTransformer
 from streamnorm.normalizers.family import FAMILY, BoundRule, Rule
@@ -84,6 +84,7 @@ class Normalizer(Algebra, StreamTransformer):
             start += len(batch)
 
     def _block(self, X: Any, reset: bool, sample_weight: Any) -> Block:
+        X = in_seconds(X)
         arrays = arrays_of_frame(X)
         if arrays is not None:
             validate_data(self, X, reset=reset, skip_check_array=True)
@@ -137,6 +138,7 @@ class Normalizer(Algebra, StreamTransformer):
         plan = self._bound.plan(self._summary)
         if is_arrow(X):
             return self._map_arrow(X, lambda X: plan, inverse)
+        X = in_seconds(X)
         frame = None if inverse else self._map_frame(X, lambda X: plan)
         if frame is not None:
             return frame

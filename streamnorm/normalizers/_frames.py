@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from streamnorm.columns import as_pandas
 from streamnorm.errors import DataError
+from streamnorm.numbers import readable
 
-__all__ = ["arrays_of_frame", "as_output", "naming_text", "table_with_nulls"]
+__all__ = ["arrays_of_frame", "as_output", "in_seconds", "naming_text", "table_with_nulls"]
 
 
 def arrays_of_frame(X: Any) -> list[pa.Array] | None:
@@ -55,6 +56,25 @@ def as_output(table: pa.Table, output: str, given: Any) -> Any:
 
     columns = enumerate(zip(table.columns, given.dtypes, strict=True))
     return pandas.DataFrame({i: as_pandas(column, kind) for i, (column, kind) in columns}, index=given.index)
+
+
+def in_seconds(X: Any) -> Any:
+    """Give the durations in an array or data frame in seconds, as Arrow's are read; all else stays as it is."""
+    if isinstance(X, np.ndarray):
+        return X / np.timedelta64(1, "s") if X.dtype.kind == "m" else X
+    if _library(X) == "polars" and hasattr(X, "to_arrow") and hasattr(X, "columns"):
+        import polars
+
+        spans = [name for name, kind in X.schema.items() if kind == polars.Duration]
+        seconds = {name: polars.from_arrow(readable(X[name].to_arrow(), name)) for name in spans}
+        return X.with_columns(**seconds) if spans else X
+    if _library(X) == "pandas" and getattr(X, "ndim", 0) == 2:
+        spans = [i for i, kind in enumerate(X.dtypes) if getattr(kind, "kind", "") == "m"]
+        X = X.copy(deep=False) if spans else X
+        for i in spans:
+            array = readable(_whole(_array(X.iloc[:, i])), str(X.columns[i]))
+            X.isetitem(i, as_pandas(pa.chunked_array([array]), X.dtypes.iloc[i]))
+    return X
 
 
 def _library(X: Any) -> str:

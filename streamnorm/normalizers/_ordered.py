@@ -19,10 +19,10 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from streamnorm import kernel
 from streamnorm.columns import is_arrow, matrix_of_batch
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
-from streamnorm.normalizers._frames import naming_text
+from streamnorm.normalizers._frames import in_seconds, naming_text
 from streamnorm.normalizers._namespaces import weights_of
 from streamnorm.normalizers._transformer import FLOATS, PlanOf, StreamTransformer
-from streamnorm.numbers import is_numeric
+from streamnorm.numbers import is_numeric, readable
 
 __all__ = ["OrderedNormalizer", "Record", "floats_of_text", "frozen_array"]
 
@@ -96,6 +96,7 @@ class OrderedNormalizer(StreamTransformer):
         elif self._is_plain(X, reset):
             x = X if X.dtype in FLOATS else X.astype(np.float64)
         else:
+            X = in_seconds(X)
             if names:
                 validate_data(self, X, reset=reset, skip_check_array=True, ensure_2d=False)
             options = {"dtype": FLOATS, "ensure_all_finite": False, "allow_nd": self._ALLOW_ND}
@@ -127,7 +128,7 @@ class OrderedNormalizer(StreamTransformer):
         check_is_fitted(self)
         if is_arrow(X):
             return self._map_arrow(X, plan_of, inverse)
-        frame = None if inverse else self._map_frame(X, plan_of)
+        frame = None if inverse else self._map_frame(in_seconds(X), plan_of)
         if frame is not None:
             return frame
         x = self._read(X, reset=False, names=not inverse)
@@ -200,8 +201,11 @@ def _exact(value: Any) -> Any:
 def _table(X: Any) -> pa.Table:
     """Give Arrow data as a table of numbers."""
     table = pa.table(X)
-    for field in table.schema:
-        if not (is_numeric(field.type) or field.type in (pa.bool_(), pa.null())):
+    for i, field in enumerate(table.schema):
+        if pa.types.is_duration(field.type):
+            seconds = pa.chunked_array([readable(chunk, field.name) for chunk in table[i].chunks], pa.float64())
+            table = table.set_column(i, field.with_type(pa.float64()), seconds)
+        elif not (is_numeric(field.type) or field.type in (pa.bool_(), pa.null())):
             raise DataError(
                 f"column {field.name!r} holds {field.type}, not numbers: leave it out, or cast it to a number before."
             )
