@@ -279,10 +279,10 @@ def _infinite_row(array: pa.Array, values: NDArray[Any]) -> int:
     return int(np.argmax(infinite)) if infinite.any() else -1
 
 
-def infinity_message(name: object, row: int) -> str:
+def infinity_message(name: object, row: int, of: str = "batch") -> str:
     """Say where an infinity was found and what to do about it."""
     return (
-        f"Input X contains infinity: column {name!r}, row {row} of the batch. Replace infinities by missing "
+        f"Input X contains infinity: column {name!r}, row {row} of the {of}. Replace infinities by missing "
         "values before, or pass infinite='skip' to TableNormalizer (--infinite skip)."
     )
 

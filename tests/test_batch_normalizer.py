@@ -228,7 +228,7 @@ WRONG = [
     (np.array([["a", "b"]]), ValueError, "could not convert|dtype"),
     (pa.table({"a": [1.0], "b": ["text"]}), DataError, "column 'b' holds string"),
     (np.array([[1e200, 1.0], [-1e200, 1.0]]), DataError, "variance of column 0 is beyond float64"),
-    (iter([X, X, np.array([[1.0, -np.inf]])]), InfiniteValueError, "column 1, row 0"),
+    (iter([X, X, np.array([[1.0, -np.inf]])]), InfiniteValueError, "column 1, row 4 of the input"),
 ]
 
 

@@ -21,7 +21,6 @@ from streamnorm.columns import (
     block_of_batch,
     block_of_matrix,
     block_of_sparse,
-    infinity_message,
     is_arrow,
     row_of_stored,
     to_batches,
@@ -61,18 +60,19 @@ class Normalizer(Algebra, StreamTransformer):
 
     def _learn_batch(self, X: Any, sample_weight: Any) -> None:
         kind = self._bound.summary
-        for block in self._blocks(X, sample_weight):
+        for block, before in self._blocks(X, sample_weight):
             try:
                 total = self._summary.with_rows(kind, block) if self.__sklearn_is_fitted__() else kind.of(block)
             except InfiniteValueError as error:
                 row = row_of_stored(X, error.slot, error.row) if sparse.issparse(X) else error.row
-                raise InfiniteValueError(error.slot, row, infinity_message(self._name_of(error.slot), row)) from None
+                raise self._infinite(error.slot, row, before) from None
             self._summary = total
 
-    def _blocks(self, X: Any, sample_weight: Any) -> Iterator[Block]:
+    def _blocks(self, X: Any, sample_weight: Any) -> Iterator[tuple[Block, int]]:
+        """Describe X block by block, each with the number of rows before it."""
         first = not self.__sklearn_is_fitted__()
         if not is_arrow(X):
-            yield self._block(X, first, sample_weight)
+            yield self._block(X, first, sample_weight), 0
             return
         if sample_weight is not None and not isinstance(X, (pa.Table, pa.RecordBatch)):
             X = pa.table(X)
@@ -80,7 +80,7 @@ class Normalizer(Algebra, StreamTransformer):
         for batch in to_batches(X):
             self._check_names(batch, not self.__sklearn_is_fitted__())
             own = None if weights is None else weights[start : start + len(batch)]
-            yield block_of_batch(batch, own)
+            yield block_of_batch(batch, own), start
             start += len(batch)
 
     def _block(self, X: Any, reset: bool, sample_weight: Any) -> Block:
@@ -178,7 +178,7 @@ class Normalizer(Algebra, StreamTransformer):
             row, slot = int(np.searchsorted(X.indptr, at, side="right")) - 1, int(X.indices[at])
         else:
             row, slot = divmod(at, X.shape[1])
-        raise InfiniteValueError(slot, row, infinity_message(self._name_of(slot), row))
+        raise self._infinite(slot, row)
 
     # ---- what is known ----
 

@@ -114,9 +114,15 @@ class OrderedNormalizer(StreamTransformer):
         at = tuple(int(i) for i in np.argwhere(np.isinf(x))[0])
         features = self._features_last(np.arange(x.size).reshape(x.shape))
         slot = int(np.argwhere(features == np.ravel_multi_index(at, x.shape))[0][-1])
-        place = f"row {at[0]} of the batch" if x.ndim == 2 else f"index {at} of the batch"
-        raise InfiniteValueError(
-            slot, at[0],
+        raise self._infinite_at(slot, at[0], f"row {at[0]} of the batch" if x.ndim == 2 else f"index {at} of the batch")
+
+    def _infinite(self, slot: int, row: int, before: int = 0) -> InfiniteValueError:
+        row += before
+        return self._infinite_at(slot, row, f"row {row} of the {'input' if before else 'batch'}")
+
+    def _infinite_at(self, slot: int, row: int, place: str) -> InfiniteValueError:
+        return InfiniteValueError(
+            slot, row,
             f"Input X contains infinity: column {self._name_of(slot)!r}, {place}. Replace infinities by "
             "missing values (NaN), which are skipped.",
         )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -15,8 +15,17 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import validate_data
 
-from streamnorm.columns import is_arrow, is_stream, map_array, matrix_of_batch, no_rows, parts_of, to_batches
-from streamnorm.errors import DataError, listed
+from streamnorm.columns import (
+    infinity_message,
+    is_arrow,
+    is_stream,
+    map_array,
+    matrix_of_batch,
+    no_rows,
+    parts_of,
+    to_batches,
+)
+from streamnorm.errors import DataError, InfiniteValueError, listed
 from streamnorm.normalizers._frames import as_output, table_with_nulls
 from streamnorm.plans import Plan
 
@@ -96,8 +105,13 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
             return
         if sample_weight is not None:
             raise DataError("sample_weight needs a batch, not a stream: call partial_fit for each batch.")
-        for batch in parts_of(X):
-            self._learn(batch, None)
+        rows = 0
+        for batch in _batches_in(X):
+            try:
+                self._learn_batch(batch, None)
+            except InfiniteValueError as error:
+                raise self._infinite(error.slot, error.row, rows) from None
+            rows += batch.shape[0] if hasattr(batch, "shape") else len(batch)
         if not self.__sklearn_is_fitted__():
             raise DataError("the stream gave no batch, so that there are no columns to learn from.")
 
@@ -153,6 +167,13 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
             table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
             validate_data(self, table, reset=reset, skip_check_array=True)
 
+    def _infinite(self, slot: int, row: int, before: int = 0) -> InfiniteValueError:
+        """Say where an infinity is, in a batch that so many rows of the input come before."""
+        row += before
+        return InfiniteValueError(
+            slot, row, infinity_message(self._name_of(slot), row, of="input" if before else "batch")
+        )
+
     def _name_of(self, slot: int) -> Any:
         names = self.__dict__.get("feature_names_in_")
         return slot if names is None else names[slot]
@@ -176,11 +197,11 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
         plain = output == "default"
         if isinstance(X, pa.RecordBatchReader) and plain:
             schema = self._map_arrow(no_rows(X.schema), plan_of, inverse).schema
-            return pa.RecordBatchReader.from_batches(schema, (self._map_arrow(b, plan_of, inverse) for b in X))
+            return pa.RecordBatchReader.from_batches(schema, self._map_batches(X, plan_of, inverse))
         if not isinstance(X, (pa.Table, pa.RecordBatch)):
             X = pa.table(X)
         plan = plan_of(X)
-        batches = [self._map_batch(batch, plan, inverse) for batch in to_batches(X)]
+        batches = list(self._map_batches(to_batches(X), lambda X: plan, inverse))
         if output == "polars":
             return as_output(pa.Table.from_batches(batches), output, X)
         if not plain:
@@ -198,9 +219,19 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
         batches = [self._map_columns(batch, plan, inverse=False) for batch in to_batches(table)]
         return as_output(pa.Table.from_batches(batches), output, X)
 
-    def _map_batch(self, batch: pa.RecordBatch, plan: Plan, inverse: bool) -> pa.RecordBatch:
-        self._check_names(batch, reset=False)
-        return self._map_columns(batch, plan, inverse)
+    def _map_batches(
+        self, batches: Iterable[pa.RecordBatch], plan_of: PlanOf, inverse: bool
+    ) -> Iterator[pa.RecordBatch]:
+        rows = 0
+        for batch in batches:
+            self._check_names(batch, reset=False)
+            plan = plan_of(batch)
+            try:
+                mapped = self._map_columns(batch, plan, inverse)
+            except InfiniteValueError as error:
+                raise self._infinite(error.slot, error.row, rows) from None
+            yield mapped
+            rows += batch.num_rows
 
     def _map_columns(self, batch: pa.RecordBatch, plan: Plan, inverse: bool) -> pa.RecordBatch:
         """Map every column; names, nulls and metadata stay."""
@@ -236,3 +267,12 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
     def _identity(self) -> Any:
         """Give what is equal exactly for equal objects."""
         raise NotImplementedError
+
+
+def _batches_in(stream: Any) -> Iterator[Any]:
+    """Yield the batches of a stream, and of the streams in it; each tells how many rows it has."""
+    for part in parts_of(stream):
+        if is_stream(part):
+            yield from _batches_in(part)
+        else:
+            yield pa.table(part) if is_arrow(part) and not hasattr(part, "shape") else part
