@@ -202,3 +202,22 @@ def test_rows_are_those_of_the_input_when_mapping(kind, inverse):
         apply(INPUTS["chunks"](ROWS_OF_INPUT))
     with pytest.raises(InfiniteValueError, match=r"column 'b', row 550 of the input\. "):
         apply(INPUTS["reader"](ROWS_OF_INPUT)).read_all()
+
+
+UNREADABLE = {
+    "lazy": (pl.LazyFrame({"a": [1.0]}), "polars LazyFrame.*collect"),
+    "array": (pa.array([1.0]), r"one column of double.*pa\.table"),
+    "chunked array": (pa.chunked_array([[1]]), r"one column of int64.*pa\.table"),
+    "int128": (pl.DataFrame({"a": [1], "b": [2]}, schema={"a": pl.Int8, "b": pl.Int128}), "'b' holds Int128.*cast"),
+}
+
+
+@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_has_no_columns_to_read(kind, name):
+    X, words = UNREADABLE[name]
+    one = EVERY[kind]().fit(GOOD)
+    for call in (one.fit, one.partial_fit, one.transform, one.inverse_transform, lambda X: one.fit(iter([X]))):
+        refused(one, lambda call=call: call(X), words)
+    one.set_output(transform="polars")
+    refused(one, lambda: one.transform(X), words)

@@ -21,6 +21,7 @@ from streamnorm.columns import (
     block_of_batch,
     block_of_matrix,
     block_of_sparse,
+    check_container,
     is_arrow,
     row_of_stored,
     to_batches,
@@ -71,6 +72,7 @@ class Normalizer(Algebra, StreamTransformer):
     def _blocks(self, X: Any, sample_weight: Any) -> Iterator[tuple[Block, int]]:
         """Describe X block by block, each with the number of rows before it."""
         first = not self.__sklearn_is_fitted__()
+        check_container(X)
         if not is_arrow(X):
             yield self._block(X, first, sample_weight), 0
             return
@@ -136,6 +138,7 @@ class Normalizer(Algebra, StreamTransformer):
         check_is_fitted(self)
         self._warn_of_empty(self._bound.lacking(self._summary), self._summary.counts.values)
         plan = self._bound.plan(self._summary)
+        check_container(X)
         if is_arrow(X):
             return self._map_arrow(X, lambda X: plan, inverse)
         X = in_seconds(X)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from streamnorm import kernel
-from streamnorm.columns import is_arrow, matrix_of_batch
+from streamnorm.columns import check_container, is_arrow, matrix_of_batch
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
 from streamnorm.normalizers._frames import in_seconds, naming_text
 from streamnorm.normalizers._namespaces import weights_of
@@ -89,6 +89,7 @@ class OrderedNormalizer(StreamTransformer):
 
     def _read(self, X: Any, *, reset: bool, names: bool = True, least: int = 1) -> NDArray[Any]:
         """Check a batch of at least so many rows and give it as an array of floats."""
+        check_container(X)
         if is_arrow(X):
             table = _table(X)
             self._check_names(table, reset)
@@ -132,6 +133,7 @@ class OrderedNormalizer(StreamTransformer):
     def _map(self, X: Any, plan_of: PlanOf, *, inverse: bool = False) -> Any:
         """Apply or invert the plan for X; Arrow data are answered in Arrow, a reader by a lazy one."""
         check_is_fitted(self)
+        check_container(X)
         if is_arrow(X):
             return self._map_arrow(X, plan_of, inverse)
         frame = None if inverse else self._map_frame(in_seconds(X), plan_of)

@@ -16,6 +16,7 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import validate_data
 
 from streamnorm.columns import (
+    check_container,
     infinity_message,
     is_arrow,
     is_stream,
@@ -272,6 +273,7 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
 def _batches_in(stream: Any) -> Iterator[Any]:
     """Yield the batches of a stream, and of the streams in it; each tells how many rows it has."""
     for part in parts_of(stream):
+        check_container(part)
         if is_stream(part):
             yield from _batches_in(part)
         else:
