@@ -63,7 +63,8 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights of the rows; a row of weight 0 is as if it were not there.
+            Non-negative weights of the rows; a row of weight 0 is as if it were not there. `RobustScaler` and
+            `QuantileTransformer`, which count values, take whole weights up to 2^32.
 
         Returns
         -------
