@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamnorm import kernel
-from streamnorm.errors import InfiniteValueError
+from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.numbers import readable
 from streamnorm.plans import Plan
 from streamnorm.summaries import Block, Moments
@@ -28,6 +28,7 @@ __all__ = [
     "block_of_groups",
     "block_of_matrix",
     "block_of_sparse",
+    "check_container",
     "is_arrow",
     "is_stream",
     "map_array",
@@ -52,6 +53,27 @@ _ARROW_CODES = {
 }  # fmt: skip
 
 
+def check_container(X: Any) -> None:
+    """Refuse what has no columns that can be read.
+
+    Raises
+    ------
+    DataError
+        If X is a lazy frame, a single column of Arrow's, or a frame with integers of 128 bits.
+    """
+    if isinstance(X, (pa.Array, pa.ChunkedArray)) and not pa.types.is_struct(X.type):
+        raise DataError(f"X is one column of {X.type} without a name: give a table, as pa.table({{'x': X}}) is.")
+    if type(X).__module__.partition(".")[0] != "polars":
+        return
+    if type(X).__name__ == "LazyFrame":
+        raise DataError(
+            "X is a polars LazyFrame, which has no rows yet: call its collect() and give what that returns."
+        )
+    for name, kind in getattr(X, "schema", {}).items():
+        if str(kind) in ("Int128", "UInt128"):
+            raise DataError(f"column {name!r} holds {kind}, which Arrow cannot: cast it to Int64 or Float64 before.")
+
+
 def is_arrow(X: Any) -> bool:
     """Tell whether X is answered in Arrow: Arrow's own, or what exports it and is no data frame."""
     if isinstance(X, (pa.Table, pa.RecordBatch, pa.RecordBatchReader)):
@@ -74,6 +96,7 @@ def parts_of(stream: Any) -> Iterable[Any]:
 
 def to_batches(X: Any) -> Iterator[pa.RecordBatch]:
     """Yield the record batches of anything Arrow; a table without rows yields one empty batch."""
+    check_container(X)
     if isinstance(X, pa.RecordBatch):
         yield X
     elif isinstance(X, pa.Table):
@@ -281,10 +304,10 @@ def _infinite_row(array: pa.Array, values: NDArray[Any]) -> int:
     return int(np.argmax(infinite)) if infinite.any() else -1
 
 
-def infinity_message(name: object, row: int) -> str:
+def infinity_message(name: object, row: int, of: str = "batch") -> str:
     """Say where an infinity was found and what to do about it."""
     return (
-        f"Input X contains infinity: column {name!r}, row {row} of the batch. Replace infinities by missing "
+        f"Input X contains infinity: column {name!r}, row {row} of the {of}. Replace infinities by missing "
         "values before, or pass infinite='skip' to TableNormalizer (--infinite skip)."
     )
 

@@ -56,7 +56,7 @@ class CsvOptions:
 
     Examples
     --------
-    >>> import tempfile, streamnorm as sn
+    >>> import tempfile, pyarrow as pa, streamnorm as sn
     >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "a.csv")

@@ -107,6 +107,19 @@ class OutputError(StreamnormError, OSError):
     """An output that cannot be written."""
 
 
+def listed(names: Iterable[Any], most: int = 10) -> str:
+    """Write names for a message: the first so many, and how many more there are.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"]), listed(range(13), most=3)
+    ('a, b, c', '0, 1, 2 and 10 more')
+    """
+    words = [str(name) for name in names]
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
+
+
 def nearest(name: str, known: Iterable[str], kind: str = "columns") -> str:
     """Name what might have been meant, for the end of a message.
 

@@ -100,7 +100,7 @@ def _vector_from_json(data: Mapping[str, Any]) -> Vector:
 def _rule_to_json(rule: BoundRule) -> dict[str, Any]:
     steps = {"steps": rule.steps.to_json()} if rule.steps != PLAIN else {}
     profile = {"profile": True} if rule.profile else {}
-    return {"scaler": rule.rule.name, "parameters": dict(rule.params), **steps, **profile}
+    return {"scaler": rule.rule.name, "parameters": rule.plain_params, **steps, **profile}
 
 
 def _rule_from_json(data: Mapping[str, Any]) -> BoundRule:

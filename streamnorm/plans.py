@@ -61,8 +61,9 @@ class Affine:
     """Arithmetic steps in order, then a clip to a range if there is one.
 
     Each step is rounded on its own and in the order in which scikit-learn has them, so that equal
-    statistics give equal bits. The precision is the output's, or the input's where that is greater: a
-    float64 written as float32 is rounded once, at the end.
+    statistics give equal bits in float64. The precision is the output's, or the input's where that is greater:
+    a float64 written as float32 is rounded once, at the end. Operands are rounded to it first, as in
+    scikit-learn's StandardScaler and MaxAbsScaler; its other scalers keep them as float64.
 
     Parameters
     ----------

@@ -38,6 +38,7 @@ from typing import Any
 from streamnorm.errors import MergeError, StateError
 from streamnorm.files import replacing, sweep
 from streamnorm.learnt_json import is_plain, learnt_from_json, learnt_to_json
+from streamnorm.normalizers.family import plain
 from streamnorm.normalizers.keyed import By
 from streamnorm.normalizers.learnt import Group, Learnt
 from streamnorm.normalizers.table import Table
@@ -316,7 +317,7 @@ def state_of(normalizer: Any) -> State:
     group = Group(given.rule, names, given.summary.take(order))
     types = MappingProxyType(dict.fromkeys(given.names, "double"))
     table = Table(None).with_learnt(Learnt((group,), types))
-    extra = {k: v for k, v in normalizer.get_params(deep=False).items() if k not in given.rule.params}
+    extra = {k: plain(v, default=0) for k, v in normalizer.get_params(deep=False).items() if k not in given.rule.params}
     parameters = {**extra, "named": hasattr(normalizer, "feature_names_in_")}
     return State(table, sources, type(normalizer).__name__, parameters)
 

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pytest
+from scipy import sparse
 
 import streamnorm as sn
-from streamnorm.errors import DataError
+from streamnorm.errors import DataError, InfiniteValueError
 
 EVERY = {
     "standard": sn.StandardScaler,
@@ -38,14 +40,14 @@ def with_value(value) -> pd.DataFrame:
     return frame
 
 
-#: Rows, and what the error says of them in a frame with names and in a matrix without.
+#: Rows, and what the error says of them in a frame with names and in a matrix without: alone, or after 20 rows.
 ROWS = {
     "one column more": (GOOD.assign(c=1.0), "c", "3 features"),
     "one column less": (GOOD[["a"]], "b", "1 features"),
     "another name": (GOOD.rename(columns={"b": "z"}), "z", None),
     "names in another order": (GOOD[["b", "a"]], "must be in the same order as they were in fit", None),
-    "infinity": (with_value(np.inf), "column 'b', row 4 .*Replace infinities by", "column 1, row 4 .*Replace"),
-    "minus infinity": (with_value(-np.inf), "column 'b', row 4 .*Replace infinities by", "column 1, row 4 .*Replace"),
+    "infinity": (with_value(np.inf), "column 'b', row 2?4 .*Replace infinities by", "column 1, row 2?4 .*Replace"),
+    "minus infinity": (with_value(-np.inf), "column 'b', row 2?4 .*Replace infinities by", "column 1, row 2?4 .*by"),
     "text": (GOOD.assign(b="x"), "column 'b'.*(eave the column out|eave it out), or cast", "column 1, row 0 .*or cast"),
 }
 #: Each with rows, container and words.
@@ -94,7 +96,8 @@ def test_shapes(kind, shape):
     wrong, words = np.ones(shape), "Expected 2D array|dim 3|0 sample|0 feature|2 features"
     if shape == (2, 2, 2) and kind.startswith("batch"):
         wrong, words = np.ones((2, 3, 3)), "3 features"  # it takes any number of dimensions
-    refused(one, lambda: one.partial_fit(wrong), words)
+    learn = one.fit if shape == (0, 2) else one.partial_fit  # which learns nothing from no rows
+    refused(one, lambda: learn(wrong), words)
     refused(one, lambda: one.transform(wrong), words)
 
 
@@ -162,3 +165,73 @@ def test_parameters(one, words):
     with pytest.raises(ValueError, match=f"(?s){words}"):
         good.fit(GOOD)  # learnt before, and still so
     assert good.__dict__ == before
+
+
+ROWS_OF_INPUT = pa.table({"a": np.ones(900), "b": np.where(np.arange(900) == 550, np.inf, np.arange(900.0))})
+INPUTS = {
+    "reader": lambda table: table.to_reader(max_chunksize=100),
+    "chunks": lambda table: pa.Table.from_batches(table.to_batches(max_chunksize=100)),
+    "dataset": lambda table: ds.dataset([table[:300], table[300:]]),
+    "batches": lambda table: iter(table.to_batches(max_chunksize=100)),
+    "arrays": lambda table: (b.to_pandas().to_numpy() for b in table.to_batches(max_chunksize=100)),
+    "frames": lambda table: (b.to_pandas() for b in table.to_batches(max_chunksize=100)),
+    "sparse": lambda table: (sparse.csr_array(b.to_pandas().to_numpy()) for b in table.to_batches(max_chunksize=100)),
+    "lists": lambda table: (b.to_pandas().to_numpy().tolist() for b in table.to_batches(max_chunksize=100)),
+    "streams": lambda table: (t.to_reader(max_chunksize=100) for t in (table[:300], table[300:])),
+    "exports": lambda table: (Exports(b) for b in table.to_batches(max_chunksize=100)),
+}
+
+
+class Exports:
+    """Arrow data of a library that has nothing but the interface."""
+
+    def __init__(self, batch):
+        self.batch = batch
+
+    def __arrow_c_array__(self, requested_schema=None):
+        return self.batch.__arrow_c_array__(requested_schema)
+
+
+@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("given", INPUTS)
+def test_rows_are_those_of_the_input(kind, given):
+    one = EVERY[kind]()
+    if given == "sparse":
+        if kind in ("minmax", "adaptive") or kind.startswith("batch"):
+            return
+        one.set_params(**{name: False for name in ("with_mean", "with_centering") if name in one.get_params()})
+    column = "'b'" if given in ("reader", "chunks", "dataset", "batches", "frames", "streams", "exports") else "1"
+    words = rf"column {column}, row 550 of the (input|batch)\. "
+    with pytest.raises(InfiniteValueError, match=words) as found:
+        one.fit(INPUTS[given](ROWS_OF_INPUT))
+    assert (found.value.slot, found.value.row) == (1, 550)
+
+
+@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("inverse", [False, True])
+def test_rows_are_those_of_the_input_when_mapping(kind, inverse):
+    one = EVERY[kind]().fit(ROWS_OF_INPUT[:500])
+    apply = one.inverse_transform if inverse else one.transform
+    with pytest.raises(InfiniteValueError, match=r"column 'b', row 550 of the input\. "):
+        apply(INPUTS["chunks"](ROWS_OF_INPUT))
+    with pytest.raises(InfiniteValueError, match=r"column 'b', row 550 of the input\. "):
+        apply(INPUTS["reader"](ROWS_OF_INPUT)).read_all()
+
+
+UNREADABLE = {
+    "lazy": (pl.LazyFrame({"a": [1.0]}), "polars LazyFrame.*collect"),
+    "array": (pa.array([1.0]), r"one column of double.*pa\.table"),
+    "chunked array": (pa.chunked_array([[1]]), r"one column of int64.*pa\.table"),
+    "int128": (pl.DataFrame({"a": [1], "b": [2]}, schema={"a": pl.Int8, "b": pl.Int128}), "'b' holds Int128.*cast"),
+}
+
+
+@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_has_no_columns_to_read(kind, name):
+    X, words = UNREADABLE[name]
+    one = EVERY[kind]().fit(GOOD)
+    for call in (one.fit, one.partial_fit, one.transform, one.inverse_transform, lambda X: one.fit(iter([X]))):
+        refused(one, lambda call=call: call(X), words)
+    one.set_output(transform="polars")
+    refused(one, lambda: one.transform(X), words)

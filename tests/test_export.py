@@ -122,6 +122,33 @@ def test_sklearn_has_normal_variables(flights):
     np.testing.assert_allclose(found, wanted, rtol=1e-8)  # its two ends are not each other's negative
 
 
+#: Scalers for which scikit-learn's arithmetic is ours in every type, and those in float64 alone.
+ALIKE = [
+    sn.StandardScaler(),
+    sn.StandardScaler(ddof=1, with_mean=False),
+    sn.MaxAbsScaler(),
+    sn.QuantileTransformer(n_quantiles=50),
+]
+ALIKE_IN_FLOAT64 = [sn.MinMaxScaler((-1, 3)), sn.MinMaxScaler(clip=True), sn.RobustScaler()]
+
+
+@pytest.mark.parametrize(
+    ("scaler", "dtype"),
+    [(scaler, dtype) for scaler in ALIKE for dtype in (np.float64, np.float32, np.float16)]
+    + [(scaler, np.float64) for scaler in ALIKE_IN_FLOAT64],
+    ids=str,
+)
+def test_sklearn_has_the_same_bits_where_the_readme_says_so(scaler, dtype):
+    rng = np.random.default_rng(0)
+    columns = [rng.normal(1000, 3, 5000), rng.normal(size=5000), rng.integers(0, 9, 5000), np.full(5000, 2.0)]
+    X = np.column_stack(columns).astype(dtype)
+    X[::17, 1] = np.nan
+    plain, mapped = to_sklearn(scaler.fit(X)), scaler.transform(X)
+    assert mapped.dtype == dtype
+    assert_same_bits(plain.transform(X), mapped)
+    assert_same_bits(plain.inverse_transform(mapped), scaler.inverse_transform(mapped))
+
+
 def test_sklearn_keeps_single_scalers():
     scaler = sn.AdaptiveStandardScaler(halflife=3).fit([[1.0], [2.0], [7.0]])
     assert to_sklearn(scaler).transform([[3.0]]).tolist() == scaler.transform([[3.0]]).tolist()

@@ -124,3 +124,69 @@ def test_a_table_normalizer_is_handed_on_like_a_scaler(normalizer):
     fitted = sn.TableNormalizer(columns={"y": "minmax"}).fit(frame)
     assert fitted.frozen().fit(frame * 9, None).transform(frame).equals(fitted.transform(frame))
     assert np.array_equal(fitted.to_sklearn().transform(frame), fitted.transform(frame))
+
+
+SCALERS = {
+    "standard": sn.StandardScaler,
+    "minmax": sn.MinMaxScaler,
+    "quantile": lambda: sn.QuantileTransformer(n_quantiles=2),
+    "adaptive": lambda: sn.AdaptiveStandardScaler(5),
+    "batch": sn.BatchNormalizer,
+}
+NUMBERS = pa.table(
+    {"a": pa.array([1.0, None, 3.0, 2.0]), "b": pa.array([1, 2, None, 2], pa.int64()),
+     "c": pa.array([1, None, 4, 4], pa.float32())}
+)  # fmt: skip
+NULLABLE = {pa.float64(): pd.Float64Dtype(), pa.int64(): pd.Int64Dtype(), pa.float32(): pd.Float32Dtype()}
+GIVEN = {
+    "arrow": lambda table: table,
+    "batch": lambda table: table.combine_chunks().to_batches()[0],
+    "chunks": lambda table: pa.concat_tables([table[:2], table[2:]]),
+    "polars": pl.from_arrow,
+    "nullable": lambda table: table.to_pandas(types_mapper=NULLABLE.get).set_index(pd.Index([7, 3, 5, 1])),
+    "pandas of arrow": lambda table: table.to_pandas(types_mapper=pd.ArrowDtype),
+}
+
+
+@pytest.mark.parametrize("scaler", SCALERS)
+@pytest.mark.parametrize("given", GIVEN)
+class TestSetOutput:
+    def test_nulls_stay_nulls_in_polars(self, given, scaler):
+        X, one = GIVEN[given](NUMBERS), SCALERS[scaler]().set_output(transform="polars")
+        wanted = SCALERS[scaler]().fit(X).transform(NUMBERS)
+        for out in (one.fit(X).transform(X), one.fit_transform(X)):
+            assert out.schema == {"a": pl.Float64, "b": pl.Float64, "c": pl.Float32}
+            assert out.equals(pl.from_arrow(wanted))
+            assert [out[name].null_count() for name in "abc"] == [1, 1, 1]
+
+    def test_columns_of_pandas_keep_their_kind(self, given, scaler):
+        X, one = GIVEN[given](NUMBERS), SCALERS[scaler]().set_output(transform="pandas").fit(NUMBERS)
+        out, wanted = one.transform(X), SCALERS[scaler]().fit(NUMBERS).transform(NUMBERS)
+        assert list(out.columns) == ["a", "b", "c"]
+        kinds = {
+            "nullable": ["Float64", "Float64", "Float32"],
+            "pandas of arrow": [f"{n}[pyarrow]" for n in ("double", "double", "float")],
+        }
+        assert [str(kind) for kind in out.dtypes] == kinds.get(given, ["float64"] * 3)
+        assert list(out.index) == list(getattr(X, "index", range(4)))
+        assert out.isna().to_numpy().tolist() == wanted.to_pandas().isna().to_numpy().tolist()
+        if given in kinds:
+            for name in "abc":
+                assert out[name].dropna().tolist()[:1] == wanted[name].to_pylist()[:1]
+
+
+@pytest.mark.parametrize("given", [lambda table: table, pl.from_arrow])
+def test_null_and_nan_each_stay_what_they_were(given):
+    X = given(pa.table({"a": pa.array([1.0, None, 3.0, np.nan], from_pandas=False)}))
+    out = sn.StandardScaler().set_output(transform="polars").fit(X).transform(X)
+    assert str(out["a"].to_list()) == "[-1.0, None, 1.0, nan]"
+
+
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+def test_nullable_columns_without_text_as_names(output):
+    frame = pd.DataFrame({0: [1.0, None, 3.0], 1: [1.0, 2.0, 3.0]}, dtype="Float64")
+    out = sn.StandardScaler().set_output(transform=output).fit(frame).transform(frame)
+    assert list(out.columns) == ["x0", "x1"]
+    assert out["x0"].to_list()[::2] == [-1.0, 1.0]
+    with pytest.raises(ValueError, match="1 features"):
+        sn.StandardScaler().set_output(transform=output).fit(frame).transform(frame[[0]])

@@ -7,11 +7,13 @@ import operator
 import pickle
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import SAMPLES, sample
+from scipy import sparse
 from sklearn.base import clone
 
 import streamnorm as sn
@@ -273,6 +275,107 @@ class TestEveryNormalizer:
     def test_refitting_forgets(self, kind):
         rows = rows_of()
         assert fitted(kind, rows[:50]).fit(data_of(kind, rows)) == fitted(kind, rows)
+
+
+ALIKE = [
+    (sn.StandardScaler, {"ddof": 1}, {"ddof": 1.0}, {"ddof": 2}),
+    (sn.StandardScaler, {"ddof": 0}, {"ddof": np.float32(0), "with_mean": np.True_}, {"ddof": 0.5}),
+    (sn.StandardScaler, {"ddof": 0.5}, {"ddof": np.float16(0.5), "copy": np.True_}, {"ddof": 1}),
+    (sn.MinMaxScaler, {"feature_range": (0, 1)}, {"feature_range": (0.0, np.int8(1))}, {"feature_range": (0, 1.5)}),
+    (sn.MinMaxScaler, {"feature_range": (0, 0.5)}, {"feature_range": (0.0, np.float64(0.5))}, {"clip": True}),
+    (
+        sn.RobustScaler, {"quantile_range": (25.0, 75.0)}, {"quantile_range": (25, np.int64(75))},
+        {"quantile_range": (24.0, 75.0)},
+    ),
+    (sn.QuantileTransformer, {"n_quantiles": 2}, {"n_quantiles": np.int32(2)}, {"n_quantiles": 3}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "params", "same", "other"), ALIKE)
+def test_parameters_of_equal_value_are_equal(kind, params, same, other, tmp_path):
+    table = table_of(rows_of()[:, :2])
+    a, b, c = (kind(**given).fit(table) for given in (params, same, other))
+    assert a == b
+    assert a.digest() == b.digest()
+    assert (a + b).digest() == (b + a).digest() == (a + a).digest()
+    for number, one in enumerate((a, b)):
+        sn.save(one, tmp_path / f"{number}.json")
+    assert (tmp_path / "0.json").read_bytes() == (tmp_path / "1.json").read_bytes()
+    assert sn.load(tmp_path / "1.json") == a
+    tables = [sn.TableNormalizer(kind(**given)).fit(table) for given in (params, same)]
+    assert tables[0] == tables[1]
+    assert tables[0].digest() == tables[1].digest()
+    assert tables[0] + tables[1] == tables[1] + tables[0]
+    assert a != c
+    assert a.digest() != c.digest()
+    with pytest.raises(MergeError, match="other parameters"):
+        a + c
+
+
+SCALERS = [kind for kind in EVERY if "table" not in kind]
+CONTAINERS = {
+    "ndarray": lambda table: table.to_pandas().to_numpy(),
+    "float32": lambda table: table.to_pandas().to_numpy(np.float32),
+    "integers": lambda table: table.to_pandas().to_numpy().astype(int),
+    "pandas": lambda table: table.to_pandas(),
+    "polars": pl.from_arrow,
+    "sparse": lambda table: sparse.csr_array(table.to_pandas().to_numpy()),
+    "arrow": lambda table: table,
+}
+
+
+@pytest.mark.filterwarnings("ignore:n_quantiles")
+@pytest.mark.parametrize(
+    ("kind", "container"),
+    [(k, c) for k in SCALERS for c in CONTAINERS if c != "sparse" or k not in ("minmax", *ORDERED)],
+)
+class TestNoRows:
+    """`partial_fit` learns nothing from none; `fit` refuses it, as scikit-learn does, but for Arrow data."""
+
+    def made(self, kind, container, columns=2):
+        one = EVERY[kind]()
+        if container == "sparse":
+            one.set_params(**{name: False for name in ("with_mean", "with_centering") if name in one.get_params()})
+        wrap = CONTAINERS[container]
+        rows = table_of(np.array([[1.0, 2.0], [4.0, 2.0], [3.0, 8.0]]))
+        return one, wrap(rows), wrap(rows[:0].select(range(columns)))
+
+    def test_they_change_nothing(self, kind, container):
+        one, rows, none = self.made(kind, container)
+        digest = one.fit(rows).digest()
+        assert one.partial_fit(none).digest() == digest
+        assert one.partial_fit(none, sample_weight=[]).digest() == digest
+
+    def test_they_may_come_first(self, kind, container):
+        one, rows, none = self.made(kind, container)
+        whole = clone(one).fit(rows)
+        assert clone(one).partial_fit(none).n_features_in_ == 2
+        assert clone(one).partial_fit(none).partial_fit(rows) == whole
+        assert clone(one).partial_fit(none, sample_weight=[]).partial_fit(rows) == whole
+
+    def test_their_columns_are_checked(self, kind, container):
+        one, rows, none = self.made(kind, container, columns=1)
+        one.fit(rows)
+        with pytest.raises(ValueError, match=r"1 features|x1"):
+            one.partial_fit(none)
+
+    def test_fit_refuses_them(self, kind, container):
+        one, _, none = self.made(kind, container)
+        if container == "arrow":
+            assert one.fit(none).n_features_in_ == 2
+            return
+        with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+            one.fit(none)
+        assert one.__dict__ == clone(one).__dict__
+
+
+@pytest.mark.filterwarnings("ignore:.*no value")
+@pytest.mark.parametrize("kind", ORDERED)
+def test_missing_float64_do_not_widen_what_was_learnt_from_float32(kind):
+    rows = rows_of().astype(np.float32)[:, :3]
+    one = EVERY[kind]().fit(rows)
+    digest = one.digest()
+    assert one.partial_fit(np.full((2, 3), np.nan)).digest() == digest
 
 
 @pytest.mark.parametrize("kind", ORDERED)

@@ -123,6 +123,45 @@ def test_an_all_missing_batch_first(kind):
     assert np.array_equal(late.transform(X), kind().fit(X).transform(X))
 
 
+@pytest.mark.parametrize(
+    ("scaler", "X", "weights"),
+    [
+        (sn.StandardScaler(ddof=1), [[1.0, 1.0], [2.0, np.nan]], None),
+        (sn.StandardScaler(ddof=2), [[1.0, 1.0], [2.0, 1.0], [4.0, np.nan]], None),
+        (sn.StandardScaler(ddof=1.5, with_mean=False), [[1.0, 1.0], [2.0, np.nan]], None),
+        (sn.StandardScaler(ddof=1), [[1.0, 1.0], [2.0, 2.0], [3.0, np.nan]], [0.5, 0.5, 2]),
+    ],
+)
+def test_no_more_values_than_ddof_are_as_none(scaler, X, weights):
+    scaler.fit(X, sample_weight=weights)
+    assert np.isnan(scaler.scale_).tolist() == [False, True]
+    with pytest.warns(UserWarning, match="StandardScaler has seen no value, or no more than ddof, of column 1: "):
+        out = scaler.transform(X)
+    assert np.isnan(out).all(axis=0).tolist() == [False, True]
+    scaler.transform(X)  # it warns once
+    assert scaler._bound.lacking(scaler._summary).tolist() == [False, True]
+
+
+def test_tables_warn_of_columns_with_too_few_values():
+    table = pa.table({"a": [1.0, None], "b": [1.0, 2.0], "c": pa.nulls(2, pa.float64())})
+    with pytest.warns(UserWarning, match="^no value, or no more than ddof, of column 'a', 'c' was seen"):
+        sn.TableNormalizer(sn.StandardScaler(ddof=1)).fit(table).transform(table)
+    with pytest.warns(UserWarning, match="^no value of column 'c' was seen"):
+        sn.TableNormalizer().fit(table).transform(table)
+
+
+def test_a_mean_needs_one_value_whatever_ddof():
+    assert sn.StandardScaler(ddof=1, with_std=False).fit_transform([[3.0]]).tolist() == [[0.0]]
+
+
+@pytest.mark.parametrize(("columns", "named"), [(2, "0, 1"), (10, "0, .*, 9"), (13, "0, .*, 9 and 3 more")])
+@pytest.mark.parametrize("scaler", [sn.MinMaxScaler(), sn.AdaptiveStandardScaler(5)], ids=str)
+def test_a_warning_says_how_many_columns_it_does_not_name(scaler, columns, named):
+    X = np.full((1, columns), np.nan)
+    with pytest.warns(UserWarning, match=f"seen no value of column {named}: its"):
+        scaler.fit(X).transform(X)
+
+
 def test_integers_near_2_60():
     X = pa.table({"x": pa.array([2**60 + i for i in range(5)], pa.int64())})
     scaler = sn.StandardScaler().fit(X)

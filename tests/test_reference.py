@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib.util
 import inspect
 import re
@@ -76,6 +77,17 @@ def test_every_name_is_documented(name):
     if inspect.isclass(thing):
         for method, member in reference.methods(thing).items():
             assert member.__doc__, method
+
+
+@pytest.mark.parametrize("name", reference.names())
+def test_every_example_imports_what_it_uses(name, capsys):
+    """pytest runs an example with the names of its module, which who copies it has not."""
+    thing = reference.names()[name]
+    members = {name: thing} | (reference.methods(thing) if inspect.isclass(thing) else {})
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    for label, member in members.items():
+        example = doctest.DocTestParser().get_doctest(inspect.getdoc(member) or "", {}, label, None, None)
+        assert runner.run(example).failed == 0, capsys.readouterr().out
 
 
 @pytest.fixture

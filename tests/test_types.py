@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import decimal
 import random
@@ -9,8 +10,11 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
+from sklearn.base import clone
 
 import streamnorm as sn
 from streamnorm.errors import DataError
@@ -174,3 +178,40 @@ def test_arrow_and_ndarrays_are_rounded_alike(kind, scaler):
     for one in (scaler().fit(table), sn.TableNormalizer(scaler()).fit(table)):
         assert one.transform(table)["x"].to_numpy().tolist() == matrices.transform(x)[:, 0].tolist()
         assert one.inverse_transform(table)["x"].to_numpy().tolist() == matrices.inverse_transform(x)[:, 0].tolist()
+
+
+DURATIONS = pa.table(
+    {"a": pa.array([1_000, None, 3_000], pa.duration("ms")), "b": pa.array([1, 3, 5], pa.duration("s"))}
+)  # fmt: skip
+ROADS = {
+    "arrow": lambda table: table,
+    "polars": pl.from_arrow,
+    "pandas": lambda table: table.to_pandas(),
+    "pandas of one type": lambda table: table.to_pandas().astype("timedelta64[ns]"),
+    "pandas of arrow": lambda table: table.to_pandas(types_mapper=pd.ArrowDtype),
+    "ndarray": lambda table: table.to_pandas().to_numpy("timedelta64[ns]"),
+}
+
+
+@pytest.mark.parametrize("output", ["default", "pandas", "polars"])
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("scaler", [sn.StandardScaler(), sn.AdaptiveStandardScaler(1e12)], ids=str)
+def test_durations_are_of_seconds_on_every_road(scaler, road, output):
+    X = ROADS[road](DURATIONS)
+    before = copy.deepcopy(X)
+    one = clone(scaler).set_output(transform=output).fit(X)
+    assert one.mean_ == pytest.approx([2.0, 3.0], rel=1e-9)
+    assert one.scale_ == pytest.approx([1.0, (8 / 3) ** 0.5], rel=1e-9)
+    out = one.transform(X)
+    values = pa.table(out).to_pandas(ignore_metadata=True).to_numpy() if hasattr(out, "__arrow_c_stream__") else out
+    wanted = [[-1.0, -(1.5**0.5)], [np.nan, 0.0], [1.0, 1.5**0.5]]
+    assert values == pytest.approx(np.array(wanted), abs=1e-9, nan_ok=True)
+    assert str(X) == str(before)
+
+
+def test_durations_beside_numbers():
+    frame = DURATIONS.select(["b"]).to_pandas().assign(c=[1.0, 2.0, 3.0])
+    assert (
+        sn.StandardScaler().fit(frame).digest()
+        == sn.StandardScaler().fit(pa.table({"b": [1.0, 3.0, 5.0], "c": [1.0, 2.0, 3.0]})).digest()
+    )

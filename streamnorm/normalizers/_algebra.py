@@ -11,7 +11,7 @@ from sklearn import preprocessing
 from sklearn.utils.validation import check_is_fitted
 
 from streamnorm.errors import MergeError
-from streamnorm.normalizers.family import BoundRule, Rule
+from streamnorm.normalizers.family import BoundRule, Rule, plain
 from streamnorm.normalizers.table import Group
 
 __all__ = ["Algebra"]
@@ -72,7 +72,8 @@ class Algebra:
         return self._with(self._summary - other._summary)
 
     def _identity(self) -> Sequence[Any]:
-        params = repr(sorted(self.get_params(deep=False).items()))
+        others = {name: plain(value, default=0) for name, value in self.get_params(deep=False).items()}
+        params = repr(sorted((others | self._bound.plain_params).items()))
         return type(self), params, self._columns(), self.__dict__.get("_summary")
 
     def digest(self) -> str:

@@ -21,14 +21,14 @@ from streamnorm.columns import (
     block_of_batch,
     block_of_matrix,
     block_of_sparse,
-    infinity_message,
+    check_container,
     is_arrow,
     row_of_stored,
     to_batches,
 )
 from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.normalizers._algebra import Algebra
-from streamnorm.normalizers._frames import arrays_of_frame, naming_text
+from streamnorm.normalizers._frames import arrays_of_frame, in_seconds, naming_text
 from streamnorm.normalizers._namespaces import Namespace, weights_of
 from streamnorm.normalizers._transformer import FLOATS, StreamTransformer
 from streamnorm.normalizers.family import FAMILY, BoundRule, Rule
@@ -61,18 +61,20 @@ class Normalizer(Algebra, StreamTransformer):
 
     def _learn_batch(self, X: Any, sample_weight: Any) -> None:
         kind = self._bound.summary
-        for block in self._blocks(X, sample_weight):
+        for block, before in self._blocks(X, sample_weight):
             try:
                 total = self._summary.with_rows(kind, block) if self.__sklearn_is_fitted__() else kind.of(block)
             except InfiniteValueError as error:
                 row = row_of_stored(X, error.slot, error.row) if sparse.issparse(X) else error.row
-                raise InfiniteValueError(error.slot, row, infinity_message(self._name_of(error.slot), row)) from None
+                raise self._infinite(error.slot, row, before) from None
             self._summary = total
 
-    def _blocks(self, X: Any, sample_weight: Any) -> Iterator[Block]:
+    def _blocks(self, X: Any, sample_weight: Any) -> Iterator[tuple[Block, int]]:
+        """Describe X block by block, each with the number of rows before it."""
         first = not self.__sklearn_is_fitted__()
+        check_container(X)
         if not is_arrow(X):
-            yield self._block(X, first, sample_weight)
+            yield self._block(X, first, sample_weight), 0
             return
         if sample_weight is not None and not isinstance(X, (pa.Table, pa.RecordBatch)):
             X = pa.table(X)
@@ -80,10 +82,11 @@ class Normalizer(Algebra, StreamTransformer):
         for batch in to_batches(X):
             self._check_names(batch, not self.__sklearn_is_fitted__())
             own = None if weights is None else weights[start : start + len(batch)]
-            yield block_of_batch(batch, own)
+            yield block_of_batch(batch, own), start
             start += len(batch)
 
     def _block(self, X: Any, reset: bool, sample_weight: Any) -> Block:
+        X = in_seconds(X)
         arrays = arrays_of_frame(X)
         if arrays is not None:
             validate_data(self, X, reset=reset, skip_check_array=True)
@@ -93,9 +96,9 @@ class Normalizer(Algebra, StreamTransformer):
             namespace = Namespace.of(X)
             if reset:
                 self._namespace = namespace.name
-            options = {"reset": reset, "accept_sparse": _SPARSE, "dtype": "numeric", "ensure_all_finite": False}
+            options = {"accept_sparse": _SPARSE, "dtype": "numeric", "ensure_all_finite": False}
             with naming_text(X):
-                X = validate_data(self, namespace.to_numpy(X), **options)
+                X = validate_data(self, namespace.to_numpy(X), reset=reset, ensure_min_samples=0, **options)
         weights = weights_of(sample_weight, X, first=reset)
         return block_of_sparse(X, weights) if sparse.issparse(X) else block_of_matrix(X, weights)
 
@@ -133,10 +136,15 @@ class Normalizer(Algebra, StreamTransformer):
 
     def _map(self, X: Any, copy: bool | None, *, inverse: bool) -> Any:
         check_is_fitted(self)
-        self._warn_of_empty(self._summary.counts.values)
+        self._warn_of_empty(self._bound.lacking(self._summary), self._summary.counts.values)
         plan = self._bound.plan(self._summary)
+        check_container(X)
         if is_arrow(X):
             return self._map_arrow(X, lambda X: plan, inverse)
+        X = in_seconds(X)
+        frame = None if inverse else self._map_frame(X, lambda X: plan)
+        if frame is not None:
+            return frame
         namespace = Namespace.of(X)
         if namespace.name != self.__dict__.get("_namespace", "numpy") and Namespace.matters():
             raise DataError(
@@ -173,7 +181,7 @@ class Normalizer(Algebra, StreamTransformer):
             row, slot = int(np.searchsorted(X.indptr, at, side="right")) - 1, int(X.indices[at])
         else:
             row, slot = divmod(at, X.shape[1])
-        raise InfiniteValueError(slot, row, infinity_message(self._name_of(slot), row))
+        raise self._infinite(slot, row)
 
     # ---- what is known ----
 

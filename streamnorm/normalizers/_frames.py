@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from streamnorm.columns import as_pandas
 from streamnorm.errors import DataError
+from streamnorm.numbers import readable
 
-__all__ = ["arrays_of_frame", "naming_text"]
+__all__ = ["arrays_of_frame", "as_output", "in_seconds", "naming_text", "table_with_nulls"]
 
 
 def arrays_of_frame(X: Any) -> list[pa.Array] | None:
@@ -19,7 +21,7 @@ def arrays_of_frame(X: Any) -> list[pa.Array] | None:
 
     A matrix of float64 rounds 64-bit integers beside floats, and turns nulls into NaN.
     """
-    library = type(X).__module__.partition(".")[0]
+    library = _library(X)
     if library == "polars" and hasattr(X, "to_arrow") and hasattr(X, "columns"):
         return [_whole(column) for column in X.to_arrow().columns]
     if library != "pandas" or getattr(X, "ndim", 0) != 2:
@@ -31,6 +33,61 @@ def arrays_of_frame(X: Any) -> list[pa.Array] | None:
     if len(numpy_kinds) == len(kinds) and len(set(kinds)) <= 1:
         return None
     return [_whole(_array(X.iloc[:, i])) for i in range(X.shape[1])]
+
+
+def table_with_nulls(X: Any, output: str) -> pa.Table | None:
+    """Give a frame as a table where it and the frame asked for tell nulls from NaN, None for all else."""
+    library = _library(X)
+    if output not in ("polars", library):
+        return None
+    if library != "polars" and not (library == "pandas" and any(map(_has_nulls, getattr(X, "dtypes", ())))):
+        return None
+    arrays = arrays_of_frame(X)
+    return None if arrays is None else pa.Table.from_arrays(arrays, [str(name) for name in X.columns])
+
+
+def as_output(table: pa.Table, output: str, given: Any) -> Any:
+    """Give a table as polars frame, or as one of pandas with the index and the kinds of columns of the given one."""
+    if output == "polars":
+        import polars
+
+        return polars.from_arrow(table)
+    import pandas
+
+    columns = enumerate(zip(table.columns, given.dtypes, strict=True))
+    return pandas.DataFrame({i: as_pandas(column, kind) for i, (column, kind) in columns}, index=given.index)
+
+
+def in_seconds(X: Any) -> Any:
+    """Give the durations in an array or data frame in seconds, as Arrow's are read; all else stays as it is."""
+    if isinstance(X, np.ndarray):
+        return X / np.timedelta64(1, "s") if X.dtype.kind == "m" else X
+    if _library(X) == "polars" and hasattr(X, "to_arrow") and hasattr(X, "columns"):
+        import polars
+
+        spans = [name for name, kind in X.schema.items() if kind == polars.Duration]
+        seconds = {name: polars.from_arrow(readable(X[name].to_arrow(), name)) for name in spans}
+        return X.with_columns(**seconds) if spans else X
+    if _library(X) == "pandas" and getattr(X, "ndim", 0) == 2:
+        spans = [i for i, kind in enumerate(X.dtypes) if getattr(kind, "kind", "") == "m"]
+        X = X.copy(deep=False) if spans else X
+        for i in spans:
+            array = readable(_whole(_array(X.iloc[:, i])), str(X.columns[i]))
+            X.isetitem(i, as_pandas(pa.chunked_array([array]), X.dtypes.iloc[i]))
+    return X
+
+
+def _library(X: Any) -> str:
+    return type(X).__module__.partition(".")[0]
+
+
+def _has_nulls(kind: Any) -> bool:
+    """Tell whether columns of a type of pandas hold nulls that are not NaN: Arrow's and the nullable ones."""
+    import pandas
+
+    if isinstance(kind, (np.dtype, pandas.SparseDtype)):
+        return False
+    return isinstance(kind, pandas.ArrowDtype) or getattr(kind, "kind", "") in tuple("iufb")
 
 
 def _array(column: Any) -> Any:

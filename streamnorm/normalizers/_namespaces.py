@@ -59,6 +59,8 @@ def weights_of(sample_weight: Any, X: Any, *, first: bool) -> NDArray[np.float64
     if sample_weight is None:
         return None
     rows = np.empty((X.shape[0] if hasattr(X, "shape") else len(X), 0))
+    if rows.shape[0] == 0 and np.shape(sample_weight) == (0,):
+        return None
     try:
         weights = _check_sample_weight(
             Namespace.of(sample_weight).to_numpy(sample_weight),

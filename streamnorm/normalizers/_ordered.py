@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from streamnorm import kernel
-from streamnorm.columns import is_arrow, matrix_of_batch
+from streamnorm.columns import check_container, is_arrow, matrix_of_batch
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
-from streamnorm.normalizers._frames import naming_text
+from streamnorm.normalizers._frames import in_seconds, naming_text
 from streamnorm.normalizers._namespaces import weights_of
 from streamnorm.normalizers._transformer import FLOATS, PlanOf, StreamTransformer
-from streamnorm.numbers import is_numeric
+from streamnorm.numbers import is_numeric, readable
 
 __all__ = ["OrderedNormalizer", "Record", "floats_of_text", "frozen_array"]
 
@@ -80,15 +80,16 @@ class OrderedNormalizer(StreamTransformer):
 
     def _learn_batch(self, X: Any, sample_weight: Any) -> None:
         first = not self.__sklearn_is_fitted__()
-        x = self._read(X, reset=first)
+        x = self._read(X, reset=first, least=0)
         weights = weights_of(sample_weight, x, first=first)
         if weights is not None and not weights.all():
             x = np.where(weights.reshape(-1, *[1] * (x.ndim - 1)) > 0, x, np.nan)  # as if they were missing
         self._refuse_infinite(x)
         self._step(x, weights)
 
-    def _read(self, X: Any, *, reset: bool, names: bool = True) -> NDArray[Any]:
-        """Check a batch and give it as an array of floats."""
+    def _read(self, X: Any, *, reset: bool, names: bool = True, least: int = 1) -> NDArray[Any]:
+        """Check a batch of at least so many rows and give it as an array of floats."""
+        check_container(X)
         if is_arrow(X):
             table = _table(X)
             self._check_names(table, reset)
@@ -96,11 +97,12 @@ class OrderedNormalizer(StreamTransformer):
         elif self._is_plain(X, reset):
             x = X if X.dtype in FLOATS else X.astype(np.float64)
         else:
+            X = in_seconds(X)
             if names:
                 validate_data(self, X, reset=reset, skip_check_array=True, ensure_2d=False)
             options = {"dtype": FLOATS, "ensure_all_finite": False, "allow_nd": self._ALLOW_ND}
             with naming_text(X):
-                x = check_array(X, estimator=self, input_name="X", **options)
+                x = check_array(X, estimator=self, input_name="X", ensure_min_samples=least, **options)
         width = self._features_last(x).shape[-1]
         if reset:
             self.n_features_in_ = width
@@ -113,9 +115,15 @@ class OrderedNormalizer(StreamTransformer):
         at = tuple(int(i) for i in np.argwhere(np.isinf(x))[0])
         features = self._features_last(np.arange(x.size).reshape(x.shape))
         slot = int(np.argwhere(features == np.ravel_multi_index(at, x.shape))[0][-1])
-        place = f"row {at[0]} of the batch" if x.ndim == 2 else f"index {at} of the batch"
-        raise InfiniteValueError(
-            slot, at[0],
+        raise self._infinite_at(slot, at[0], f"row {at[0]} of the batch" if x.ndim == 2 else f"index {at} of the batch")
+
+    def _infinite(self, slot: int, row: int, before: int = 0) -> InfiniteValueError:
+        row += before
+        return self._infinite_at(slot, row, f"row {row} of the {'input' if before else 'batch'}")
+
+    def _infinite_at(self, slot: int, row: int, place: str) -> InfiniteValueError:
+        return InfiniteValueError(
+            slot, row,
             f"Input X contains infinity: column {self._name_of(slot)!r}, {place}. Replace infinities by "
             "missing values (NaN), which are skipped.",
         )  # fmt: skip
@@ -125,8 +133,12 @@ class OrderedNormalizer(StreamTransformer):
     def _map(self, X: Any, plan_of: PlanOf, *, inverse: bool = False) -> Any:
         """Apply or invert the plan for X; Arrow data are answered in Arrow, a reader by a lazy one."""
         check_is_fitted(self)
+        check_container(X)
         if is_arrow(X):
             return self._map_arrow(X, plan_of, inverse)
+        frame = None if inverse else self._map_frame(in_seconds(X), plan_of)
+        if frame is not None:
+            return frame
         x = self._read(X, reset=False, names=not inverse)
         self._refuse_infinite(x)
         plan, out = plan_of(x), np.empty_like(x)
@@ -197,8 +209,11 @@ def _exact(value: Any) -> Any:
 def _table(X: Any) -> pa.Table:
     """Give Arrow data as a table of numbers."""
     table = pa.table(X)
-    for field in table.schema:
-        if not (is_numeric(field.type) or field.type in (pa.bool_(), pa.null())):
+    for i, field in enumerate(table.schema):
+        if pa.types.is_duration(field.type):
+            seconds = pa.chunked_array([readable(chunk, field.name) for chunk in table[i].chunks], pa.float64())
+            table = table.set_column(i, field.with_type(pa.float64()), seconds)
+        elif not (is_numeric(field.type) or field.type in (pa.bool_(), pa.null())):
             raise DataError(
                 f"column {field.name!r} holds {field.type}, not numbers: leave it out, or cast it to a number before."
             )

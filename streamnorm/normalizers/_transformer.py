@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -15,8 +15,19 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import validate_data
 
-from streamnorm.columns import is_stream, map_array, matrix_of_batch, no_rows, parts_of, to_batches
-from streamnorm.errors import DataError
+from streamnorm.columns import (
+    check_container,
+    infinity_message,
+    is_arrow,
+    is_stream,
+    map_array,
+    matrix_of_batch,
+    no_rows,
+    parts_of,
+    to_batches,
+)
+from streamnorm.errors import DataError, InfiniteValueError, listed
+from streamnorm.normalizers._frames import as_output, table_with_nulls
 from streamnorm.plans import Plan
 
 __all__ = ["FLOATS", "PlanOf", "StreamTransformer"]
@@ -52,7 +63,8 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights of the rows; a row of weight 0 is as if it were not there.
+            Non-negative weights of the rows; a row of weight 0 is as if it were not there. `RobustScaler` and
+            `QuantileTransformer`, which count values, take whole weights up to 2^32.
 
         Returns
         -------
@@ -67,10 +79,16 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
             for name in (*self._LEARNT, "n_features_in_", "feature_names_in_", "_warned"):
                 self.__dict__.pop(name, None)
             self.partial_fit(X, y, sample_weight)
+            shape = () if is_arrow(X) else getattr(X, "shape", ())
+            if shape[:1] == (0,):
+                raise DataError(
+                    f"Found array with 0 sample(s) (shape={tuple(shape)}) while a minimum of 1 is required by "
+                    f"{type(self).__name__}: give it rows, or call partial_fit, which learns nothing from none."
+                )
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from one more batch, or from each batch of a stream.
+        """Learn from one more batch, or from each batch of a stream; one without rows changes nothing.
 
         Parameters, result and errors are those of `fit`.
         """
@@ -89,8 +107,13 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
             return
         if sample_weight is not None:
             raise DataError("sample_weight needs a batch, not a stream: call partial_fit for each batch.")
-        for batch in parts_of(X):
-            self._learn(batch, None)
+        rows = 0
+        for batch in _batches_in(X):
+            try:
+                self._learn_batch(batch, None)
+            except InfiniteValueError as error:
+                raise self._infinite(error.slot, error.row, rows) from None
+            rows += batch.shape[0] if hasattr(batch, "shape") else len(batch)
         if not self.__sklearn_is_fitted__():
             raise DataError("the stream gave no batch, so that there are no columns to learn from.")
 
@@ -146,18 +169,25 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
             table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
             validate_data(self, table, reset=reset, skip_check_array=True)
 
+    def _infinite(self, slot: int, row: int, before: int = 0) -> InfiniteValueError:
+        """Say where an infinity is, in a batch that so many rows of the input come before."""
+        row += before
+        return InfiniteValueError(
+            slot, row, infinity_message(self._name_of(slot), row, of="input" if before else "batch")
+        )
+
     def _name_of(self, slot: int) -> Any:
         names = self.__dict__.get("feature_names_in_")
         return slot if names is None else names[slot]
 
-    def _warn_of_empty(self, seen: NDArray[Any]) -> None:
-        """Warn, once, of columns of which no value was seen."""
-        empty = np.flatnonzero(seen == 0)
-        if len(empty) and not self.__dict__.get("_warned"):
+    def _warn_of_empty(self, lacking: NDArray[np.bool_], seen: NDArray[Any]) -> None:
+        """Warn, once, of columns of which too few values were seen for their statistics."""
+        if lacking.any() and not self.__dict__.get("_warned"):
             self._warned = True
-            names = ", ".join(str(self._name_of(int(i))) for i in empty[:10])
+            few = "no value, or no more than ddof," if seen[lacking].any() else "no value"
+            names = listed(self._name_of(int(i)) for i in np.flatnonzero(lacking))
             warnings.warn(
-                f"{type(self).__name__} has seen no value of column {names}: its statistics are NaN, and so "
+                f"{type(self).__name__} has seen {few} of column {names}: its statistics are NaN, and so "
                 "is what it gives there.",
                 stacklevel=4,
             )
@@ -165,21 +195,48 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
     # ---- applying ----
 
     def _map_arrow(self, X: Any, plan_of: PlanOf, inverse: bool) -> Any:
-        plain = inverse or _get_output_config("transform", self)["dense"] == "default"
+        output = "default" if inverse else _get_output_config("transform", self)["dense"]
+        plain = output == "default"
         if isinstance(X, pa.RecordBatchReader) and plain:
             schema = self._map_arrow(no_rows(X.schema), plan_of, inverse).schema
-            return pa.RecordBatchReader.from_batches(schema, (self._map_arrow(b, plan_of, inverse) for b in X))
+            return pa.RecordBatchReader.from_batches(schema, self._map_batches(X, plan_of, inverse))
         if not isinstance(X, (pa.Table, pa.RecordBatch)):
             X = pa.table(X)
         plan = plan_of(X)
-        batches = [self._map_batch(batch, plan, inverse) for batch in to_batches(X)]
+        batches = list(self._map_batches(to_batches(X), lambda X: plan, inverse))
+        if output == "polars":
+            return as_output(pa.Table.from_batches(batches), output, X)
         if not plain:
             return np.concatenate([matrix_of_batch(batch) for batch in batches])
         return batches[0] if isinstance(X, pa.RecordBatch) else pa.Table.from_batches(batches)
 
-    def _map_batch(self, batch: pa.RecordBatch, plan: Plan, inverse: bool) -> pa.RecordBatch:
+    def _map_frame(self, X: Any, plan_of: PlanOf) -> Any:
+        """Map a data frame whose nulls `set_output` lets stay nulls; None where X is anything else."""
+        output = _get_output_config("transform", self)["dense"]
+        table = None if type(X) is np.ndarray or output == "default" else table_with_nulls(X, output)
+        if table is None:
+            return None
+        validate_data(self, X, reset=False, skip_check_array=True)
+        plan = plan_of(table)
+        batches = [self._map_columns(batch, plan, inverse=False) for batch in to_batches(table)]
+        return as_output(pa.Table.from_batches(batches), output, X)
+
+    def _map_batches(
+        self, batches: Iterable[pa.RecordBatch], plan_of: PlanOf, inverse: bool
+    ) -> Iterator[pa.RecordBatch]:
+        rows = 0
+        for batch in batches:
+            self._check_names(batch, reset=False)
+            plan = plan_of(batch)
+            try:
+                mapped = self._map_columns(batch, plan, inverse)
+            except InfiniteValueError as error:
+                raise self._infinite(error.slot, error.row, rows) from None
+            yield mapped
+            rows += batch.num_rows
+
+    def _map_columns(self, batch: pa.RecordBatch, plan: Plan, inverse: bool) -> pa.RecordBatch:
         """Map every column; names, nulls and metadata stay."""
-        self._check_names(batch, reset=False)
         arrays = [
             map_array(array, name, plan, i, inverse=inverse)
             for i, (array, name) in enumerate(zip(batch.columns, batch.schema.names, strict=True))
@@ -212,3 +269,13 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
     def _identity(self) -> Any:
         """Give what is equal exactly for equal objects."""
         raise NotImplementedError
+
+
+def _batches_in(stream: Any) -> Iterator[Any]:
+    """Yield the batches of a stream, and of the streams in it; each tells how many rows it has."""
+    for part in parts_of(stream):
+        check_container(part)
+        if is_stream(part):
+            yield from _batches_in(part)
+        else:
+            yield pa.table(part) if is_arrow(part) and not hasattr(part, "shape") else part

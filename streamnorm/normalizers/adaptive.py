@@ -193,7 +193,7 @@ class AdaptiveStandardScaler(OrderedNormalizer):
             If X has other columns than those learnt from, or an infinity.
         """
         check_is_fitted(self)
-        self._warn_of_empty(self._rows.seen)
+        self._warn_of_empty(self._rows.seen == 0, self._rows.seen)
         return self._map(X, lambda X: self.plan())
 
     def inverse_transform(self, X: Any) -> Any:

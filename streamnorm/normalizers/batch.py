@@ -240,6 +240,8 @@ class BatchNormalizer(LayerConversions, OrderedNormalizer):
             self.build(self.n_features_in_)
         batch = self._moments(x, weights)
         counts = batch.counts.values
+        if not counts.any():
+            return
         ddof = 1 if self.moving_variance == "unbiased" else 0
         few = (counts > 0) & (batch.samples() <= ddof)
         if few.any():
@@ -260,7 +262,7 @@ class BatchNormalizer(LayerConversions, OrderedNormalizer):
                 )
             moving = old.astype(work)
             stepped.append(np.where(counts > 0, moving * self.momentum + rounded * (1.0 - self.momentum), moving))
-        self._set(stepped[0], stepped[1], self.n_steps_ + bool(counts.any()))
+        self._set(stepped[0], stepped[1], self.n_steps_ + 1)
 
     def _state(self) -> tuple[Any, ...]:
         return self.moving_mean_, self.moving_variance_, self.n_steps_

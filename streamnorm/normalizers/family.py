@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
 
@@ -22,7 +23,7 @@ from streamnorm.summaries import Extremes, Histogram, HistogramOf, Moments, Prof
 from streamnorm.summaries.bins import MAX_BINS
 from streamnorm.summaries.moments import CONSTANT
 
-__all__ = ["FAMILY", "BoundRule", "Rule", "rule_of"]
+__all__ = ["FAMILY", "BoundRule", "Rule", "plain", "rule_of"]
 
 Params = Mapping[str, Any]
 
@@ -49,6 +50,8 @@ class Rule:
         Raises DataError where the parameters cannot be.
     refuses_sparse : callable
         Parameters to the error for sparse input that would have to be filled in, None where it need not.
+    lacking : callable
+        Summary and parameters to whether each column has too few values for its statistics.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Rule:
     defaults: Params
     check: Callable[[Params], None] = lambda params: None
     refuses_sparse: Callable[[Params], Exception | None] = lambda params: None
+    lacking: Callable[[Any, Params], NDArray[np.bool_]] = lambda summary, params: summary.counts.values == 0
 
 
 @dataclass(frozen=True)
@@ -102,11 +106,16 @@ class BoundRule:
         return ProfiledOf(kind) if self.profile else self.steps.summary(kind)
 
     @cached_property
+    def plain_params(self) -> dict[str, Any]:
+        """The parameters as `plain` writes them."""
+        return {name: plain(value, self.rule.defaults[name]) for name, value in self.params.items()}
+
+    @cached_property
     def key(self) -> tuple[str, ...]:
         """Equal exactly for equal rules with equal parameters and steps."""
         steps = [] if self.steps == PLAIN else [repr(self.steps.to_json())]
         profile = " and a profile" if self.profile else ""
-        return self.rule.name, repr(sorted(self.params.items())) + profile, *steps
+        return self.rule.name, repr(sorted(self.plain_params.items())) + profile, *steps
 
     def attribute(self, name: str, summary: Any) -> Any:
         """Compute a fitted attribute, once a summary; arrays are views of what cannot be written to."""
@@ -116,6 +125,13 @@ class BoundRule:
         view = value.view()
         view.flags.writeable = False
         return view
+
+    def lacking(self, summary: Any) -> NDArray[np.bool_]:
+        """Tell which columns have too few values for their statistics, whatever the rows were grouped by."""
+        found: NDArray[np.bool_] = summary.cached(
+            (self.key, "lacking"), lambda: self.rule.lacking(needed(summary.overall), self.params)
+        )
+        return found
 
     def plan(self, summary: Any) -> Plan:
         """Make the plan, once a summary."""
@@ -169,6 +185,25 @@ def rule_of(spec: Any, **params: Any) -> BoundRule:
 
 def _bound(name: str, params: Params, steps: Steps, profile: bool = False) -> BoundRule:
     return BoundRule(FAMILY[name], MappingProxyType(dict(params)), steps, profile)
+
+
+def plain(value: Any, default: Any) -> Any:
+    """Write a parameter as its default is written, so that equal values are one: 1, 1.0 and NumPy's.
+
+    Examples
+    --------
+    >>> plain(1.0, default=0), plain(0.5, default=0), plain((25, 75), default=(25.0, 75.0))
+    (1, 0.5, (25.0, 75.0))
+    """
+    if isinstance(default, tuple) and isinstance(value, (tuple, list)) and len(value) == len(default):
+        return tuple(map(plain, value, default))
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if not isinstance(value, Real):
+        return value
+    whole = isinstance(default, int) and (isinstance(value, Integral) or float(value).is_integer())
+    number: Any = value
+    return int(number) if whole else float(number)
 
 
 def _no_centre(parameter: str) -> DataError:
@@ -307,6 +342,7 @@ _RULES = [
         MappingProxyType({"with_mean": True, "with_std": True, "ddof": 0}),
         _check_moments,
         lambda p: _no_centre("with_mean") if p["with_mean"] else None,
+        lambda s, p: np.isnan(s.var(p["ddof"]) if p["with_std"] else s.mean()),
     ),
     Rule(
         "minmax",

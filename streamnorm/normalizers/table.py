@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from streamnorm.columns import as_pandas, is_stream, no_rows, parts_of, to_batches
-from streamnorm.errors import DataError, MergeError, nearest
+from streamnorm.errors import DataError, MergeError, listed, nearest
 from streamnorm.joining import in_large_batches
 from streamnorm.normalizers._batches import map_column, summarise_columns
 from streamnorm.normalizers.choosing import choose
@@ -321,14 +321,16 @@ class Table:
         return pa.RecordBatch.from_arrays([array for _, array in columns], schema=schema)
 
     def warn_of_empty(self) -> None:
-        """Warn, once, of columns that no value was seen of."""
+        """Warn, once, of columns of which too few values were seen for their statistics."""
         if self.__dict__.get("_warned"):
             return
-        empty = [name for name, (g, i) in self.learnt.where().items() if g.summary.counts.values[i] == 0]
-        if empty:
+        where = self.learnt.where().items()
+        lacking = {name: g.summary.counts.values[i] for name, (g, i) in where if g.rule.lacking(g.summary)[i]}
+        if lacking:
             self._warned = True
+            few = "no value, or no more than ddof," if any(lacking.values()) else "no value"
             warnings.warn(
-                f"no value of column {', '.join(map(repr, empty[:10]))} was seen: its statistics are NaN, and "
+                f"{few} of column {listed(map(repr, lacking))} was seen: its statistics are NaN, and "
                 "so is what becomes of its values.",
                 stacklevel=4,
             )
