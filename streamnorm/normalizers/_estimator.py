@@ -136,8 +136,9 @@ class Normalizer(Algebra, StreamTransformer):
 
     def _map(self, X: Any, copy: bool | None, *, inverse: bool) -> Any:
         check_is_fitted(self)
-        self._warn_of_empty(self._bound.lacking(self._summary), self._summary.counts.values)
-        plan = self._bound.plan(self._summary)
+        bound = self._bound
+        self._warn_of_empty(bound.lacking(self._summary), self._summary.counts.values)
+        plan = bound.plan(self._summary)
         check_container(X)
         if is_arrow(X):
             return self._map_arrow(X, lambda X: plan, inverse)

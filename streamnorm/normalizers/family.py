@@ -195,6 +195,8 @@ def plain(value: Any, default: Any) -> Any:
     >>> plain(1.0, default=0), plain(0.5, default=0), plain((25, 75), default=(25.0, 75.0))
     (1, 0.5, (25.0, 75.0))
     """
+    if type(value) is type(default) and not isinstance(value, tuple):
+        return value
     if isinstance(default, tuple) and isinstance(value, (tuple, list)) and len(value) == len(default):
         return tuple(map(plain, value, default))
     if isinstance(value, (bool, np.bool_)):
