@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.columns import as_pandas, is_stream, no_rows, parts_of, to_batches
+from streamnorm.columns import as_pandas, check_container, is_stream, no_rows, parts_of, to_batches
 from streamnorm.errors import DataError, MergeError, listed, nearest
 from streamnorm.joining import in_large_batches
 from streamnorm.normalizers._batches import map_column, summarise_columns
@@ -432,6 +432,7 @@ def _array_or_text(column: Any) -> pa.Array:
 
 def batches_of(X: Any) -> Iterable[pa.RecordBatch]:
     """Yield the record batches of a table, frame, stream or dataset."""
+    check_container(X)
     if is_stream(X) and not isinstance(X, pa.RecordBatchReader):
         return (batch for item in parts_of(X) for batch in batches_of(item))
     if type(X).__module__.partition(".")[0] == "pandas":
