@@ -229,7 +229,10 @@ UNREADABLE = {
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_tables_with_no_columns_to_read(name):
     X, words = UNREADABLE[name]
-    for call in (sn.TableNormalizer().fit, sn.TableNormalizer().fit(pa.table({"a": [1.0, 2.0], "b": [1, 2]})).transform):
+    for call in (
+        sn.TableNormalizer().fit,
+        sn.TableNormalizer().fit(pa.table({"a": [1.0, 2.0], "b": [1, 2]})).transform,
+    ):
         with pytest.raises(DataError, match=words):
             call(X)
 
