@@ -11,9 +11,10 @@ from functools import reduce
 from operator import add
 from pathlib import Path
 
+from streamnorm.choices import check_choices
 from streamnorm.csv_files import CsvOptions
 from streamnorm.errors import DataError, MergeError, SourceError
-from streamnorm.fitting import Progress, check_choices, fit_state
+from streamnorm.fitting import Progress, fit_state
 from streamnorm.holding import Held, holding
 from streamnorm.ledger import check_not_vanished, covered, emptied, pair_up, same_content
 from streamnorm.normalizers.table import Learnt, Table

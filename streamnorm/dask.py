@@ -22,9 +22,10 @@ from typing import Any
 import pyarrow as pa
 
 from streamnorm import tasks
+from streamnorm.choices import check_columns, nothing_of
 from streamnorm.csv_files import CsvOptions
 from streamnorm.errors import DataError
-from streamnorm.fitting import check_columns, nothing_of, summarise_units, together
+from streamnorm.fitting import summarise_units, together
 from streamnorm.jobs import check_inputs, map_files
 from streamnorm.ledger import options_of
 from streamnorm.normalizers.table import Table, batches_of

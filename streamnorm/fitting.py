@@ -6,37 +6,25 @@ Merging knows no order, so that the result is the same bits for any number of th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
-import pyarrow as pa
-
+from streamnorm.choices import REMEMBERED, check_columns, nothing_of
 from streamnorm.differences import Differences, tell_of_strays
-from streamnorm.errors import DataError
 from streamnorm.footers import learn
 from streamnorm.ledger import Reading, emptied, stamp, warn_of_copies
 from streamnorm.normalizers.kinds import widest
 from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.parts import Parts
 from streamnorm.places import naming
-from streamnorm.sources import CsvSource, Source, Unit
+from streamnorm.sources import Source, Unit
 from streamnorm.state import State
-from streamnorm.tasks import nothing, summarise
+from streamnorm.tasks import summarise
 from streamnorm.threads import in_any_order, threads_of
 
-__all__ = [
-    "Progress",
-    "check_choices",
-    "check_columns",
-    "fit_state",
-    "nothing_of",
-    "schema_of",
-    "summarise_units",
-    "together",
-]
+__all__ = ["Progress", "fit_state", "summarise_units", "together"]
 
 #: Called with the bytes of input and the rows that have been dealt with since the last time.
 Progress = Callable[[int, int], Any]
@@ -44,8 +32,6 @@ Progress = Callable[[int, int], Any]
 #: A source, and the bytes and rows of it that a task has dealt with.
 _Done = tuple[Reading, int, int]
 
-#: So many files are opened once; of more, what was remembered of each would fill the memory.
-_REMEMBERED = 64
 #: Input summarised at once where there are keys: adding them up takes as long for few rows as for many.
 _KEYED_BYTES = 1 << 26
 
@@ -139,7 +125,7 @@ def fit_state(
         check_columns(source, empty, known.table.by, sources[0])
         differences.look_at(source)
         types = widest(types, {item.name: str(item.type) for item in source.schema})
-        if len(sources) > _REMEMBERED:
+        if len(sources) > REMEMBERED:
             source.let_go()
     differences.tell()
     if origin is not None:
@@ -203,96 +189,3 @@ def _add_units(reading: Reading, table: Table, units: Sequence[Unit]) -> _Done:
     part, rows = summarise_units(table, reading.nothing, reading.source, units, reading.told)
     reading.add(part, rows)
     return reading, sum(unit.size for unit in units), rows
-
-
-def check_choices(known: State, table: Table, sources: Sequence[Source]) -> None:
-    """Find out whether columns, scalers and settings asked for are those of the state to be added to."""
-    schema = _filled(schema_of(sources, table.columns or ()), known.table.learnt)
-    if _chosen(table, sources[0], schema).key != known.table.learnt.key or table.settings() != known.table.settings():
-        raise DataError(
-            "the state was fitted with other columns, scalers or settings than those asked for now: ask for none "
-            "to go on with its own, or fit all sources again into a new state."
-        )
-
-
-def schema_of(sources: Sequence[Source], named: Collection[str] = ()) -> pa.Schema:
-    """Give the first source's schema; columns that hold only nulls there have their type from a later one.
-
-    Text of a CSV file counts as numbers where its column is named, since the parser says best which value is none.
-    """
-    schema = _as_named(sources[0], named)
-    for source in sources[1:]:
-        if not any(map(pa.types.is_null, schema.types)):
-            break
-        there = _as_named(source, named)
-        schema = pa.schema([_known(item, there) for item in schema], schema.metadata)
-        if len(sources) > _REMEMBERED:
-            source.let_go()
-    return schema
-
-
-def _as_named(source: Source, named: Collection[str]) -> pa.Schema:
-    schema: pa.Schema = source.schema
-    if not isinstance(source, CsvSource):
-        return schema
-    texts = {item.name for item in schema if item.name in named and pa.types.is_string(item.type)}
-    return _as_numbers(schema, texts)
-
-
-def _known(item: pa.Field, schema: pa.Schema) -> pa.Field:
-    at = schema.get_field_index(item.name)
-    return item.with_type(schema.field(at).type) if pa.types.is_null(item.type) and at >= 0 else item
-
-
-def nothing_of(table: Table, sources: Sequence[Source]) -> Learnt:
-    """Choose columns and scalers by the schema of sources, with nothing learnt."""
-    return _chosen(table, sources[0], schema_of(sources, table.columns or ()))
-
-
-def _chosen(table: Table, source: Source, schema: pa.Schema) -> Learnt:
-    with naming(source.path):
-        _check_keys(table, source, schema)
-        return nothing(table, schema)
-
-
-def _check_keys(table: Table, source: Source, schema: pa.Schema) -> None:
-    """Say of a key that only folders are named after that it is no column."""
-    for name in table.key_names:
-        folder = next((part for part in PurePath(str(source.path)).parts if part.startswith(f"{name}=")), None)
-        if folder and name not in schema.names:
-            raise DataError(
-                f"there is no column {name!r} to group by: {folder!r} in its path names a folder, and is no column; "
-                "write the keys into the files, or group by columns that they have."
-            )
-
-
-def check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
-    """Find out before anything is read whether a source has all columns."""
-    with naming(source.path):
-        schema = source.schema
-        numeric = Table(None, dict.fromkeys(like.types, "standard"), by=by)
-        try:
-            numbers = _as_numbers(schema, like.types) if isinstance(source, CsvSource) else _filled(schema, like)
-            _check_keys(numeric, source, numbers)
-            numeric.choose(numbers)
-            like.check_shapes(numbers)
-        except DataError as error:
-            beside = "" if source == first else f" (the columns are those of {first.path})"
-            raise DataError(f"{error}{beside}") from None
-
-
-def _as_numbers(schema: pa.Schema, names: Collection[str]) -> pa.Schema:
-    """Give the schema of a CSV file when these columns are read as numbers."""
-    return pa.schema([pa.field(item.name, pa.float64()) if item.name in names else item for item in schema])
-
-
-def _filled(schema: pa.Schema, like: Learnt) -> pa.Schema:
-    """Give a schema whose columns of nulls alone hold what was learnt from them: numbers, or vectors of these."""
-    if not any(map(pa.types.is_null, schema.types)):
-        return schema
-    kinds = {
-        name: pa.list_(pa.float64()) if group.vector else pa.float64() for name, (group, _) in like.columns().items()
-    }
-    return pa.schema(
-        [item.with_type(kinds.get(item.name, item.type)) if pa.types.is_null(item.type) else item for item in schema]
-    )

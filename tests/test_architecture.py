@@ -75,12 +75,12 @@ MAY = {
     "resume": {"errors", "files", "sources", "normalizers", "ledger"},
     "footers": {"kernel", "sources", "normalizers", "summaries"},
     "differences": {"normalizers", "sources"},
+    "choices": {"errors", "normalizers", "places", "sources", "state", "tasks"},
     "fitting": {
+        "choices",
         "places",
         "differences",
-        "errors",
         "threads",
-        "csv_files",
         "sources",
         "footers",
         "normalizers",
@@ -90,6 +90,7 @@ MAY = {
         "tasks",
     },
     "counting": {
+        "choices",
         "errors",
         "csv_files",
         "sources",
@@ -102,7 +103,7 @@ MAY = {
         "parts",
         "fitting",
     },
-    "suggest": {"errors", "fitting", "normalizers", "numbers", "sources", "summaries"},
+    "suggest": {"choices", "errors", "fitting", "normalizers", "numbers", "sources", "summaries"},
     "jobs": {
         "csv_lines",
         "places",
@@ -123,7 +124,19 @@ MAY = {
     },
     "tasks": {"columns", "errors", "normalizers", "numbers"},
     "spark": {"errors", "normalizers", "state", "tasks"},
-    "dask": {"errors", "csv_files", "fitting", "jobs", "ledger", "normalizers", "outputs", "sources", "state", "tasks"},
+    "dask": {
+        "choices",
+        "errors",
+        "csv_files",
+        "fitting",
+        "jobs",
+        "ledger",
+        "normalizers",
+        "outputs",
+        "sources",
+        "state",
+        "tasks",
+    },
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
