@@ -293,7 +293,7 @@ def map_array(
     if row >= 0 and numbers.null_count:
         row = _infinite_row(numbers, values)
     if row >= 0 and not skip_infinite:
-        raise InfiniteValueError(column if isinstance(column, int) else 0, row, infinity_message(name, row))
+        raise InfiniteValueError(column if isinstance(column, int) else 0, row, name)
     validity = numbers.is_valid().buffers()[1] if numbers.null_count else None
     return pa.Array.from_buffers(pa.from_numpy_dtype(out_type), len(values), [validity, buffer])
 
@@ -302,14 +302,6 @@ def _infinite_row(array: pa.Array, values: NDArray[Any]) -> int:
     """Give the first infinity that is not under a null, or -1."""
     infinite = np.isinf(values) & np.asarray(array.is_valid())
     return int(np.argmax(infinite)) if infinite.any() else -1
-
-
-def infinity_message(name: object, row: int, of: str = "batch") -> str:
-    """Say where an infinity was found and what to do about it."""
-    return (
-        f"Input X contains infinity: column {name!r}, row {row} of the {of}. Replace infinities by missing "
-        "values before, or pass infinite='skip' to TableNormalizer (--infinite skip)."
-    )
 
 
 def as_pandas(column: pa.ChunkedArray, given: Any) -> Any:

@@ -50,16 +50,29 @@ class InfiniteValueError(DataError):
     slot : int
         Position of the column among those that were read.
     row : int
-        Row of the first infinity in the batch, counted from 0.
+        Row of the first infinity, counted from 0.
+    name : object
+        The column's name, where it has one.
     """
 
-    def __init__(self, slot: int, row: int, message: str | None = None) -> None:
-        super().__init__(message or f"Input X contains infinity in column {slot}, row {row}.")
+    def __init__(self, slot: int, row: int, name: object = None, of: str = "batch", message: str | None = None) -> None:
+        super().__init__(
+            message
+            or f"Input X contains infinity: column {slot if name is None else name!r}, row {row} of the {of}. "
+            "Replace infinities by missing values before, or pass infinite='skip' to TableNormalizer "
+            "(--infinite skip)."
+        )
         self.slot = slot
         self.row = row
+        self.name = name
+        self._of = of
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.slot, self.row, str(self))  # workers send errors home
+        return type(self), (self.slot, self.row, self.name, self._of, str(self))  # workers send errors home
+
+    def after(self, rows: int) -> InfiniteValueError:
+        """Give the error for an input that has so many rows before the batch."""
+        return InfiniteValueError(self.slot, self.row + rows, self.name, "input") if rows else self
 
 
 class UnseenKeyError(DataError):
@@ -85,6 +98,10 @@ class UnseenKeyError(DataError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.key, self.row, self.where)
+
+    def after(self, rows: int) -> UnseenKeyError:
+        """Give the error for an input that has so many rows before the batch."""
+        return UnseenKeyError(self.key, self.row + rows) if rows else self
 
 
 class SparseError(StreamnormError, TypeError):

@@ -11,7 +11,8 @@ import pytest
 from scipy import sparse
 
 import streamnorm as sn
-from streamnorm.errors import DataError, InfiniteValueError
+from streamnorm.errors import DataError, InfiniteValueError, UnseenKeyError
+from streamnorm.normalizers.table import batches_of
 
 EVERY = {
     "standard": sn.StandardScaler,
@@ -136,7 +137,7 @@ PARAMETERS = [
     (sn.BatchNormalizer(epsilon=-1), "epsilon.*-1"),
 ]
 
-OF_TABLES = [
+PARAMETERS_OF_TABLES = [
     ({"infinite": "Skip"}, "infinite must be 'error' or 'skip', got 'Skip'"),
     ({"vectors": "rows"}, "vectors must be 'element' or 'whole', got 'rows'"),
     ({"dtype": "int8"}, "dtype must be float64, float32 or float16, got 'int8'"),
@@ -145,7 +146,7 @@ OF_TABLES = [
 ]
 
 
-@pytest.mark.parametrize(("options", "words"), OF_TABLES)
+@pytest.mark.parametrize(("options", "words"), PARAMETERS_OF_TABLES)
 def test_parameters_of_tables(options, words):
     with pytest.raises(DataError, match=words):
         sn.TableNormalizer(**options).fit(pa.table({"a": [1.0, 2.0]}))
@@ -205,6 +206,29 @@ def test_rows_are_those_of_the_input(kind, given):
     with pytest.raises(InfiniteValueError, match=words) as found:
         one.fit(INPUTS[given](ROWS_OF_INPUT))
     assert (found.value.slot, found.value.row) == (1, 550)
+
+
+OF_TABLES = ["reader", "chunks", "dataset", "batches", "frames", "streams", "exports"]
+
+
+@pytest.mark.parametrize("given", OF_TABLES)
+def test_rows_of_tables_are_those_of_the_input(given):
+    words = r"column 'b', row 550 of the input\. "
+    with pytest.raises(InfiniteValueError, match=words):
+        sn.TableNormalizer().fit(INPUTS[given](ROWS_OF_INPUT))
+    fitted = sn.TableNormalizer().fit(ROWS_OF_INPUT[:500])
+    for apply in (fitted.transform, fitted.inverse_transform):
+        with pytest.raises(InfiniteValueError, match=words):
+            list(batches_of(apply(INPUTS[given](ROWS_OF_INPUT))))
+
+
+@pytest.mark.parametrize("given", OF_TABLES)
+def test_rows_of_keys_not_seen_are_those_of_the_input(given):
+    table = pa.table({"k": ["a"] * 550 + ["b"] * 50, "x": [1.0] * 600})
+    normalizer = sn.TableNormalizer(by="k", unseen="error").fit(table[:500])
+    with pytest.raises(UnseenKeyError, match="key 'b' in row 550 was not seen") as found:
+        list(batches_of(normalizer.transform(INPUTS[given](table))))
+    assert found.value.row == 550
 
 
 @pytest.mark.parametrize("kind", EVERY)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamnorm.columns import block_of_arrays, block_of_batch, float_type, infinity_message, map_array
+from streamnorm.columns import block_of_arrays, block_of_batch, float_type, map_array
 from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.normalizers.family import BoundRule
 from streamnorm.normalizers.keyed import Found, Grouped
@@ -58,8 +58,7 @@ def summarise_columns(
         summary = rule.summary.of(_block(rule, batch, names, vector), skip_infinite=skip_infinite)
     except InfiniteValueError as error:
         row = error.row if vector is None else vector.row(error.row)
-        message = infinity_message(group.slot_names[error.slot], row)
-        raise InfiniteValueError(error.slot, row, message) from None
+        raise InfiniteValueError(error.slot, row, group.slot_names[error.slot]) from None
     return dataclasses.replace(group, summary=summary)
 
 

@@ -122,9 +122,9 @@ class OrderedNormalizer(StreamTransformer):
         return self._infinite_at(slot, row, f"row {row} of the {'input' if before else 'batch'}")
 
     def _infinite_at(self, slot: int, row: int, place: str) -> InfiniteValueError:
+        name = self._name_of(slot)
         return InfiniteValueError(
-            slot, row,
-            f"Input X contains infinity: column {self._name_of(slot)!r}, {place}. Replace infinities by "
+            slot, row, name, message=f"Input X contains infinity: column {name!r}, {place}. Replace infinities by "
             "missing values (NaN), which are skipped.",
         )  # fmt: skip
 

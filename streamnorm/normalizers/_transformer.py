@@ -17,7 +17,6 @@ from sklearn.utils.validation import validate_data
 
 from streamnorm.columns import (
     check_container,
-    infinity_message,
     is_arrow,
     is_stream,
     map_array,
@@ -171,10 +170,7 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
 
     def _infinite(self, slot: int, row: int, before: int = 0) -> InfiniteValueError:
         """Say where an infinity is, in a batch that so many rows of the input come before."""
-        row += before
-        return InfiniteValueError(
-            slot, row, infinity_message(self._name_of(slot), row, of="input" if before else "batch")
-        )
+        return InfiniteValueError(slot, row, self._name_of(slot)).after(before)
 
     def _name_of(self, slot: int) -> Any:
         names = self.__dict__.get("feature_names_in_")

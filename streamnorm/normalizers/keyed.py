@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streamnorm import kernel
-from streamnorm.columns import block_of_groups, infinity_message, map_array
+from streamnorm.columns import block_of_groups, map_array
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, UnseenKeyError
 from streamnorm.normalizers._keys import Keys, integers, keys_of_batch
 from streamnorm.normalizers.family import BoundRule
@@ -232,7 +232,7 @@ class Grouped:
                 columns.append(kind.of(block, skip_infinite=skip_infinite))
             except InfiniteValueError as error:
                 row = int(self.order[self.bounds[error.slot] + error.row])
-                raise InfiniteValueError(slot, row, infinity_message(name, row)) from None
+                raise InfiniteValueError(slot, row, name) from None
         return Keyed.make(self.keys, columns)
 
 

@@ -10,7 +10,8 @@ import dataclasses
 import hashlib
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -19,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from streamnorm.columns import as_pandas, check_container, is_stream, no_rows, parts_of, to_batches
-from streamnorm.errors import DataError, MergeError, listed, nearest
+from streamnorm.errors import DataError, InfiniteValueError, MergeError, UnseenKeyError, listed, nearest
 from streamnorm.joining import in_large_batches
 from streamnorm.normalizers._batches import map_column, summarise_columns
 from streamnorm.normalizers.choosing import choose
@@ -129,9 +130,12 @@ class Table:
         return self
 
     def _learn(self, X: Any, total: Learnt | None) -> Learnt:
+        rows = 0
         for batch in self.gathered(batches_of(X)):
-            part = self.summarise(batch, total)
+            with _after(rows):
+                part = self.summarise(batch, total)
             total = part if total is None else total + part
+            rows += batch.num_rows
         if total is None:
             raise DataError("the stream gave no batch, so that there are no columns to learn from.")
         return total
@@ -249,11 +253,11 @@ class Table:
             return self.map_batch(X, inverse=inverse)
         if isinstance(X, pa.RecordBatchReader):
             schema = self.map_batch(no_rows(X.schema), inverse=inverse).schema
-            return pa.RecordBatchReader.from_batches(schema, (self.map_batch(b, inverse=inverse) for b in X))
+            return pa.RecordBatchReader.from_batches(schema, self._map_batches(X, inverse))
         library = type(X).__module__.partition(".")[0]
         if library == "pandas":
             return self._map_pandas(X, inverse=inverse)
-        table = pa.Table.from_batches([self.map_batch(b, inverse=inverse) for b in batches_of(X)])
+        table = pa.Table.from_batches(self._map_batches(batches_of(X), inverse))
         if library == "polars":
             import polars
 
@@ -264,6 +268,14 @@ class Table:
             return duckdb.from_arrow(table)
         return table
 
+    def _map_batches(self, batches: Iterable[pa.RecordBatch], inverse: bool) -> Iterator[pa.RecordBatch]:
+        rows = 0
+        for batch in batches:
+            with _after(rows):
+                mapped = self.map_batch(batch, inverse=inverse)
+            yield mapped
+            rows += batch.num_rows
+
     def _map_pandas(self, frame: Any, *, inverse: bool) -> Any:
         """Map only the columns concerned, so that the others keep what only pandas knows of them."""
         inputs = self.inputs(inverse)
@@ -271,7 +283,7 @@ class Table:
         self._check_names([str(label) for label in frame.columns], inverse)
         read = [i for i, name in enumerate(labels) if name in inputs or name in self.key_names]
         part = pa.Table.from_pandas(frame.iloc[:, read], preserve_index=False)
-        mapped = pa.Table.from_batches([self.map_batch(b, inverse=inverse) for b in to_batches(part)])
+        mapped = pa.Table.from_batches(self._map_batches(to_batches(part), inverse))
         result = frame.copy(deep=False)
         for name, target in inputs.items():
             result[labels.get(target, target)] = as_pandas(mapped.column(target), frame.dtypes.loc[labels[name]])
@@ -408,6 +420,15 @@ class Table:
         """Give a short hash of settings, columns, scalers and statistics, equal exactly when they are."""
         text = repr((self.settings(), self.learnt.digest()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _after(rows: int) -> Iterator[None]:
+    """Let errors count rows from the beginning of the input, of which so many came before."""
+    try:
+        yield
+    except (InfiniteValueError, UnseenKeyError) as error:
+        raise error.after(rows) from None
 
 
 def _rules_of(learnt: Learnt) -> dict[str, BoundRule]:

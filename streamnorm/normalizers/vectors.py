@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from streamnorm.columns import float_type, infinity_message, map_array, run_of
+from streamnorm.columns import float_type, map_array, run_of
 from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.normalizers.steps import PLAIN, Steps
 from streamnorm.numbers import booleans, vector_values
@@ -118,7 +118,7 @@ class Vector:
             mapped = map_array(values, name, own, 0, dtype=dtype, inverse=inverse, skip_infinite=skip_infinite)
         except InfiniteValueError as error:
             slot, row = error.row % self.slots, error.row // (self.width or 1)
-            raise InfiniteValueError(slot, row, infinity_message(name, row)) from None
+            raise InfiniteValueError(slot, row, name) from None
         kind = pa.list_(lists.type.value_field.with_type(mapped.type), lists.type.list_size)
         validity = lists.is_valid().buffers()[1] if lists.null_count else None
         result = pa.FixedSizeListArray.from_buffers(kind, len(lists), [validity], children=[mapped])
