@@ -186,7 +186,9 @@ class Monotone:
         return self.quantiles[:, column], self.references if self.references.ndim == 1 else self.references[:, column]
 
     def _forward(self, x: NDArray[Any], quantiles: _Floats, references: _Floats) -> _Floats:
-        y = 0.5 * (_interpolate(x, quantiles, references) - _interpolate(-x, -quantiles[::-1], -references[::-1]))
+        above = _interpolate(x, quantiles, references)
+        below = -_interpolate(-np.asarray(x, np.float64), -quantiles[::-1], -references[::-1])
+        y = 0.5 * (above + below)
         least, greatest = self._ends(x, quantiles[0], quantiles[-1])
         y[greatest] = 1.0
         y[least] = 0.0  # a constant is both

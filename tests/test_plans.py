@@ -44,6 +44,20 @@ def test_a_missing_value_stays_so_however_few_quantiles_there_are(quantiles, nor
         assert np.isnan(x).tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize("normal", [False, True])
+@pytest.mark.parametrize("kind", ["b", "B", "h", "H", "i", "I", "q", "Q"])
+def test_integers_are_mapped_through_quantiles_like_floats(kind, normal):
+    info = np.iinfo(kind)
+    x = np.array([0, 1, 2, 3, 50, 100, info.min, info.max], kind)
+    plan = Monotone(
+        np.array([[info.min], [1.0], [2.0], [2.0], [99.0], [info.max]]), np.linspace(0, 1, 6), normal=normal
+    )
+    found, wanted = np.empty((2, len(x)))
+    plan.apply(x, found, 0)
+    plan.apply(x.astype(np.float64), wanted, 0)
+    assert found.tolist() == wanted.tolist()
+
+
 @pytest.mark.parametrize("distribution", ["uniform", "normal"])
 @pytest.mark.parametrize("n_quantiles", [1, 2, 1000])
 @pytest.mark.parametrize("rows", [[5.0], [1.0, 2.0], [1e10] * 5, [1e10] * 3 + [2e10], [-3e9, 1e9, 1e9, 2e9, 2e9]])
