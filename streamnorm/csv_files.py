@@ -392,7 +392,7 @@ def _rounded(numbers: pa.Array, text: pa.Array) -> pa.BooleanArray | None:
     apart = np.zeros(len(values), bool)
     for i in np.flatnonzero(np.abs(values) >= _EXACT).tolist():
         written = text[i].as_py().strip()
-        apart[i] = re.fullmatch(r"-?[0-9]{1,19}", written) is not None and -(2**63) <= int(written) < 2**63
+        apart[i] = re.fullmatch(r"-?0*[0-9]{1,19}", written) is not None and -(2**63) <= int(written) < 2**63
     return pa.BooleanArray.from_buffers(
         pa.bool_(), len(apart), [None, pa.py_buffer(np.packbits(apart, bitorder="little"))]
     ) if apart.any() else None  # fmt: skip

@@ -250,3 +250,15 @@ def test_several_columns_left_alone_are_one_note(tmp_path, capsys):
         .split("in.csv: ")[1]
         .startswith("column 'x' is left alone (so are 'y'), as row 1 has '1,5' where most values are numbers: ")
     )
+
+
+@pytest.mark.parametrize("beside", ["1", "1.5", "9531180932987155946", "1e300", ""])
+@pytest.mark.parametrize(
+    "text", ["06750848539852852017", "-0006750848539852852017", "9007199254740993", "+9007199254740993"]
+)
+def test_an_integer_is_the_same_number_whatever_stands_beside_it(tmp_path, text, beside):
+    def fitted(*values):
+        (tmp_path / "in.csv").write_text("id,x\n" + "".join(f"1,{value}\n" for value in values))
+        return sn.fit(tmp_path / "in.csv", sn.TableNormalizer(columns={"x": "standard"}, default=None))
+
+    assert fitted(text, beside) == fitted(text) + fitted(beside)

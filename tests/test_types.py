@@ -175,9 +175,14 @@ def test_decimals_are_the_nearest_float64(kind):
 def test_arrow_and_ndarrays_are_rounded_alike(kind, scaler):
     x = np.random.default_rng(0).normal(3, size=(500, 1)).astype(kind)
     table, matrices = pa.table({"x": x[:, 0]}), scaler().fit(x)
+    there, back = matrices.transform(x)[:, 0].tolist(), matrices.inverse_transform(x)[:, 0].tolist()
     for one in (scaler().fit(table), sn.TableNormalizer(scaler()).fit(table)):
-        assert one.transform(table)["x"].to_numpy().tolist() == matrices.transform(x)[:, 0].tolist()
-        assert one.inverse_transform(table)["x"].to_numpy().tolist() == matrices.inverse_transform(x)[:, 0].tolist()
+        assert one.transform(table)["x"].to_numpy().tolist() == there
+        assert one.inverse_transform(table)["x"].to_numpy().tolist() == back
+    lists = pa.table({"x": pa.FixedSizeListArray.from_arrays(table["x"].combine_chunks(), 1)})
+    one = sn.TableNormalizer(scaler()).fit(lists)
+    assert one.transform(lists)["x"].combine_chunks().flatten().to_numpy().tolist() == there
+    assert one.inverse_transform(lists)["x"].combine_chunks().flatten().to_numpy().tolist() == back
 
 
 DURATIONS = pa.table(

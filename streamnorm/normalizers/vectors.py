@@ -112,7 +112,7 @@ class Vector:
         values = _hidden(_values(lists), lists)
         own = plan if self.whole else _Rows(plan, self.slots)
         dtype = float_type(values.type, dtype)
-        if not inverse:
+        if not inverse and steps != PLAIN:
             values = steps.read(values, name)
         try:
             mapped = map_array(values, name, own, 0, dtype=dtype, inverse=inverse, skip_infinite=skip_infinite)
