@@ -28,7 +28,8 @@ from streamnorm.errors import DataError
 from streamnorm.fitting import summarise_units, together
 from streamnorm.jobs import check_inputs, map_files
 from streamnorm.ledger import options_of
-from streamnorm.normalizers.table import Table, batches_of
+from streamnorm.normalizers.containers import batches_of
+from streamnorm.normalizers.table import Table
 from streamnorm.outputs import outputs_of
 from streamnorm.sources import CsvSource, Source, expand
 from streamnorm.state import state_of

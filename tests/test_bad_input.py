@@ -12,7 +12,7 @@ from scipy import sparse
 
 import streamnorm as sn
 from streamnorm.errors import DataError, InfiniteValueError, UnseenKeyError
-from streamnorm.normalizers.table import batches_of
+from streamnorm.normalizers.containers import batches_of
 
 EVERY = {
     "standard": sn.StandardScaler,

@@ -19,11 +19,12 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.columns import as_pandas, check_container, is_stream, no_rows, parts_of, to_batches
+from streamnorm.columns import as_pandas, no_rows, to_batches
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, UnseenKeyError, listed, nearest
 from streamnorm.joining import in_large_batches
 from streamnorm.normalizers._batches import map_column, summarise_columns
 from streamnorm.normalizers.choosing import choose
+from streamnorm.normalizers.containers import batches_of
 from streamnorm.normalizers.family import BoundRule
 from streamnorm.normalizers.keyed import By, Found, Grouped
 from streamnorm.normalizers.learnt import Group, Learnt
@@ -31,7 +32,7 @@ from streamnorm.normalizers.recipes import arguments_of
 from streamnorm.normalizers.steps import LAYOUTS
 from streamnorm.normalizers.vectors import Vector
 
-__all__ = ["Group", "Learnt", "Table", "batches_of"]
+__all__ = ["Group", "Learnt", "Table"]
 
 #: Bytes of rows summarised at once where there are keys: adding up takes as long for few rows of many as for many.
 _KEYED_BYTES = 1 << 27
@@ -433,35 +434,3 @@ def _after(rows: int) -> Iterator[None]:
 
 def _rules_of(learnt: Learnt) -> dict[str, BoundRule]:
     return {name: group.rule for name, (group, _) in learnt.columns().items()}
-
-
-def _table_of_pandas(frame: Any) -> pa.Table:
-    """Give a frame as a table; what Arrow has no type for, such as columns of mixed objects, as text."""
-    try:
-        return pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowException, TypeError):
-        columns = {name: _array_or_text(column) for name, column in frame.items()}
-        return pa.table({str(name): array for name, array in columns.items()})
-
-
-def _array_or_text(column: Any) -> pa.Array:
-    try:
-        return pa.array(column, from_pandas=True)
-    except (pa.ArrowException, TypeError):
-        return pa.array(column.astype(str), pa.string())
-
-
-def batches_of(X: Any) -> Iterable[pa.RecordBatch]:
-    """Yield the record batches of a table, frame, stream or dataset."""
-    check_container(X)
-    if is_stream(X) and not isinstance(X, pa.RecordBatchReader):
-        return (batch for item in parts_of(X) for batch in batches_of(item))
-    if type(X).__module__.partition(".")[0] == "pandas":
-        return to_batches(_table_of_pandas(X))
-    if type(X).__module__.partition(".")[0] == "polars":
-        return to_batches(X.to_arrow())
-    if not (hasattr(X, "__arrow_c_stream__") or hasattr(X, "__arrow_c_array__")):
-        raise DataError(
-            f"expected a table (pyarrow, pandas, polars or what exports Arrow data), found {type(X).__name__}."
-        )
-    return to_batches(X)
