@@ -241,7 +241,7 @@ def _part(
 def _without(known: State, taken: Sequence[Learnt], left: Sequence[Counted], parts: Parts, path: Path) -> Learnt:
     """Take parts away, by adding up those that stay where subtracting would lose something."""
     learnt = known.table.learnt
-    if parts.has(left) and not all(isinstance(group.summary, Moments) for group in learnt.groups):
+    if (not left or parts.has(left)) and not all(isinstance(group.summary, Moments) for group in learnt.groups):
         kept = [parts.find(entry) for entry in left]
         rest = reduce(add, [part for part in kept if part is not None], emptied(learnt))
         if None not in kept and reduce(add, taken, rest) == learnt:

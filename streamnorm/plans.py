@@ -213,7 +213,7 @@ def _interpolate(x: NDArray[Any], points: _Floats, values: _Floats) -> _Floats:
     """Interpolate as `numpy.interp` does, which takes a missing value for a number where there is a single point."""
     y: _Floats = np.interp(x, points, values)
     if len(points) == 1:
-        y[np.isnan(x)] = np.nan
+        y[np.isnan(x) | np.isnan(points)] = np.nan
     return y
 
 

@@ -277,6 +277,19 @@ def test_a_state_that_is_being_updated_is_refused_to_another_process(job, tmp_pa
     assert sn.load("s.json").digest() == learnt(tmp_path / "in")
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("scaler", ["standard", "minmax", "robust"])
+def test_all_that_was_counted_can_be_taken_out(tmp_path, monkeypatch, capsys, scaler, at_once):
+    monkeypatch.chdir(tmp_path)
+    days = [str(write_day(Path("in"), day)) for day in range(2)]
+    assert streamnorm(capsys, "fit", "in", "--state", "s.json", "--keep-parts", "--scaler", scaler).code == 0
+    for given in [days] if at_once else [[day] for day in days]:
+        done = streamnorm(capsys, "forget", "s.json", *given)
+        assert done.code == 0, done.err
+    assert sn.load("s.json").learnt.groups[0].summary.counts.rows.tolist() == [0]
+    assert sn.fit("in", state="s.json", update=True) == sn.fit("in", sn.TableNormalizer(scaler))
+
+
 @pytest.mark.parametrize("keep_parts", [False, True])
 def test_of_two_that_begin_a_state_one_wins_and_keeps_its_parts(job, tmp_path, monkeypatch, keep_parts):
     told, real = [], ParquetSource.read

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import skops.io
 import sqlglot
+from bits import assert_same_bits
 from shell import streamnorm
 
 import streamnorm as sn
@@ -71,15 +72,6 @@ def matrix(table: pa.Table, dtype: type = np.float64) -> np.ndarray:
 
 def expected(normalizer: sn.TableNormalizer, table: pa.Table) -> np.ndarray:
     return matrix(normalizer.transform(table).select(list(normalizer.feature_names_in_)))
-
-
-def assert_same_bits(found: np.ndarray, wanted: np.ndarray) -> None:
-    """Compare as bits, so that zeros have signs; NaN is NaN whatever its bits."""
-    assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
-    differ = (found.view(f"u{found.itemsize}") != wanted.view(f"u{found.itemsize}")) & ~(
-        np.isnan(found) & np.isnan(wanted)
-    )
-    assert not differ.any(), (np.argwhere(differ)[:3], found[differ][:3], wanted[differ][:3])
 
 
 def run_onnx(model: onnx.ModelProto, X: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ express every normalizer; what one cannot is refused, with the column and a targ
 
 | target | what | the same bits | scalers |
 |---|---|---|---|
-| sklearn | fitted estimators | yes, in float64 | all |
+| sklearn | fitted estimators | yes, in float64; layers to rounding | all |
 | onnx | a model | yes, in float64 and float32 | all but quantiles to a normal variable |
 | sql | a query, in five dialects | yes, in DuckDB and Spark | all but quantiles to a normal variable |
 | keras | a model of one BatchNormalization layer | to float32 | affine ones: no quantiles, no clip |

@@ -64,15 +64,13 @@ class ColumnMap:
             q = self.plan.quantiles[:, 0]
             width = float(q[-1] - q[0])
             return float(q[0]), 1.0 / width if width > 0 else 1.0
-        zero, factor = np.zeros(1), 1.0
+        zero, factor = np.zeros(1), np.float64(1)
         with np.errstate(all="ignore"):  # there may be no way back
             self.plan.invert(zero, zero, 0)
-        for step in self.plan.steps:
-            if step.operation is np.multiply:
-                factor *= float(step.operand[0])
-            elif step.operation is np.divide:
-                factor /= float(step.operand[0])
-        return float(zero[0]), factor
+            for step in self.plan.steps:
+                if step.operation in (np.multiply, np.divide):
+                    factor = step.operation(factor, step.operand[0])
+        return float(zero[0]), float(factor)
 
 
 def maps_of(normalizer: Any) -> list[ColumnMap]:
@@ -87,7 +85,7 @@ def maps_of(normalizer: Any) -> list[ColumnMap]:
         dtype, learnt, targets = normalizer.settings()["dtype"], normalizer.learnt, normalizer.inputs(inverse=False)
         check_scaling_only(normalizer)
         return [
-            ColumnMap(name, targets[name], learnt.types[name], group.rule.steps.type or dtype,
+            ColumnMap(name, targets[name], _plain(learnt.types[name]), group.rule.steps.type or dtype,
                       _of_column(group.rule.plan(group.summary), slot))
             for name, (group, slot) in learnt.columns().items()
         ]  # fmt: skip
@@ -103,6 +101,11 @@ def maps_of(normalizer: Any) -> list[ColumnMap]:
     return [ColumnMap(name, name, "double", None, _of_column(plan, i)) for i, name in enumerate(names)]
 
 
+def _plain(kind: str) -> str:
+    """Name the type of a dictionary's values, and any other type as it is."""
+    return kind.removeprefix("dictionary<values=").partition(", indices=")[0]
+
+
 def check_scaling_only(table: Table) -> None:
     """Raise DataError where a fitted table does more to a column than scaling numbers, or has keys."""
     if table.key_names:
@@ -110,6 +113,11 @@ def check_scaling_only(table: Table) -> None:
     for name, (group, _) in table.learnt.columns().items():
         if group.vector is not None:
             raise DataError(f"column {name!r} holds vectors, which cannot be exported: leave it out of the fit.")
+        if "duration" in table.learnt.types[name]:
+            raise DataError(
+                f"column {name!r} holds durations, of which others have units of their own: cast it to numbers before "
+                "the fit, or transform with streamnorm."
+            )
         steps = [step for step in group.rule.steps.to_json() if step not in _EXPRESSED]
         if steps:
             raise DataError(
@@ -162,6 +170,8 @@ class Pieces:
         if np.isnan(q).any():  # no value was seen
             nothing = np.full(1, np.nan)
             return cls(np.full(2, np.nan), np.full(2, np.nan), nothing, nothing, nothing)
+        if len(q) == 1:  # all values become 0, as if they lay before the first knot
+            return cls(np.full(2, np.finfo(np.float64).max), np.zeros(2), *np.zeros((3, 1)))
         first = np.flatnonzero(np.concatenate([[True], q[1:] > q[:-1]]))
         last = np.append(first[1:], len(q)) - 1
         u, low, high = q[first], plan.references[first], plan.references[last]

@@ -53,7 +53,7 @@ def to_onnx(normalizer: Any, *, dtype: str = "float64") -> Any:
     --------
     >>> import streamnorm as sn
     >>> from streamnorm import export
-    >>> model = export.to_onnx(sn.StandardScaler().fit([[1.0], [3.0]]))
+    >>> model = export.to_onnx(sn.StandardScaler().fit([[1.0, 2.0], [3.0, 8.0]]))
     >>> [node.op_type for node in model.graph.node]
     ['Sub', 'Div']
     """
@@ -84,18 +84,24 @@ class _Graph:
         self._constants: list[Any] = []
 
     def map(self, columns: Sequence[ColumnMap]) -> None:
-        """Map all columns of X: alike ones together, then all back into their order."""
+        """Map all columns of X: alike ones together, then all back into their order.
+
+        A column without its like is mapped twice: where a constant has one element, and is 0 or 1 as float32,
+        onnxruntime leaves the step out.
+        """
         alike: dict[Any, list[int]] = {}
         for i, column in enumerate(columns):
             alike.setdefault(_likeness(column), []).append(i)
-        results = []
+        results, order, every = [], [], list(range(len(columns)))
         for positions in alike.values():
-            own = [columns[i] for i in positions]
-            part = "X" if len(alike) == 1 else self.add("Gather", "X", np.array(positions), axis=1)
+            read = positions * 2 if len(positions) == 1 else positions
+            own = [columns[i] for i in read]
+            part = "X" if read == every else self.add("Gather", "X", np.array(read), axis=1)
             results.append(self._through(own, part) if isinstance(own[0].plan, Monotone) else self._affine(own, part))
-        if len(alike) > 1:
-            order = np.argsort([i for positions in alike.values() for i in positions])
-            self.add("Gather", self.add("Concat", *results, axis=1), order, axis=1)
+            order += read
+        if order != every:
+            found = self.add("Concat", *results, axis=1) if len(results) > 1 else results[0]
+            self.add("Gather", found, np.array([order.index(i) for i in every]), axis=1)
 
     def finish(self, width: int) -> Any:
         """Give the graph with its input X and its output Y."""

@@ -17,6 +17,8 @@ __all__ = ["DIALECTS", "dump_sql", "to_sql"]
 
 #: What queries are written for, and whether ``SELECT * REPLACE`` is known there.
 DIALECTS = {"duckdb": True, "spark": False, "bigquery": True, "snowflake": True, "postgres": False}
+#: Where names that differ in case alone are one, quoted or not.
+_CASELESS = {"duckdb", "spark", "bigquery"}
 
 
 def to_sql(normalizer: Any, *, dialect: str = "duckdb", table: str | Sequence[str] = "source",
@@ -25,7 +27,8 @@ def to_sql(normalizer: Any, *, dialect: str = "duckdb", table: str | Sequence[st
 
     In DuckDB and Spark its numbers are those of `transform`, bit for bit. Nulls stay null and NaN stays NaN. All other
     columns are kept where the dialect can say so (``SELECT *`` with a suffix, ``SELECT * REPLACE`` without);
-    in Spark and Postgres those in `keep` are. Names are quoted, and so are matched by case.
+    in Spark and Postgres those in `keep` are. Names are quoted. What is too large for a float32 result is infinite in
+    `transform` and Spark, and an error in DuckDB.
 
     Parameters
     ----------
@@ -46,7 +49,8 @@ def to_sql(normalizer: Any, *, dialect: str = "duckdb", table: str | Sequence[st
     ------
     DataError
         If a column becomes a normal variable, which SQL has no function for, or there is no such dialect; or
-        columns are dropped and `keep` does not say which stay, or it has the name of a result.
+        columns are dropped and `keep` does not say which stay, or it has the name of a result, or names differ in
+        case alone and the dialect knows no case.
     OutputError
         If sqlglot is not installed.
 
@@ -66,6 +70,7 @@ def to_sql(normalizer: Any, *, dialect: str = "duckdb", table: str | Sequence[st
     columns = maps_of(normalizer)
     if isinstance(normalizer, Table) and normalizer.learnt.dropped and not keep:
         raise DataError(f"column {normalizer.learnt.dropped[0]!r} is dropped: say which columns to keep (--keep).")
+    _check_names(columns, keep, dialect)
     twice = {column.target for column in columns} & set(keep)
     if twice:
         raise DataError(f"column {min(twice)!r} is in the query already, normalised: leave it out of keep (--keep).")
@@ -83,6 +88,18 @@ def to_sql(normalizer: Any, *, dialect: str = "duckdb", table: str | Sequence[st
     name = exp.table_(*reversed(parts), quoted=True)
     query = exp.select(*selected, copy=False).from_(name, copy=False)
     return str(query.sql(dialect, pretty=True, max_text_width=100))
+
+
+def _check_names(columns: Sequence[ColumnMap], keep: Sequence[str], dialect: str) -> None:
+    """Raise DataError for names that differ in case alone, where they are one for the dialect."""
+    if dialect not in _CASELESS:
+        return
+    for names in ([column.name for column in columns], [*(column.target for column in columns), *keep]):
+        seen: dict[str, str] = {}
+        for name in names:
+            if seen.setdefault(name.casefold(), name) != name:
+                one = seen[name.casefold()]
+                raise DataError(f"columns {one!r} and {name!r} are one for {dialect}: rename one, or leave it out.")
 
 
 def _expressions() -> Any:
@@ -127,6 +144,8 @@ def _pieces(column: ColumnMap) -> Any:
     """Write a map through quantiles as halvings, so that a row takes few comparisons."""
     exp = _expressions()
     p, x = Pieces.of(column, "SQL"), _column(column, "double")
+    if np.isnan(p.u[0]):  # no value was seen; most databases take NaN for the greatest number
+        return exp.Mul(this=x, expression=_number(np.nan))
     ends = [
         (exp.LTE(this=x, expression=_number(p.u[0])), _number(0.0)),
         (exp.GTE(this=x, expression=_number(p.u[-1])), _number(1.0)),
