@@ -35,6 +35,7 @@ def schema_of(sources: Sequence[Source], named: Collection[str] = ()) -> pa.Sche
     """Give the first source's schema; columns that hold only nulls there have their type from a later one.
 
     Text of a CSV file counts as numbers where its column is named, since the parser says best which value is none.
+    So do columns of CSV files alone that hold nothing.
     """
     schema = _as_named(sources[0], named)
     for source in sources[1:]:
@@ -44,6 +45,8 @@ def schema_of(sources: Sequence[Source], named: Collection[str] = ()) -> pa.Sche
         schema = pa.schema([_known(item, there) for item in schema], schema.metadata)
         if len(sources) > REMEMBERED:
             source.let_go()
+    if isinstance(sources[0], CsvSource):
+        return _as_numbers(schema, {item.name for item in schema if pa.types.is_null(item.type)})
     return schema
 
 
@@ -52,7 +55,10 @@ def _as_named(source: Source, named: Collection[str]) -> pa.Schema:
     if not isinstance(source, CsvSource):
         return schema
     texts = {item.name for item in schema if item.name in named and pa.types.is_string(item.type)}
-    return _as_numbers(schema, texts)
+    blanks = source.reader.blanks - texts
+    return pa.schema(
+        [item.with_type(pa.null()) if item.name in blanks else item for item in _as_numbers(schema, texts)]
+    )
 
 
 def _known(item: pa.Field, schema: pa.Schema) -> pa.Field:

@@ -244,6 +244,12 @@ class CsvReader:
         return pa.string() if numbers is None else numbers.type
 
     @cached_property
+    def blanks(self) -> set[str]:
+        """Columns that have no value in the first block, and so tell nothing of what they hold."""
+        pairs = zip(self._head.schema.names, self._head.columns, strict=True)
+        return {name for name, column in pairs if name and self._without_missing(column).null_count == len(column)}
+
+    @cached_property
     def strays(self) -> dict[str, tuple[int, str]]:
         """Columns of the first block that most values are numbers of: row and text of the first that is none."""
         found = {}

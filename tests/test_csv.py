@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import json
 from fractions import Fraction
 
@@ -262,3 +263,15 @@ def test_an_integer_is_the_same_number_whatever_stands_beside_it(tmp_path, text,
         return sn.fit(tmp_path / "in.csv", sn.TableNormalizer(columns={"x": "standard"}, default=None))
 
     assert fitted(text, beside) == fitted(text) + fitted(beside)
+
+
+@pytest.mark.parametrize("blank", ["", ",\n", "NA,NA\nNA,\n"])
+def test_a_file_without_values_says_nothing_of_its_columns(tmp_path, blank):
+    texts = {"a": blank, "b": "t1,1\nt2,2\n", "c": blank}
+    for name, rows in texts.items():
+        (tmp_path / f"{name}.csv").write_text("id,x\n" + rows)
+    paths = [tmp_path / f"{name}.csv" for name in texts]
+    normalizers = [sn.fit(list(order)) for order in itertools.permutations(paths)]
+    assert list(normalizers[0].learnt.types) == ["x"]
+    assert all(one == normalizers[0] for one in normalizers)
+    assert list(sn.fit([paths[0], paths[2]]).learnt.types) == ["id", "x"]
