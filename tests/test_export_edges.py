@@ -37,6 +37,19 @@ def test_onnx_keeps_steps_by_what_is_almost_nothing(scaler, beside, optimised):
         assert_same_bits(session.run(None, {"X": matrix})[0], wanted)
 
 
+@pytest.mark.parametrize(
+    "scalers", [["minmax"] * 2 + ["standard"] * 2, ["minmax", "standard"] * 2, ["minmax", "none"] * 2]
+)
+def test_onnx_of_columns_in_any_groups(scalers):
+    table = pa.table({f"c{i}": np.random.default_rng(i).normal(i, size=50) for i in range(4)})
+    columns = {name: scaler for name, scaler in zip(table.column_names, scalers, strict=True) if scaler != "none"}
+    normalizer = sn.TableNormalizer(None, columns).fit(table)
+    session = onnxruntime.InferenceSession(to_onnx(normalizer).SerializeToString())
+    mapped = normalizer.transform(table).select(list(columns))
+    found = session.run(None, {"X": np.column_stack(table.select(list(columns)).columns)})[0]
+    assert_same_bits(found, np.column_stack(mapped.columns))
+
+
 @pytest.mark.parametrize("rows", [[1.0, 3.0], [3.0], [np.nan, np.nan], [np.nan]])
 @pytest.mark.parametrize("n_quantiles", [1, 2, 1000])
 def test_maps_of_few_quantiles(rows, n_quantiles):

@@ -99,8 +99,8 @@ class _Graph:
             part = "X" if read == every else self.add("Gather", "X", np.array(read), axis=1)
             results.append(self._through(own, part) if isinstance(own[0].plan, Monotone) else self._affine(own, part))
             order += read
+        found = self.add("Concat", *results, axis=1) if len(results) > 1 else results[0]
         if order != every:
-            found = self.add("Concat", *results, axis=1) if len(results) > 1 else results[0]
             self.add("Gather", found, np.array([order.index(i) for i in every]), axis=1)
 
     def finish(self, width: int) -> Any:
