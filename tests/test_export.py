@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from pathlib import Path
 
@@ -77,17 +76,6 @@ def expected(normalizer: sn.TableNormalizer, table: pa.Table) -> np.ndarray:
 def run_onnx(model: onnx.ModelProto, X: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return np.ascontiguousarray(session.run(None, {"X": X})[0])
-
-
-@pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch", reason="PyTorch is not installed")
-
-
-@pytest.fixture(scope="module")
-def keras(torch):
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    return pytest.importorskip("keras", reason="Keras is not installed")
 
 
 # ---- scikit-learn ----

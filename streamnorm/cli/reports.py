@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from streamnorm.cli.options import STATE, counted, say
-from streamnorm.errors import DataError
+from streamnorm.errors import DataError, listed
 
 if TYPE_CHECKING:
     from streamnorm.report.drift import Drift
@@ -21,8 +21,6 @@ __all__ = ["diff", "report", "show"]
 KEY = click.option("--key", metavar="KEY", multiple=True, help="One key alone; once for each column of --by.")
 #: Exit code where states have drifted further apart than allowed.
 DRIFTED = 3
-#: Columns that are named of those that have.
-_NAMED = 10
 
 
 def _width() -> int | None:
@@ -93,8 +91,7 @@ def _judge(drifts: list[Drift], limit: float) -> None:
         )
     over = [drift.name for drift in drifts if drift.exceeds(limit)]
     if over:
-        more = f" and {len(over) - _NAMED:,} more" if len(over) > _NAMED else ""
-        say(f"drift: {counted(len(over), 'column')} above {limit:g}: {', '.join(map(repr, over[:_NAMED]))}{more}")
+        say(f"drift: {counted(len(over), 'column')} above {limit:g}: {listed(map(repr, over))}")
         raise click.exceptions.Exit(DRIFTED)
 
 
