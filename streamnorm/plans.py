@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamnorm import _reference, kernel
+from streamnorm import kernel
+from streamnorm.kernel.reference import moments as _reference
 
 __all__ = ["Affine", "Column", "Monotone", "Plan", "Step"]
 

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import SAMPLES, sample
 
-from streamnorm import _reference, kernel
+from streamnorm import kernel
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
 from streamnorm.exact import Exact
+from streamnorm.kernel.reference import moments as _reference
 from streamnorm.summaries import Block
 from streamnorm.summaries.bins import Bins
 from streamnorm.summaries.histogram import Histogram, HistogramOf

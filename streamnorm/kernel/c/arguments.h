@@ -6,7 +6,7 @@
 #include <fenv.h>
 #include <stdlib.h>
 
-#include "_columns.h"
+#include "columns.h"
 
 /* Rounding to nearest and no flushing of subnormals, whatever other libraries have set. */
 #define STRICTLY(work)           \

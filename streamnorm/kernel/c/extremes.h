@@ -2,7 +2,7 @@
 #ifndef STREAMNORM_EXTREMES_H
 #define STREAMNORM_EXTREMES_H
 
-#include "_columns.h"
+#include "columns.h"
 
 typedef struct {
     tally tally;

@@ -3,8 +3,8 @@
 #ifndef STREAMNORM_ARROW_H
 #define STREAMNORM_ARROW_H
 
-#include "_arguments.h"
-#include "_segments.h"
+#include "arguments.h"
+#include "segments.h"
 
 struct ArrowSchema {
     const char *format;

@@ -5,7 +5,7 @@
 #ifndef STREAMNORM_ARITHMETIC_H
 #define STREAMNORM_ARITHMETIC_H
 
-#include "_arguments.h"
+#include "arguments.h"
 
 /* ---- the loops that are compiled once per instruction set; `y` may be `x` ---- */
 

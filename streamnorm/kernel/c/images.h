@@ -2,8 +2,8 @@
 #ifndef STREAMNORM_IMAGES_H
 #define STREAMNORM_IMAGES_H
 
-#include "_bins.h"
-#include "_columns.h"
+#include "bins.h"
+#include "columns.h"
 
 INLINE uint64_t bits_of(double x)
 {

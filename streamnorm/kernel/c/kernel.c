@@ -10,19 +10,19 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "_arguments.h"
-#include "_arithmetic.h"
-#include "_arrow.h"
-#include "_bins.h"
-#include "_extremes.h"
-#include "_histogram.h"
-#include "_lanes.h"
-#include "_limbs.h"
-#include "_moments.h"
-#include "_rows.h"
-#include "_rounding.h"
-#include "_segments.h"
-#include "_texts.h"
+#include "arguments.h"
+#include "arithmetic.h"
+#include "arrow.h"
+#include "bins.h"
+#include "extremes.h"
+#include "histogram.h"
+#include "lanes.h"
+#include "limbs.h"
+#include "moments.h"
+#include "csv_rows.h"
+#include "rounding.h"
+#include "segments.h"
+#include "byte_arrays.h"
 
 static const char *target_in_use;
 #define USE_TARGET(suffix) \

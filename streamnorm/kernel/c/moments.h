@@ -9,8 +9,8 @@
 #ifndef STREAMNORM_MOMENTS_H
 #define STREAMNORM_MOMENTS_H
 
-#include "_columns.h"
-#include "_exact.h"
+#include "columns.h"
+#include "exact.h"
 
 enum {
     SQUARES_PARTS = 6,

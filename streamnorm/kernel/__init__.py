@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-from streamnorm._reference import first_infinity
+from streamnorm.kernel.reference.moments import first_infinity
 
 __all__ = [
     "COMPILED",
@@ -70,12 +70,12 @@ class Segments(NamedTuple):
 
 
 if os.environ.get("STREAMNORM_PURE", "") not in ("", "0"):
-    from streamnorm import _reference as _chosen
+    from streamnorm.kernel.reference import moments as _chosen
 else:
     try:
-        from streamnorm import _kernel as _chosen  # type: ignore[no-redef]
+        from streamnorm.kernel import _kernel as _chosen  # type: ignore[no-redef]
     except ImportError:
-        from streamnorm import _reference as _chosen
+        from streamnorm.kernel.reference import moments as _chosen
 
 moments = _chosen.moments
 extremes = _chosen.extremes
@@ -84,4 +84,4 @@ add, arithmetic = _chosen.add, _chosen.arithmetic
 round_moments, sort = _chosen.round_moments, _chosen.sort
 instructions = _chosen.instructions
 plain, last_row, longest = _chosen.plain, _chosen.last_row, _chosen.longest
-COMPILED: bool = _chosen.__name__ != "streamnorm._reference"
+COMPILED: bool = _chosen.__name__ != "streamnorm.kernel.reference.moments"

@@ -5,7 +5,7 @@
 #ifndef STREAMNORM_LANES_H
 #define STREAMNORM_LANES_H
 
-#include "_moments.h"
+#include "moments.h"
 
 typedef struct {
     double least[LANES], greatest[LANES]; /* as in `bounds` */

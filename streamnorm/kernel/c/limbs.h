@@ -6,7 +6,7 @@
 #include <Python.h>
 #include <stdlib.h>
 
-#include "_exact.h"
+#include "exact.h"
 
 /* Settled wide integers of many columns, each only as wide as it needs. */
 typedef struct {

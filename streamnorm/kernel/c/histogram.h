@@ -10,11 +10,11 @@
 #ifndef STREAMNORM_HISTOGRAM_H
 #define STREAMNORM_HISTOGRAM_H
 
-#include "_arena.h"
-#include "_arguments.h"
-#include "_bins.h"
-#include "_columns.h"
-#include "_images.h"
+#include "arena.h"
+#include "arguments.h"
+#include "bins.h"
+#include "columns.h"
+#include "images.h"
 
 enum {
     SAMPLE = 256,          /* values looked at to propose a window */

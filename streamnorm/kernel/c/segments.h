@@ -2,7 +2,7 @@
 #ifndef STREAMNORM_SEGMENTS_H
 #define STREAMNORM_SEGMENTS_H
 
-#include "_arguments.h"
+#include "arguments.h"
 
 /* (run, bounds): slot i has rows [bounds[i], bounds[i + 1]) of the run; `bounds` are int64. */
 static int parse_segments(PyObject *segments, arguments *a)

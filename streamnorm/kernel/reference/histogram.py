@@ -74,7 +74,7 @@ def _check_limits(runs: Sequence[Any], max_bins: int) -> None:
 
 def histogram(slots: int, runs: Sequence[Any], max_bins: int, finest: Any) -> tuple[bytes, bytes, _Ragged]:
     """Count the values of every column by the leading bits of their images, by no more than `finest`."""
-    from streamnorm import _reference
+    from streamnorm.kernel.reference import moments as _reference
 
     _check_limits(runs, max_bins)
     widths = np.frombuffer(finest, np.int64).tolist()

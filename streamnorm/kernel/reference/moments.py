@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamnorm import _reference_histogram
+from streamnorm.kernel.reference import histogram as _histogram
 
-histogram, merge_bins = _reference_histogram.histogram, _reference_histogram.merge_bins
+histogram, merge_bins = _histogram.histogram, _histogram.merge_bins
 
 Limbs = tuple[bytes, int, int]
 _Tallies = tuple[NDArray[np.int64], NDArray[np.int64]]
