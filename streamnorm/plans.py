@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm import kernel
-from streamnorm.kernel.reference import moments as _reference
 
 __all__ = ["Affine", "Column", "Monotone", "Plan", "Step"]
 
@@ -107,20 +106,7 @@ def _run(steps: Sequence[Step], x: NDArray[Any], out: NDArray[Any], column: Colu
     chosen = [step.operand if column is None else step.operand[column] for step in steps]
     operands = np.array(chosen, work).reshape(len(steps), -1)
     signs = "".join([_SIGNS[step.operation] for step in steps])
-    if not (_is_known(x) and _is_known(out)):
-        return _reference.arithmetic(x, signs, operands, out)
-    if x.flags.c_contiguous and out.flags.c_contiguous:
-        return int(kernel.arithmetic(x, signs, operands, out))
-    if x.ndim == 2 and x.flags.f_contiguous and out.flags.f_contiguous:
-        own = np.ascontiguousarray(operands.T)[..., np.newaxis]
-        found = [kernel.arithmetic(x[:, i], signs, own[i], out[:, i]) for i in range(x.shape[1])]
-        return min((row * x.shape[1] + i for i, row in enumerate(found) if row >= 0), default=-1)
-    return _reference.arithmetic(x, signs, operands, out)
-
-
-def _is_known(values: NDArray[Any]) -> bool:
-    """Tell whether the kernel can read or write such values."""
-    return values.dtype.isnative and values.dtype.char in "bBhHiIlLqQfd"
+    return kernel.arithmetic(x, signs, operands, out)
 
 
 #: How close to 0 and 1 a uniform variable may come before it is made a normal one.

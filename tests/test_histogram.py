@@ -15,7 +15,7 @@ from samples import SAMPLES, sample
 from streamnorm import kernel
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
 from streamnorm.exact import Exact
-from streamnorm.kernel.reference import moments as _reference
+from streamnorm.kernel import reference as _reference
 from streamnorm.summaries import Block
 from streamnorm.summaries.bins import Bins
 from streamnorm.summaries.histogram import Histogram, HistogramOf

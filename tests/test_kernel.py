@@ -13,12 +13,10 @@ from samples import SAMPLES, sample
 from streamnorm import kernel
 from streamnorm.columns import block_of_arrays, block_of_matrix
 from streamnorm.exact import Exact, divide, square_root
-from streamnorm.kernel.reference import moments as _reference
+from streamnorm.kernel import reference as _reference
 from streamnorm.summaries import Moments
 
-_kernel = importlib.import_module(
-    "streamnorm.kernel._kernel" if kernel.COMPILED else "streamnorm.kernel.reference.moments"
-)
+_kernel = importlib.import_module("streamnorm.kernel._kernel" if kernel.COMPILED else "streamnorm.kernel.reference")
 #: Every instruction set this machine has.
 TARGETS = [t for t in ("baseline", "avx2", "avx512", "python") if _kernel.instructions(t) == t]
 

@@ -1,1 +1,28 @@
-"""The kernel's functions in Python: the oracle of the compiled ones, and what runs without a compiler."""
+"""The kernel's functions in numpy and Python integers, each file the twin of C headers.
+
+They are the oracle that the compiled ones are tested against, and what runs where no compiler was found: the same
+integers, more slowly. They import nothing of the package; begin with `runs`, which every statistic reads by.
+"""
+
+from streamnorm.kernel.reference.arithmetic import arithmetic, first_infinity
+from streamnorm.kernel.reference.histogram import histogram, merge_bins
+from streamnorm.kernel.reference.limbs import add, round_moments
+from streamnorm.kernel.reference.moments import extremes, moments
+from streamnorm.kernel.reference.runs import instructions, plain, sort
+from streamnorm.kernel.reference.text import last_row, longest
+
+__all__ = [
+    "add",
+    "arithmetic",
+    "extremes",
+    "first_infinity",
+    "histogram",
+    "instructions",
+    "last_row",
+    "longest",
+    "merge_bins",
+    "moments",
+    "plain",
+    "round_moments",
+    "sort",
+]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamnorm.kernel.reference.runs import finite_values, new_tallies
+
 __all__ = ["histogram", "merge_bins"]
 
 #: bits, sizes, keys and counts, as in `streamnorm.summaries.histogram.Bins`.
@@ -74,15 +76,13 @@ def _check_limits(runs: Sequence[Any], max_bins: int) -> None:
 
 def histogram(slots: int, runs: Sequence[Any], max_bins: int, finest: Any) -> tuple[bytes, bytes, _Ragged]:
     """Count the values of every column by the leading bits of their images, by no more than `finest`."""
-    from streamnorm.kernel.reference import moments as _reference
-
     _check_limits(runs, max_bins)
     widths = np.frombuffer(finest, np.int64).tolist()
     if len(widths) != slots or not all(1 <= bits <= _ALL_BITS for bits in widths):
         raise ValueError("finest is a number of bits for each slot, from 1 to 64")
-    tallies = _reference._new_tallies(slots)
+    tallies = new_tallies(slots)
     columns = []
-    for bits, parts in zip(widths, _reference._finite(slots, runs, tallies), strict=True):
+    for bits, parts in zip(widths, finite_values(slots, runs, tallies), strict=True):
         keys, counts = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
         for values, weight in parts:
             keys.append(_images(values))

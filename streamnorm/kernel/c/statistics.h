@@ -1,0 +1,327 @@
+/* Statistics of all columns of a call: how blocks are visited, and the functions that Python sees. */
+#ifndef STREAMNORM_STATISTICS_H
+#define STREAMNORM_STATISTICS_H
+
+#include <Python.h>
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "arguments.h"
+#include "arrow.h"
+#include "bins.h"
+#include "extremes.h"
+#include "histogram.h"
+#include "lanes.h"
+#include "limbs.h"
+#include "moments.h"
+
+enum { GROUP = 64 }; /* columns worked on at once, so that their wide integers stay in cache */
+
+enum { TILE = LANES, TILE_ROW = BLOCK + 8 }; /* two cache lines of float64; rows kept apart in the cache's sets */
+
+/* What is done with rows [row, row + n), n <= BLOCK, of one slot of a run, or of TILE neighbouring slots of a
+ * row-major matrix at once: `together`, if there is one, tells for which of them it was done. */
+typedef struct {
+    void (*each)(void *state, const run *r, int slot, int64_t row, int n);
+    void (*together)(void *states, const run *r, int slot, int64_t row, int n, char *done);
+    size_t size; /* of a slot's state */
+} visitor;
+
+static const visitor SUMS = {add_rows, add_lanes, sizeof(moments)};
+static const visitor BOUNDS = {bound_rows, NULL, sizeof(extremes)};
+static const visitor COUNTS = {count_rows, NULL, sizeof(histogram)};
+
+/* Copy neighbouring columns of a row-major matrix, which share cache lines, to rows of float64. */
+static void transpose(const run *r, int slot, int64_t row, int n, int columns, double tile[TILE][TILE_ROW])
+{
+    const char *at = r->values + row * r->stride + slot * r->slot_stride;
+    for (int i = 0; i < n; i++, at += r->stride) {
+        prefetch(at + columns * r->slot_stride, columns * r->slot_stride);
+        for (int j = 0; j < columns; j++)
+            if (r->type == 'd')
+                memcpy(&tile[j][i], at + j * (int64_t)sizeof(double), sizeof(double));
+            else {
+                float value;
+                memcpy(&value, at + j * (int64_t)sizeof(float), sizeof(float));
+                tile[j][i] = value;
+            }
+    }
+}
+
+static void visit_tile(const run *r, int slot, int64_t row, int n, int columns, const visitor *v, char *states)
+{
+    double tile[TILE][TILE_ROW];
+    char done[TILE] = {0};
+    run view = *r;
+    if (v->together != NULL && columns == TILE)
+        v->together(states, r, slot, row, n, done);
+    if (memchr(done, 0, (size_t)columns) == NULL)
+        return;
+    transpose(r, slot, row, n, columns, tile);
+    view.type = 'd';
+    view.values = (const char *)tile;
+    view.weights = r->weights ? r->weights + row * (int64_t)sizeof(double) : NULL;
+    view.stride = sizeof(double);
+    view.slot_stride = TILE_ROW * sizeof(double);
+    for (int j = 0; j < columns; j++)
+        if (!done[j])
+            v->each(states + (size_t)j * v->size, &view, j, 0, n);
+}
+
+/* Visit every block of every column in [first, last), of which `states` holds a state each. */
+static void walk(const arguments *a, int64_t first, int64_t last, const visitor *v, void *states)
+{
+    Py_ssize_t begin, end;
+    runs_of(a, first, last, &begin, &end);
+    for (Py_ssize_t i = begin; i < end; i++) {
+        const run *r = &a->runs[i];
+        int64_t from = r->slot > first ? r->slot : first;
+        int64_t to = r->slot + r->slots < last ? r->slot + r->slots : last;
+        int tiled = is_floating(r) && r->slot_stride == (int64_t)width_of(r->type) && r->slots > 1 && r->validity == NULL;
+        char *state = (char *)states + (size_t)(from - first) * v->size;
+        for (int64_t row = 0; row < r->length && from < to; row += BLOCK) {
+            int n = (int)(r->length - row < BLOCK ? r->length - row : BLOCK);
+            int step = tiled && n >= FEW ? TILE : 1;
+            for (int64_t slot = from; slot < to; slot += step) {
+                int columns = (int)(to - slot < step ? to - slot : step);
+                char *own = state + (size_t)(slot - from) * v->size;
+                if (step > 1)
+                    visit_tile(r, (int)(slot - r->slot), row, n, columns, v, own);
+                else
+                    v->each(own, r, (int)(slot - r->slot), row, n);
+            }
+        }
+    }
+}
+
+static int sum_group(const arguments *a, moments *m, int64_t first, int64_t last, const tallies *t, harvest *h)
+{
+    for (int64_t s = first; s < last; s++) {
+        moments *one = &m[s - first];
+        memset(one, 0, offsetof(moments, weight));
+        one->tally.first_infinity = -1;
+        one->grid = NO_GRID;
+        exact_clear(&one->weight);
+        exact_clear(&one->sum);
+        exact_clear(&one->squares);
+    }
+    walk(a, first, last, &SUMS, m);
+    for (int64_t s = first; s < last; s++) {
+        moments *one = &m[s - first];
+        if (one->grid != NO_GRID)
+            flush(one);
+        if (!a->weighted)
+            exact_add_signed(&one->weight, one->tally.count[VALUES], 0);
+        put_tally(t, s, &one->tally);
+        if (reap(&h[0], s, &one->sum) < 0 || reap(&h[1], s, &one->squares) < 0 || reap(&h[2], s, &one->weight) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+PyDoc_STRVAR(moments_doc, "moments(slots, runs) -> (counts, first_infinities, sum, squares, weight)");
+
+static PyObject *kernel_moments(PyObject *self, PyObject *args)
+{
+    arguments a;
+    tallies t = {NULL, NULL, NULL, NULL};
+    harvest h[3];
+    moments *group = NULL;
+    PyObject *result = NULL;
+    int failed = 0;
+    (void)self;
+    memset(h, 0, sizeof h);
+    if (parse(args, &a) < 0 || new_tallies(&t, a.slots) < 0)
+        goto done;
+    group = malloc(GROUP * sizeof *group);
+    for (int i = 0; i < 3; i++)
+        h[i].slot = calloc((size_t)a.slots + 1, sizeof *h[i].slot);
+    if (group == NULL || h[0].slot == NULL || h[1].slot == NULL || h[2].slot == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    STRICTLY(for (int64_t s = 0; s < a.slots && !failed; s += GROUP)
+                 failed = sum_group(&a, group, s, s + GROUP < a.slots ? s + GROUP : a.slots, &t, h));
+    Py_END_ALLOW_THREADS
+    if (failed) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    result = Py_BuildValue("OONNN", t.counts_object, t.infinities_object, harvested(&h[0], a.slots), harvested(&h[1], a.slots),
+                           harvested(&h[2], a.slots));
+done:
+    for (int i = 0; i < 3; i++) {
+        free(h[i].limbs);
+        free(h[i].slot);
+    }
+    free(group);
+    free_tallies(&t);
+    release(&a);
+    return result;
+}
+
+PyDoc_STRVAR(extremes_doc, "extremes(slots, runs) -> (counts, first_infinities, least, greatest)");
+
+static PyObject *kernel_extremes(PyObject *self, PyObject *args)
+{
+    arguments a;
+    tallies t = {NULL, NULL, NULL, NULL};
+    extremes *all = NULL;
+    PyObject *least = NULL, *greatest = NULL, *result = NULL;
+    (void)self;
+    if (parse(args, &a) < 0 || new_tallies(&t, a.slots) < 0)
+        goto done;
+    all = calloc((size_t)a.slots + 1, sizeof *all);
+    if (all == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    least = PyBytes_FromStringAndSize(NULL, a.slots * (Py_ssize_t)sizeof(double));
+    greatest = PyBytes_FromStringAndSize(NULL, a.slots * (Py_ssize_t)sizeof(double));
+    if (least == NULL || greatest == NULL)
+        goto done;
+    for (int64_t s = 0; s < a.slots; s++) {
+        all[s].tally.first_infinity = -1;
+        all[s].least = INFINITY;
+        all[s].greatest = -INFINITY;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    STRICTLY(walk(&a, 0, a.slots, &BOUNDS, all));
+    Py_END_ALLOW_THREADS
+    for (int64_t s = 0; s < a.slots; s++) {
+        /* -0.0 + 0.0 is +0.0: which of two zeros came first must not show. */
+        double low = all[s].least + 0.0, high = all[s].greatest + 0.0;
+        put_tally(&t, s, &all[s].tally);
+        memcpy(PyBytes_AsString(least) + (size_t)s * sizeof low, &low, sizeof low);
+        memcpy(PyBytes_AsString(greatest) + (size_t)s * sizeof high, &high, sizeof high);
+    }
+    result = Py_BuildValue("OOOO", t.counts_object, t.infinities_object, least, greatest);
+done:
+    free(all);
+    Py_XDECREF(least);
+    Py_XDECREF(greatest);
+    free_tallies(&t);
+    release(&a);
+    return result;
+}
+
+static int count_group(const arguments *a, histogram *h, int64_t first, int64_t last, int64_t most,
+                       const int64_t *finest, arena *memory, bins *room, const tallies *t, ragged *out)
+{
+    int failure = FINE;
+    for (int64_t s = first; s < last; s++) {
+        begin_histogram(&h[s - first], a, s, most, (int)finest[s], 1, memory, room);
+        failure = failure ? failure : (int)h[s - first].failure;
+    }
+    if (!failure)
+        walk(a, first, last, &COUNTS, h);
+    for (int64_t s = first; s < last && !failure; s++) {
+        histogram *one = &h[s - first];
+        const bins *all = one->failure ? NULL : settled(one);
+        if (all == NULL && !one->failure) {
+            begin_histogram(one, a, s, most, (int)finest[s], 0, memory, room);
+            if (!one->failure)
+                walk(a, s, s + 1, &COUNTS, one);
+            all = one->failure ? NULL : settled(one);
+        }
+        failure = one->failure;
+        if (!failure && append(out, s, all, one->bits) < 0)
+            failure = NO_MEMORY;
+        put_tally(t, s, &one->tally);
+    }
+    return failure;
+}
+
+/* One column after the other, unless their values lie between each other's and would be fetched again. */
+static int64_t columns_at_once(const arguments *a)
+{
+    for (Py_ssize_t i = 0; i < a->count; i++)
+        if (a->runs[i].slots > 1 && a->runs[i].slot_stride < a->runs[i].stride)
+            return TILE;
+    return 1;
+}
+
+static int count_columns(const arguments *a, int64_t most, const int64_t *finest, arena *memory, const tallies *t,
+                         ragged *out)
+{
+    histogram group[TILE];
+    bins room[4];
+    int64_t rows = 0, bins_held, step = columns_at_once(a);
+    size_t needed;
+    int failure = FINE;
+    for (int64_t s = 0; s < a->slots; s++)
+        rows = rows_of(a, s) > rows ? rows_of(a, s) : rows;
+    bins_held = (rows < 6 * most ? rows : 6 * most) + SAMPLE + 8; /* a table half full and a window */
+    needed = (size_t)step * memory_for(most, rows) + 8 * ((size_t)bins_held * sizeof(uint64_t) + 64);
+    if (ensure(memory, needed) < 0)
+        return NO_MEMORY;
+    for (int64_t s = 0; s < a->slots && !failure; s += step) {
+        memory->used = 0;
+        for (int i = 0; i < 4; i++) {
+            room[i].keys = take(memory, (size_t)bins_held * sizeof(uint64_t));
+            room[i].counts = take(memory, (size_t)bins_held * sizeof(int64_t));
+            if (room[i].keys == NULL || room[i].counts == NULL)
+                return NO_MEMORY;
+        }
+        failure = count_group(a, group, s, s + step < a->slots ? s + step : a->slots, most, finest, memory, room, t,
+                              out);
+    }
+    return failure;
+}
+
+PyDoc_STRVAR(histogram_doc,
+             "histogram(slots, runs, max_bins, finest) -> (counts, first_infinities, (bits, sizes, keys, counts of "
+             "bins)); finest: int64, the most bits to keep of each slot");
+
+static PyObject *kernel_histogram(PyObject *self, PyObject *args)
+{
+    arguments a;
+    tallies t = {NULL, NULL, NULL, NULL};
+    ragged out;
+    PyObject *slots, *runs, *both = NULL, *result = NULL;
+    Py_buffer finest = {0};
+    long long most;
+    int failure = FINE, fine;
+    (void)self;
+    memset(&a, 0, sizeof a);
+    memset(&out, 0, sizeof out);
+    if (!PyArg_ParseTuple(args, "OOLy*", &slots, &runs, &most, &finest) || (both = PyTuple_Pack(2, slots, runs)) == NULL ||
+        parse(both, &a) < 0 || new_tallies(&t, a.slots) < 0)
+        goto done;
+    if (most < 2 || most > MOST_BINS) {
+        PyErr_Format(PyExc_ValueError, "max_bins is from 2 to %d", MOST_BINS);
+        goto done;
+    }
+    fine = finest.len == (Py_ssize_t)(a.slots * sizeof(int64_t));
+    for (int64_t s = 0; s < a.slots && fine; s++)
+        fine = ((const int64_t *)finest.buf)[s] >= 1 && ((const int64_t *)finest.buf)[s] <= ALL_BITS;
+    if (!fine) {
+        PyErr_SetString(PyExc_ValueError, "finest is a number of bits for each slot, from 1 to 64");
+        goto done;
+    }
+    failure = new_ragged(&out, a.slots) < 0 ? NO_MEMORY : FINE;
+    if (!failure) {
+        arena memory = claim();
+        Py_BEGIN_ALLOW_THREADS
+        STRICTLY(failure = count_columns(&a, most, finest.buf, &memory, &t, &out));
+        Py_END_ALLOW_THREADS
+        give_back(memory);
+    }
+    if (failure == BAD_WEIGHT)
+        PyErr_SetString(PyExc_ValueError, "weights of a histogram are whole numbers up to 2^32");
+    else if (failure)
+        PyErr_NoMemory();
+    else
+        result = Py_BuildValue("OON", t.counts_object, t.infinities_object, exported(&out, a.slots));
+done:
+    PyBuffer_Release(&finest);
+    Py_XDECREF(both);
+    free_ragged(&out);
+    free_tallies(&t);
+    release(&a);
+    return result;
+}
+
+#endif

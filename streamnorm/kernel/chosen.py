@@ -1,0 +1,43 @@
+"""The compiled functions where there was a compiler, and their twins in Python otherwise.
+
+Both give the same integers; `STREAMNORM_PURE=1` in the environment chooses the Python ones.
+"""
+
+from __future__ import annotations
+
+import os
+
+from streamnorm.kernel import reference
+
+__all__ = [
+    "COMPILED",
+    "add",
+    "arithmetic",
+    "extremes",
+    "histogram",
+    "instructions",
+    "last_row",
+    "longest",
+    "merge_bins",
+    "moments",
+    "plain",
+    "round_moments",
+    "sort",
+]
+
+if os.environ.get("STREAMNORM_PURE", "") not in ("", "0"):
+    from streamnorm.kernel import reference as _chosen
+else:
+    try:
+        from streamnorm.kernel import _kernel as _chosen  # type: ignore[attr-defined,no-redef]
+    except ImportError:
+        from streamnorm.kernel import reference as _chosen
+
+COMPILED: bool = _chosen is not reference
+
+add, arithmetic = _chosen.add, _chosen.arithmetic
+moments, extremes = _chosen.moments, _chosen.extremes
+histogram, merge_bins = _chosen.histogram, _chosen.merge_bins
+round_moments, sort = _chosen.round_moments, _chosen.sort
+instructions, plain = _chosen.instructions, _chosen.plain
+last_row, longest = _chosen.last_row, _chosen.longest

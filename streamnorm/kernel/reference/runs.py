@@ -1,0 +1,94 @@
+"""Columns of runs as arrays: the twin of arguments.h, columns.h, segments.h and arrow.h."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Tallies", "column_of", "finite_values", "in_segments", "instructions", "new_tallies", "plain", "sort"]
+
+Tallies = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def instructions(at_most: str | None = None) -> str:
+    """Name what runs."""
+    return "python"
+
+
+def plain(schema: Any) -> bool:
+    """Tell whether a record batch can be read without its arrays: not in Python."""
+    return False
+
+
+def column_of(run: Any, slot: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Give one column of a run and which of its rows are not null."""
+    dtype = np.dtype(run[2])
+    fortran = isinstance(run[3], np.ndarray) and not run[3].flags.c_contiguous
+    raw = np.frombuffer(run[3].T if fortran else run[3], np.uint8)
+    start = run[4] + (slot - run[0]) * run[6]
+    length = run[7]
+    if length == 0:
+        return np.empty(0, dtype), np.empty(0, bool)
+    view = np.ndarray((length,), dtype, raw.data, start, (run[5],))
+    valid = np.ones(length, bool)
+    if run[8] is not None:
+        bits = np.unpackbits(np.frombuffer(run[8], np.uint8), bitorder="little")
+        valid = bits[run[9] : run[9] + length].astype(bool)
+    return view, valid
+
+
+def in_segments(run: Any, bounds: Any) -> list[Any]:
+    """Give a run for each segment of one."""
+    ends = np.frombuffer(bounds, np.int64).tolist()
+    return [
+        (slot, 1, run[2], run[3], run[4] + start * run[5], *run[5:7], stop - start, run[8], run[9] + start, None)
+        for slot, (start, stop) in enumerate(pairwise(ends))
+    ]
+
+
+def finite_values(
+    slots: int, runs: Sequence[Any], tallies: Tallies
+) -> list[list[tuple[NDArray[Any], NDArray[np.float64] | None]]]:
+    """Sort the finite values of every column out, with their weights, and count the others."""
+    counts, infinities = tallies
+    rows = np.zeros(slots, np.int64)
+    if isinstance(runs, tuple):
+        runs = in_segments(*runs)
+    columns: list[list[tuple[NDArray[Any], NDArray[np.float64] | None]]] = [[] for _ in range(slots)]
+    for run in runs:
+        weights = None if run[10] is None else np.frombuffer(run[10], np.float64)[: run[7]]
+        for slot in range(run[0], run[0] + run[1]):
+            values, valid = column_of(run, slot)
+            present = np.ones(len(values), bool) if weights is None else weights != 0
+            infinite = np.isinf(values) & valid & present
+            if infinite.any() and infinities[slot] < 0:
+                infinities[slot] = rows[slot] + int(np.argmax(infinite))
+            keep = valid & present & np.isfinite(values)
+            counts[slot] += [
+                keep.sum(),
+                (present & ~valid).sum(),
+                (present & valid & np.isnan(values)).sum(),
+                (infinite & (values > 0)).sum(),
+                (infinite & (values < 0)).sum(),
+            ]
+            rows[slot] += len(values)
+            columns[slot].append((values[keep], None if weights is None else weights[keep]))
+    return columns
+
+
+def new_tallies(slots: int) -> Tallies:
+    """Give counts and rows of first infinities for columns of which nothing was read."""
+    return np.zeros((slots, 5), np.int64), np.full(slots, -1, np.int64)
+
+
+def sort(groups: int, of: Any) -> tuple[bytes, bytes]:
+    """Sort rows by their group."""
+    ids = np.frombuffer(of, np.int32)
+    if len(ids) and not (ids.min() >= 0 and ids.max() < groups):
+        raise ValueError("a row is of a group that is not there")
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(ids, minlength=groups))]).astype(np.int64)
+    return np.argsort(ids, kind="stable").astype(np.int64).tobytes(), bounds.tobytes()

@@ -1,0 +1,44 @@
+"""What the kernel reads: rows of columns in memory, and what it counts of each."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+__all__ = ["COUNTS", "Exported", "Run", "Segments"]
+
+#: What is counted of every column, in the order of the kernel's tallies.
+COUNTS = ("values", "nulls", "nans", "positive_infinities", "negative_infinities")
+
+
+class Run(NamedTuple):
+    """Rows of one column, or of neighbouring columns of a matrix, in memory.
+
+    Value (row, slot) lies at byte ``offset + row * stride + (slot - first slot) * slot_stride`` of
+    `values`. The kernel reads the fields by position.
+    """
+
+    slot: int
+    slots: int
+    type: str  # one of bBhHiIqQfd, as in the struct module
+    values: Any  # any object with the buffer protocol
+    offset: int
+    stride: int
+    slot_stride: int
+    length: int  # rows
+    validity: Any = None  # bitmap, lowest bit first: 0 is null
+    validity_offset: int = 0  # bits
+    weights: Any = None  # float64, one a row
+
+
+class Exported(NamedTuple):
+    """A record batch of plain numbers as capsules of Arrow's C data interface; for the compiled kernel only."""
+
+    schema: Any
+    array: Any
+
+
+class Segments(NamedTuple):
+    """One column whose rows were sorted by their key: slot i has rows ``bounds[i]`` to ``bounds[i + 1]`` of the run."""
+
+    run: Run
+    bounds: Any  # int64, one more than slots
