@@ -14,10 +14,10 @@ from samples import SAMPLES, sample
 
 from streamnorm import kernel
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
-from streamnorm.exact import Exact
 from streamnorm.kernel import reference as _reference
 from streamnorm.summaries import Block
 from streamnorm.summaries.bins import Bins
+from streamnorm.summaries.exact import Exact
 from streamnorm.summaries.histogram import Histogram, HistogramOf
 
 QUARTERS = [0.25, 0.5, 0.75]

@@ -12,9 +12,9 @@ from samples import SAMPLES, sample
 
 from streamnorm import kernel
 from streamnorm.columns import block_of_arrays, block_of_matrix
-from streamnorm.exact import Exact, divide, square_root
 from streamnorm.kernel import reference as _reference
 from streamnorm.summaries import Moments
+from streamnorm.summaries.exact import Exact, divide, square_root
 
 _kernel = importlib.import_module("streamnorm.kernel._kernel" if kernel.COMPILED else "streamnorm.kernel.reference")
 #: Every instruction set this machine has.

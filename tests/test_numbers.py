@@ -13,7 +13,7 @@ from scipy import sparse
 
 import streamnorm as sn
 from streamnorm.errors import InfiniteValueError
-from streamnorm.exact import square_root
+from streamnorm.summaries.exact import square_root
 
 NIST = Path(__file__).parent / "nist"
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streamnorm import kernel
 from streamnorm.errors import InfiniteValueError, MergeError
-from streamnorm.exact import Exact
+from streamnorm.summaries.exact import Exact
 
 __all__ = ["Block", "Counts", "Index", "Slots", "Summary", "SummaryType"]
 

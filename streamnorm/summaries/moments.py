@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from streamnorm import kernel
 from streamnorm.errors import MergeError
-from streamnorm.exact import Exact, divide, square_root
 from streamnorm.summaries._base import Block, Counts, Summary
+from streamnorm.summaries.exact import Exact, divide, square_root
 
 __all__ = ["CONSTANT", "Moments"]
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm import kernel
-from streamnorm.exact import Exact
 from streamnorm.summaries._base import Counts, Summary
 from streamnorm.summaries.bins import Bins, checked_max_bins, images_are_finite
+from streamnorm.summaries.exact import Exact
 from streamnorm.summaries.extremes import Bound, Extremes
 from streamnorm.summaries.histogram import Histogram
 from streamnorm.summaries.moments import Moments
