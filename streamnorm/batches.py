@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
+from streamnorm.arrow.batches import in_large_batches
 from streamnorm.errors import DataError, SourceError
-from streamnorm.joining import in_large_batches
 from streamnorm.places import Place
 
 __all__ = [

@@ -15,8 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamnorm import kernel
+from streamnorm.arrow.types import readable
 from streamnorm.errors import DataError, InfiniteValueError
-from streamnorm.numbers import readable
 from streamnorm.plans import Plan
 from streamnorm.summaries import Block, Moments
 

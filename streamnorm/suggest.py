@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from streamnorm.arrow.types import is_choosable, is_numeric
 from streamnorm.choices import schema_of
 from streamnorm.fitting import Progress, fit_state
 from streamnorm.normalizers.table import Table
-from streamnorm.numbers import is_choosable, is_numeric
 from streamnorm.sources import Source
 from streamnorm.summaries.moments import CONSTANT
 

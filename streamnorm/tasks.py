@@ -17,10 +17,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streamnorm.arrow.types import vector_values
 from streamnorm.columns import no_rows
 from streamnorm.errors import DataError, InfiniteValueError, StateError, UnseenKeyError
 from streamnorm.normalizers.table import Learnt, Table
-from streamnorm.numbers import vector_values
 
 __all__ = [
     "from_bytes",

@@ -11,8 +11,8 @@ import pytest
 from scipy import sparse
 
 import streamnorm as sn
+from streamnorm.arrow.containers import batches_of
 from streamnorm.errors import DataError, InfiniteValueError, UnseenKeyError
-from streamnorm.normalizers.containers import batches_of
 
 EVERY = {
     "standard": sn.StandardScaler,

@@ -17,8 +17,8 @@ import pytest
 from sklearn.base import clone
 
 import streamnorm as sn
+from streamnorm.arrow.types import readable
 from streamnorm.errors import DataError
-from streamnorm.numbers import readable
 
 GUIDE = (Path(__file__).parent.parent / "streamnorm" / "docs" / "guide.md").read_text(encoding="utf-8")
 TWO = [decimal.Decimal(1), decimal.Decimal(3)]

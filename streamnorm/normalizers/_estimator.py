@@ -16,6 +16,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from streamnorm import kernel
+from streamnorm.arrow.frames import arrays_of_frame, in_seconds, naming_text
 from streamnorm.columns import (
     block_of_arrays,
     block_of_batch,
@@ -28,7 +29,6 @@ from streamnorm.columns import (
 )
 from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.normalizers._algebra import Algebra
-from streamnorm.normalizers._frames import arrays_of_frame, in_seconds, naming_text
 from streamnorm.normalizers._namespaces import Namespace, weights_of
 from streamnorm.normalizers._transformer import FLOATS, StreamTransformer
 from streamnorm.normalizers.family import FAMILY, BoundRule, Rule

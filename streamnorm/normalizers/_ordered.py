@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from streamnorm import kernel
+from streamnorm.arrow.frames import in_seconds, naming_text
+from streamnorm.arrow.types import is_numeric, readable
 from streamnorm.columns import check_container, is_arrow, matrix_of_batch
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
-from streamnorm.normalizers._frames import in_seconds, naming_text
 from streamnorm.normalizers._namespaces import weights_of
 from streamnorm.normalizers._transformer import FLOATS, PlanOf, StreamTransformer
-from streamnorm.numbers import is_numeric, readable
 
 __all__ = ["OrderedNormalizer", "Record", "floats_of_text", "frozen_array"]
 

@@ -15,6 +15,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import validate_data
 
+from streamnorm.arrow.frames import as_output, table_with_nulls
 from streamnorm.columns import (
     check_container,
     is_arrow,
@@ -26,7 +27,6 @@ from streamnorm.columns import (
     to_batches,
 )
 from streamnorm.errors import DataError, InfiniteValueError, listed
-from streamnorm.normalizers._frames import as_output, table_with_nulls
 from streamnorm.plans import Plan
 
 __all__ = ["FLOATS", "PlanOf", "StreamTransformer"]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from streamnorm.arrow.types import is_choosable, is_chosen
 from streamnorm.errors import DataError, nearest
 from streamnorm.normalizers.family import BoundRule, rule_of
-from streamnorm.numbers import is_choosable, is_chosen
 
 __all__ = ["choose"]
 

@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streamnorm import kernel
+from streamnorm.arrow.types import booleans, readable
 from streamnorm.columns import block_of_groups, map_array
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, UnseenKeyError
 from streamnorm.normalizers._keys import Keys, integers, keys_of_batch
 from streamnorm.normalizers.family import BoundRule
-from streamnorm.numbers import booleans, readable
 from streamnorm.summaries import Counts, Summary, SummaryType
 from streamnorm.summaries.packing import pack
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from streamnorm.arrow.kinds import widest
 from streamnorm.errors import DataError, MergeError
 from streamnorm.normalizers.family import BoundRule
 from streamnorm.normalizers.keyed import Keyed
-from streamnorm.normalizers.kinds import widest
 from streamnorm.normalizers.vectors import Vector
 from streamnorm.summaries import Summary
 

@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streamnorm import kernel
+from streamnorm.arrow.types import booleans, readable
 from streamnorm.columns import values_of
 from streamnorm.errors import DataError
 from streamnorm.logarithm import log1p
-from streamnorm.numbers import booleans, readable
 from streamnorm.plans import Column, Plan
 from streamnorm.summaries import Histogram, HistogramOf, Moments, ProfiledOf, Summary, SummaryType, part
 

@@ -19,12 +19,12 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
+from streamnorm.arrow.batches import in_large_batches
+from streamnorm.arrow.containers import batches_of
 from streamnorm.columns import as_pandas, no_rows, to_batches
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, UnseenKeyError, listed, nearest
-from streamnorm.joining import in_large_batches
 from streamnorm.normalizers._batches import map_column, summarise_columns
 from streamnorm.normalizers.choosing import choose
-from streamnorm.normalizers.containers import batches_of
 from streamnorm.normalizers.family import BoundRule
 from streamnorm.normalizers.keyed import By, Found, Grouped
 from streamnorm.normalizers.learnt import Group, Learnt

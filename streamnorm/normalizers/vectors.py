@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from streamnorm.arrow.types import booleans, vector_values
 from streamnorm.columns import float_type, map_array, run_of
 from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.normalizers.steps import PLAIN, Steps
-from streamnorm.numbers import booleans, vector_values
 from streamnorm.plans import Column, Plan
 from streamnorm.summaries import Block
 

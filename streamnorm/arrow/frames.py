@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from streamnorm.arrow.types import readable
 from streamnorm.columns import as_pandas
 from streamnorm.errors import DataError
-from streamnorm.numbers import readable
 
 __all__ = ["arrays_of_frame", "as_output", "in_seconds", "naming_text", "table_with_nulls"]
 
