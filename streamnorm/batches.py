@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from streamnorm.arrow.batches import in_large_batches
 from streamnorm.errors import DataError, SourceError
-from streamnorm.places import Place
+from streamnorm.files.places import Place
 
 __all__ = [
     "BATCH_BYTES",

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from streamnorm.errors import DataError
+from streamnorm.files.places import naming
 from streamnorm.normalizers.table import Learnt, Table
-from streamnorm.places import naming
 from streamnorm.sources import CsvSource, Source
 from streamnorm.state import State
 from streamnorm.tasks import nothing

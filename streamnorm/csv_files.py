@@ -25,7 +25,7 @@ import pyarrow.csv as pv
 from streamnorm.csv_checks import OpenQuoteError, check_header, check_signs, explaining, no_header, stray, strings
 from streamnorm.csv_pieces import Piece, Pieces
 from streamnorm.errors import DataError
-from streamnorm.places import Place
+from streamnorm.files.places import Place
 
 __all__ = ["CsvOptions", "CsvReader"]
 

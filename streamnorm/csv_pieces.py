@@ -18,7 +18,7 @@ import pyarrow as pa
 from streamnorm import kernel
 from streamnorm.csv_checks import OpenQuoteError
 from streamnorm.errors import DataError
-from streamnorm.places import Place, open_input
+from streamnorm.files.places import Place, open_input
 
 if TYPE_CHECKING:
     from streamnorm.csv_files import CsvOptions

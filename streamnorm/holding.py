@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamnorm.errors import StateError, StreamnormError
-from streamnorm.locks import lock
+from streamnorm.files.locks import lock
 from streamnorm.state import State, read, write
 
 __all__ = ["Held", "claim", "holding"]

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from streamnorm.batches import LARGEST, check_unpacked, checked, pieces
 from streamnorm.errors import SourceError
-from streamnorm.places import Place, open_input
+from streamnorm.files.places import Place, open_input
 
 __all__ = ["IpcFile", "IpcStream"]
 

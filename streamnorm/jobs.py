@@ -16,12 +16,12 @@ from streamnorm.counting import count
 from streamnorm.csv_files import CsvOptions
 from streamnorm.csv_lines import text_of
 from streamnorm.errors import DataError, OutputError
-from streamnorm.files import replacing
+from streamnorm.files.atomic import replacing
+from streamnorm.files.places import naming
 from streamnorm.fitting import Progress, fit_state
 from streamnorm.ledger import options_of, record_of
 from streamnorm.normalizers.table import Table
 from streamnorm.outputs import outputs_of, refuse_existing
-from streamnorm.places import naming
 from streamnorm.resume import Journal, job_of
 from streamnorm.sinks import open_sink, writing
 from streamnorm.sources import CsvSource, Source, Unit, expand, kind_of

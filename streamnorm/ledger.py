@@ -16,8 +16,8 @@ from threading import Lock
 
 from streamnorm.csv_files import CsvOptions
 from streamnorm.errors import DataError, SourceError, StateError
+from streamnorm.files.places import Place, location_of, naming
 from streamnorm.normalizers.table import Learnt
-from streamnorm.places import Place, location_of, naming
 from streamnorm.sources import CsvSource, Source, kind_of
 from streamnorm.state import Counted, read
 

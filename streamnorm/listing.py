@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from streamnorm.places import naming
+from streamnorm.files.places import naming
 
 __all__ = ["files_below", "matches"]
 

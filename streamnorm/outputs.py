@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import OutputError
-from streamnorm.places import Place, is_elsewhere
+from streamnorm.files.places import Place, is_elsewhere
 from streamnorm.sources import Source, is_data, is_one_file, kind_of
 
 __all__ = ["check_state_path", "outputs_of", "refuse_existing"]

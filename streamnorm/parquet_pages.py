@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from streamnorm import kernel
 from streamnorm.batches import check_unpacked, is_bomb
-from streamnorm.places import Place, open_input
+from streamnorm.files.places import Place, open_input
 
 __all__ = ["check_footer", "check_pages", "longest_text"]
 

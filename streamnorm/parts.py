@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from streamnorm.errors import OutputError, StateError
-from streamnorm.files import replacing, sweep
+from streamnorm.files.atomic import replacing, sweep
 from streamnorm.holding import claim
 from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.state import Counted, State, read, to_json

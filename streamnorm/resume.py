@@ -15,7 +15,7 @@ from pathlib import Path
 
 import streamnorm
 from streamnorm.errors import OutputError
-from streamnorm.files import sweep
+from streamnorm.files.atomic import sweep
 from streamnorm.ledger import check_unchanged, stamp
 from streamnorm.normalizers.table import Table
 from streamnorm.sources import Source

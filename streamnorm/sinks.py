@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from streamnorm.csv_lines import head_of, lines_of, text_of
 from streamnorm.errors import OutputError, StreamnormError
-from streamnorm.places import naming
+from streamnorm.files.places import naming
 from streamnorm.sources import ArrowSource, ArrowStreamSource, CsvSource, ParquetSource, Source, kind_of
 
 __all__ = ["Sink", "open_sink", "writing"]

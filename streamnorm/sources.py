@@ -19,10 +19,7 @@ from streamnorm.batches import BATCH_BYTES, checked, rows_for, together, width_o
 from streamnorm.csv_files import CsvOptions, CsvReader
 from streamnorm.csv_pieces import Piece
 from streamnorm.errors import SourceError
-from streamnorm.ipc_files import IpcFile, IpcStream
-from streamnorm.listing import files_below, matches
-from streamnorm.parquet_pages import check_footer, check_pages, longest_text
-from streamnorm.places import (
+from streamnorm.files.places import (
     STDIN,
     Place,
     Remote,
@@ -34,6 +31,9 @@ from streamnorm.places import (
     open_input,
     spool,
 )
+from streamnorm.ipc_files import IpcFile, IpcStream
+from streamnorm.listing import files_below, matches
+from streamnorm.parquet_pages import check_footer, check_pages, longest_text
 from streamnorm.row_groups import READ_BYTES, side_by_side, slices_of
 
 __all__ = [

@@ -36,7 +36,7 @@ from types import MappingProxyType
 from typing import Any
 
 from streamnorm.errors import MergeError, StateError
-from streamnorm.files import replacing, sweep
+from streamnorm.files.atomic import replacing, sweep
 from streamnorm.learnt_json import is_plain, learnt_from_json, learnt_to_json
 from streamnorm.normalizers.family import plain
 from streamnorm.normalizers.keyed import By

@@ -340,7 +340,7 @@ def test_a_part_is_not_tidied_away_under_another_process(job, tmp_path):
     write_day(tmp_path / "in", 2)
     handle = os.open("s.json.parts", os.O_RDONLY)
     try:
-        from streamnorm.locks import lock
+        from streamnorm.files.locks import lock
 
         assert lock(handle, wait=False)
         told = crashes.run(tmp_path, "fit in --state s.json --update")

@@ -26,7 +26,7 @@ from streamnorm.export._onnx import dump_onnx, to_onnx
 from streamnorm.export._sklearn import dump_joblib, dump_skops, to_sklearn
 from streamnorm.export._sql import DIALECTS, dump_sql, to_sql
 from streamnorm.export._torch import dump_torch, to_torch
-from streamnorm.files import replacing
+from streamnorm.files.atomic import replacing
 
 __all__ = ["DIALECTS", "EXPORTERS", "Exporter", "to_keras", "to_onnx", "to_sklearn", "to_sql", "to_torch", "write"]
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import OutputError
-from streamnorm.files import replacing
+from streamnorm.files.atomic import replacing
 from streamnorm.report.drift import Drift, drifts_of
 from streamnorm.report.figures import to_json
 from streamnorm.report.keys import of_key

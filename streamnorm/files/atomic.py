@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from streamnorm.errors import OutputError, StreamnormError
-from streamnorm.locks import lock
+from streamnorm.files.locks import lock
 
 __all__ = ["replacing", "sweep"]
 
