@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import streamnorm as sn
-from streamnorm.csv_files import CsvOptions
 from streamnorm.errors import StreamnormError
+from streamnorm.formats.csv.reader import CsvOptions
 
 
 def main(words: list[str] | None = None) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import streamnorm as sn
 from streamnorm.errors import StreamnormError
-from streamnorm.sources import expand
+from streamnorm.formats.source import expand
 from streamnorm.suggest import recipe_for
 
 

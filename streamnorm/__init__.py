@@ -39,7 +39,7 @@ _PARTS = {"dask", "export", "report", "spark"}
 _HOME = {
     "AdaptiveStandardScaler": "streamnorm.normalizers.adaptive",
     "BatchNormalizer": "streamnorm.normalizers.batch",
-    "CsvOptions": "streamnorm.csv_files",
+    "CsvOptions": "streamnorm.formats.csv.reader",
     "MaxAbsScaler": "streamnorm.normalizers.estimators",
     "MinMaxScaler": "streamnorm.normalizers.estimators",
     "QuantileTransformer": "streamnorm.normalizers.estimators",

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from streamnorm.errors import DataError
 from streamnorm.files.places import naming
+from streamnorm.formats.source import CsvSource, Source
 from streamnorm.normalizers.table import Learnt, Table
-from streamnorm.sources import CsvSource, Source
 from streamnorm.state import State
 from streamnorm.tasks import nothing
 

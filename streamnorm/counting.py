@@ -12,15 +12,15 @@ from operator import add
 from pathlib import Path
 
 from streamnorm.choices import check_choices
-from streamnorm.csv_files import CsvOptions
 from streamnorm.errors import DataError, MergeError, SourceError
 from streamnorm.fitting import Progress, fit_state
+from streamnorm.formats.csv.reader import CsvOptions
+from streamnorm.formats.source import Source, expand
 from streamnorm.holding import Held, holding
 from streamnorm.ledger import check_not_vanished, covered, emptied, pair_up, same_content
 from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.outputs import check_state_path
 from streamnorm.parts import Parts
-from streamnorm.sources import Source, expand
 from streamnorm.state import Counted, State, read
 from streamnorm.summaries import Moments
 

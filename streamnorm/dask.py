@@ -24,14 +24,14 @@ import pyarrow as pa
 from streamnorm import tasks
 from streamnorm.arrow.containers import batches_of
 from streamnorm.choices import check_columns, nothing_of
-from streamnorm.csv_files import CsvOptions
 from streamnorm.errors import DataError
 from streamnorm.fitting import summarise_units, together
+from streamnorm.formats.csv.reader import CsvOptions
+from streamnorm.formats.source import CsvSource, Source, expand
 from streamnorm.jobs import check_inputs, map_files
 from streamnorm.ledger import options_of
 from streamnorm.normalizers.table import Table
 from streamnorm.outputs import outputs_of
-from streamnorm.sources import CsvSource, Source, expand
 from streamnorm.state import state_of
 
 __all__ = ["fit", "transform"]

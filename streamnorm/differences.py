@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from streamnorm.formats.source import CsvSource, Source
 from streamnorm.normalizers.table import Table
-from streamnorm.sources import CsvSource, Source
 
 __all__ = ["Differences", "tell_of_strays"]
 

@@ -16,10 +16,10 @@ from streamnorm.choices import REMEMBERED, check_columns, nothing_of
 from streamnorm.differences import Differences, tell_of_strays
 from streamnorm.files.places import naming
 from streamnorm.footers import learn
+from streamnorm.formats.source import Source, Unit
 from streamnorm.ledger import Reading, emptied, stamp, warn_of_copies
 from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.parts import Parts
-from streamnorm.sources import Source, Unit
 from streamnorm.state import State
 from streamnorm.tasks import summarise
 from streamnorm.threads import in_any_order, threads_of

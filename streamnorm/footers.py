@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from streamnorm.formats.source import ParquetSource, Source, Unit
 from streamnorm.kernel import COUNTS
 from streamnorm.normalizers.learnt import Group, Learnt
-from streamnorm.sources import ParquetSource, Source, Unit
 from streamnorm.summaries import Extremes
 
 __all__ = ["learn"]

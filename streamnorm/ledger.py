@@ -14,11 +14,11 @@ from glob import has_magic
 from pathlib import Path, PurePath
 from threading import Lock
 
-from streamnorm.csv_files import CsvOptions
 from streamnorm.errors import DataError, SourceError, StateError
 from streamnorm.files.places import Place, location_of, naming
+from streamnorm.formats.csv.reader import CsvOptions
+from streamnorm.formats.source import CsvSource, Source, kind_of
 from streamnorm.normalizers.table import Learnt
-from streamnorm.sources import CsvSource, Source, kind_of
 from streamnorm.state import Counted, read
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Any
 
 from streamnorm.errors import OutputError
 from streamnorm.files.places import Place, is_elsewhere
-from streamnorm.sources import Source, is_data, is_one_file, kind_of
+from streamnorm.formats.source import Source, is_data, is_one_file, kind_of
 
 __all__ = ["check_state_path", "outputs_of", "refuse_existing"]
 

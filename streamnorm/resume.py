@@ -16,9 +16,9 @@ from pathlib import Path
 import streamnorm
 from streamnorm.errors import OutputError
 from streamnorm.files.atomic import sweep
+from streamnorm.formats.source import Source
 from streamnorm.ledger import check_unchanged, stamp
 from streamnorm.normalizers.table import Table
-from streamnorm.sources import Source
 
 __all__ = ["Journal", "job_of"]
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 from streamnorm.arrow.types import is_choosable, is_numeric
 from streamnorm.choices import schema_of
 from streamnorm.fitting import Progress, fit_state
+from streamnorm.formats.source import Source
 from streamnorm.normalizers.table import Table
-from streamnorm.sources import Source
 from streamnorm.summaries.moments import CONSTANT
 
 __all__ = ["recipe_for"]

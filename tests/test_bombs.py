@@ -16,8 +16,8 @@ import pytest
 from hostile import Case, check, written
 
 import streamnorm as sn
-from streamnorm import batches
 from streamnorm.errors import SourceError
+from streamnorm.formats import limits as batches
 
 #: The peak is the process' own: getrusage's would be that of the tests, which started it, where theirs is greater.
 CODE = """

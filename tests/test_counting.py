@@ -18,8 +18,8 @@ from shell import streamnorm
 import streamnorm as sn
 from streamnorm.counting import count
 from streamnorm.errors import OutputError, SourceError, StateError
+from streamnorm.formats.source import ParquetSource, expand
 from streamnorm.holding import holding
-from streamnorm.sources import ParquetSource, expand
 from streamnorm.tasks import table_of
 
 HOUR = 3_600_000_000_000
@@ -243,7 +243,7 @@ def test_the_error_of_a_file_that_changed_says_so(job, tmp_path, monkeypatch):
 
 CUT_SHORT = """
 import os, sys
-from streamnorm.sources import expand
+from streamnorm.formats.source import expand
 (source,) = expand(sys.argv[1])
 (unit,) = source.units()
 batches = source.read(unit)

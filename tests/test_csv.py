@@ -12,8 +12,8 @@ import pytest
 from shell import streamnorm
 
 import streamnorm as sn
-from streamnorm.csv_files import CsvOptions
 from streamnorm.errors import DataError, StateError
+from streamnorm.formats.csv.reader import CsvOptions
 
 
 def fitted(tmp_path, text, *, name="in.csv", options=None, **kwargs):

@@ -14,7 +14,7 @@ import pytest
 import streamnorm as sn
 from streamnorm.errors import DataError, MergeError, StateError
 from streamnorm.fitting import together
-from streamnorm.sources import Unit
+from streamnorm.formats.source import Unit
 from streamnorm.state import _checksum
 
 SCALERS = ["standard", "minmax", "robust"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from streamnorm.sources import Source
+    from streamnorm.formats.source import Source
 
 __all__ = ["piped"]
 

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from streamnorm.csv_lines import head_of, lines_of, text_of
 from streamnorm.errors import OutputError, StreamnormError
 from streamnorm.files.places import naming
-from streamnorm.sources import ArrowSource, ArrowStreamSource, CsvSource, ParquetSource, Source, kind_of
+from streamnorm.formats.csv.lines import head_of, lines_of, text_of
+from streamnorm.formats.source import ArrowSource, ArrowStreamSource, CsvSource, ParquetSource, Source, kind_of
 
 __all__ = ["Sink", "open_sink", "writing"]
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamnorm.batches import width_of
 from streamnorm.errors import SourceError
+from streamnorm.formats.limits import width_of
 
 __all__ = ["READ_BYTES", "side_by_side", "slices_of"]
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 
 from streamnorm import kernel
-from streamnorm.csv_checks import OpenQuoteError
 from streamnorm.errors import DataError
 from streamnorm.files.places import Place, open_input
+from streamnorm.formats.csv.checks import OpenQuoteError
 
 if TYPE_CHECKING:
-    from streamnorm.csv_files import CsvOptions
+    from streamnorm.formats.csv.reader import CsvOptions
 
 __all__ = ["Piece", "Pieces"]
 

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.batches import LARGEST, check_unpacked, checked, pieces
 from streamnorm.errors import SourceError
 from streamnorm.files.places import Place, open_input
+from streamnorm.formats.limits import LARGEST, check_unpacked, checked, pieces
 
 __all__ = ["IpcFile", "IpcStream"]
 

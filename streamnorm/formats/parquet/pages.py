@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from streamnorm import kernel
-from streamnorm.batches import check_unpacked, is_bomb
 from streamnorm.files.places import Place, open_input
+from streamnorm.formats.limits import check_unpacked, is_bomb
 
 __all__ = ["check_footer", "check_pages", "longest_text"]
 

@@ -15,9 +15,6 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 import xxhash
 
-from streamnorm.batches import BATCH_BYTES, checked, rows_for, together, width_of
-from streamnorm.csv_files import CsvOptions, CsvReader
-from streamnorm.csv_pieces import Piece
 from streamnorm.errors import SourceError
 from streamnorm.files.places import (
     STDIN,
@@ -31,10 +28,13 @@ from streamnorm.files.places import (
     open_input,
     spool,
 )
-from streamnorm.ipc_files import IpcFile, IpcStream
+from streamnorm.formats.csv.pieces import Piece
+from streamnorm.formats.csv.reader import CsvOptions, CsvReader
+from streamnorm.formats.ipc.file import IpcFile, IpcStream
+from streamnorm.formats.limits import BATCH_BYTES, checked, rows_for, together, width_of
+from streamnorm.formats.parquet.pages import check_footer, check_pages, longest_text
+from streamnorm.formats.parquet.slices import READ_BYTES, side_by_side, slices_of
 from streamnorm.listing import files_below, matches
-from streamnorm.parquet_pages import check_footer, check_pages, longest_text
-from streamnorm.row_groups import READ_BYTES, side_by_side, slices_of
 
 __all__ = [
     "ArrowSource", "ArrowStreamSource", "CsvSource", "ParquetSource", "Source", "Unit", "expand", "is_data",
