@@ -34,7 +34,7 @@ from streamnorm.formats.ipc.file import IpcFile, IpcStream
 from streamnorm.formats.limits import BATCH_BYTES, checked, rows_for, together, width_of
 from streamnorm.formats.parquet.pages import check_footer, check_pages, longest_text
 from streamnorm.formats.parquet.slices import READ_BYTES, side_by_side, slices_of
-from streamnorm.listing import files_below, matches
+from streamnorm.inputs.folders import files_below, matches
 
 __all__ = [
     "ArrowSource", "ArrowStreamSource", "CsvSource", "ParquetSource", "Source", "Unit", "expand", "is_data",
