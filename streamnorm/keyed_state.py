@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from streamnorm.normalizers._keys import KEY_TYPES, Keys, integers
-from streamnorm.normalizers.family import BoundRule
 from streamnorm.normalizers.keyed import Keyed
+from streamnorm.rules.family import BoundRule
 from streamnorm.summaries.packing import pack, unpack
 
 __all__ = ["columns_to_json", "keyed_from_json", "keys_from_json", "keys_to_json"]

@@ -17,7 +17,7 @@ from shell import streamnorm
 
 import streamnorm as sn
 from streamnorm.errors import DataError, MergeError, StateError
-from streamnorm.normalizers.family import FAMILY
+from streamnorm.rules.family import FAMILY
 
 DAY = datetime.date(2024, 2, 29)
 ROWS = 2000

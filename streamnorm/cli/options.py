@@ -147,8 +147,8 @@ def listed(text: str | None) -> list[str]:
 
 def table_of(words: dict[str, Any]) -> Table:
     """Make the table normalizer that the words ask for."""
-    from streamnorm.normalizers.family import FAMILY, rule_of
     from streamnorm.normalizers.table import Table
+    from streamnorm.rules.family import FAMILY, rule_of
 
     if words["recipe"] is not None:
         if asked(CHOICE_NAMES[1:]):

@@ -31,8 +31,8 @@ from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.normalizers._algebra import Algebra
 from streamnorm.normalizers._namespaces import Namespace, weights_of
 from streamnorm.normalizers._transformer import FLOATS, StreamTransformer
-from streamnorm.normalizers.family import FAMILY, BoundRule, Rule
 from streamnorm.plans import Plan
+from streamnorm.rules.family import FAMILY, BoundRule, Rule
 from streamnorm.summaries import Block
 
 __all__ = ["Normalizer"]

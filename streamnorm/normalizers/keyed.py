@@ -20,7 +20,7 @@ from streamnorm.arrow.types import booleans, readable
 from streamnorm.columns import block_of_groups, map_array
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, UnseenKeyError
 from streamnorm.normalizers._keys import Keys, integers, keys_of_batch
-from streamnorm.normalizers.family import BoundRule
+from streamnorm.rules.family import BoundRule
 from streamnorm.summaries import Counts, Summary, SummaryType
 from streamnorm.summaries.packing import pack
 

@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from streamnorm.arrow.kinds import widest
 from streamnorm.errors import DataError, MergeError
-from streamnorm.normalizers.family import BoundRule
 from streamnorm.normalizers.keyed import Keyed
 from streamnorm.normalizers.vectors import Vector
+from streamnorm.rules.family import BoundRule
 from streamnorm.summaries import Summary
 
 __all__ = ["Group", "Learnt"]

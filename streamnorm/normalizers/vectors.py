@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from streamnorm.arrow.types import booleans, vector_values
 from streamnorm.columns import float_type, map_array, run_of
 from streamnorm.errors import DataError, InfiniteValueError
-from streamnorm.normalizers.steps import PLAIN, Steps
 from streamnorm.plans import Column, Plan
+from streamnorm.rules.treatment import PLAIN, Steps
 from streamnorm.summaries import Block
 
 __all__ = ["Vector"]

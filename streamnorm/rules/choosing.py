@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from streamnorm.arrow.types import is_choosable, is_chosen
 from streamnorm.errors import DataError, nearest
-from streamnorm.normalizers.family import BoundRule, rule_of
+from streamnorm.rules.family import BoundRule, rule_of
 
 __all__ = ["choose"]
 

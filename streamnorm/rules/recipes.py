@@ -32,8 +32,8 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import DataError, SourceError, StreamnormError, nearest
-from streamnorm.normalizers.family import FAMILY, BoundRule, rule_of
-from streamnorm.normalizers.steps import Steps
+from streamnorm.rules.family import FAMILY, BoundRule, rule_of
+from streamnorm.rules.treatment import Steps
 
 __all__ = ["arguments_of"]
 

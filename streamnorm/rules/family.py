@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.errors import DataError, SparseError
-from streamnorm.normalizers.steps import PLAIN, Steps
 from streamnorm.plans import Affine, Monotone, Plan, Step
+from streamnorm.rules.treatment import PLAIN, Steps
 from streamnorm.summaries import Extremes, Histogram, HistogramOf, Moments, ProfiledOf, SummaryType, needed
 from streamnorm.summaries.bins import MAX_BINS
 from streamnorm.summaries.moments import CONSTANT

@@ -19,8 +19,8 @@ from streamnorm import kernel
 from streamnorm.arrow.types import booleans, readable
 from streamnorm.columns import values_of
 from streamnorm.errors import DataError
-from streamnorm.logarithm import log1p
 from streamnorm.plans import Column, Plan
+from streamnorm.rules.logarithm import log1p
 from streamnorm.summaries import Histogram, HistogramOf, Moments, ProfiledOf, Summary, SummaryType, part
 
 __all__ = ["PLAIN", "Steps"]
