@@ -11,8 +11,8 @@ import pyarrow as pa
 from streamnorm.errors import DataError
 from streamnorm.files.places import naming
 from streamnorm.formats.source import CsvSource, Source
-from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.state import State
+from streamnorm.tables.table import Learnt, Table
 from streamnorm.tasks import nothing
 
 __all__ = ["REMEMBERED", "check_choices", "check_columns", "nothing_of", "schema_of"]

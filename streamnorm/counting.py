@@ -18,11 +18,11 @@ from streamnorm.formats.csv.reader import CsvOptions
 from streamnorm.formats.source import Source, expand
 from streamnorm.holding import Held, holding
 from streamnorm.ledger import check_not_vanished, covered, emptied, pair_up, same_content
-from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.outputs import check_state_path
 from streamnorm.parts import Parts
 from streamnorm.state import Counted, State, read
 from streamnorm.summaries import Moments
+from streamnorm.tables.table import Learnt, Table
 
 __all__ = ["count", "forget", "verify"]
 

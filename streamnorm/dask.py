@@ -30,9 +30,9 @@ from streamnorm.formats.csv.reader import CsvOptions
 from streamnorm.formats.source import CsvSource, Source, expand
 from streamnorm.jobs import check_inputs, map_files
 from streamnorm.ledger import options_of
-from streamnorm.normalizers.table import Table
 from streamnorm.outputs import outputs_of
 from streamnorm.state import state_of
+from streamnorm.tables.table import Table
 
 __all__ = ["fit", "transform"]
 

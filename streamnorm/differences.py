@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from streamnorm.formats.source import CsvSource, Source
-from streamnorm.normalizers.table import Table
+from streamnorm.tables.table import Table
 
 __all__ = ["Differences", "tell_of_strays"]
 

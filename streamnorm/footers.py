@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from streamnorm.formats.source import ParquetSource, Source, Unit
 from streamnorm.kernel import COUNTS
-from streamnorm.normalizers.learnt import Group, Learnt
 from streamnorm.summaries import Extremes
+from streamnorm.tables.statistics import Group, Learnt
 
 __all__ = ["learn"]
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.normalizers._keys import KEY_TYPES, Keys, integers
-from streamnorm.normalizers.keyed import Keyed
 from streamnorm.rules.family import BoundRule
 from streamnorm.summaries.packing import pack, unpack
+from streamnorm.tables.keyed import Keyed
+from streamnorm.tables.keys import KEY_TYPES, Keys, integers
 
 __all__ = ["columns_to_json", "keyed_from_json", "keys_from_json", "keys_to_json"]
 

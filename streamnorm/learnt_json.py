@@ -11,12 +11,12 @@ from types import MappingProxyType
 from typing import Any
 
 from streamnorm.keyed_state import columns_to_json, keyed_from_json, keys_from_json, keys_to_json
-from streamnorm.normalizers._keys import Keys
-from streamnorm.normalizers.keyed import Keyed
-from streamnorm.normalizers.learnt import Group, Learnt
-from streamnorm.normalizers.vectors import Vector
 from streamnorm.rules.family import FAMILY, BoundRule
 from streamnorm.rules.treatment import PLAIN, Steps
+from streamnorm.tables.keyed import Keyed
+from streamnorm.tables.keys import Keys
+from streamnorm.tables.statistics import Group, Learnt
+from streamnorm.tables.vectors import Vector
 
 __all__ = ["is_plain", "learnt_from_json", "learnt_to_json"]
 

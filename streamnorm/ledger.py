@@ -18,8 +18,8 @@ from streamnorm.errors import DataError, SourceError, StateError
 from streamnorm.files.places import Place, location_of, naming
 from streamnorm.formats.csv.reader import CsvOptions
 from streamnorm.formats.source import CsvSource, Source, kind_of
-from streamnorm.normalizers.table import Learnt
 from streamnorm.state import Counted, read
+from streamnorm.tables.table import Learnt
 
 __all__ = [
     "Reading",

@@ -16,8 +16,8 @@ from pathlib import Path
 from streamnorm.errors import OutputError, StateError
 from streamnorm.files.atomic import replacing, sweep
 from streamnorm.holding import claim
-from streamnorm.normalizers.table import Learnt, Table
 from streamnorm.state import Counted, State, read, to_json
+from streamnorm.tables.table import Learnt, Table
 
 __all__ = ["Parts"]
 

@@ -18,7 +18,7 @@ from streamnorm.errors import OutputError
 from streamnorm.files.atomic import sweep
 from streamnorm.formats.source import Source
 from streamnorm.ledger import check_unchanged, stamp
-from streamnorm.normalizers.table import Table
+from streamnorm.tables.table import Table
 
 __all__ = ["Journal", "job_of"]
 

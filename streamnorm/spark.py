@@ -30,8 +30,8 @@ import pyarrow as pa
 
 from streamnorm import tasks
 from streamnorm.errors import DataError, SourceError
-from streamnorm.normalizers.table import Table
 from streamnorm.state import state_of
+from streamnorm.tables.table import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -14,8 +14,8 @@ from streamnorm.arrow.types import is_choosable, is_numeric
 from streamnorm.choices import schema_of
 from streamnorm.fitting import Progress, fit_state
 from streamnorm.formats.source import Source
-from streamnorm.normalizers.table import Table
 from streamnorm.summaries.moments import CONSTANT
+from streamnorm.tables.table import Table
 
 __all__ = ["recipe_for"]
 

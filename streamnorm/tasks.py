@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from streamnorm.arrow.types import vector_values
 from streamnorm.columns import no_rows
 from streamnorm.errors import DataError, InfiniteValueError, StateError, UnseenKeyError
-from streamnorm.normalizers.table import Learnt, Table
+from streamnorm.tables.table import Learnt, Table
 
 __all__ = [
     "from_bytes",

@@ -28,8 +28,8 @@ from streamnorm.cli.piping import piped
 from streamnorm.errors import OutputError
 
 if TYPE_CHECKING:
-    from streamnorm.normalizers.table import Table
     from streamnorm.resume import Journal
+    from streamnorm.tables.table import Table
 
 __all__ = ["fit", "run", "transform"]
 

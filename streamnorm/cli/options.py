@@ -22,8 +22,8 @@ from streamnorm.errors import DataError
 if TYPE_CHECKING:
     from streamnorm.formats.csv.reader import CsvOptions
     from streamnorm.formats.source import Source
-    from streamnorm.normalizers.table import Table
     from streamnorm.state import Counted
+    from streamnorm.tables.table import Table
 
 __all__ = [
     "CHOICES",
@@ -147,8 +147,8 @@ def listed(text: str | None) -> list[str]:
 
 def table_of(words: dict[str, Any]) -> Table:
     """Make the table normalizer that the words ask for."""
-    from streamnorm.normalizers.table import Table
     from streamnorm.rules.family import FAMILY, rule_of
+    from streamnorm.tables.table import Table
 
     if words["recipe"] is not None:
         if asked(CHOICE_NAMES[1:]):

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.errors import DataError
-from streamnorm.normalizers.table import Table
 from streamnorm.plans import Affine, Monotone, Plan, Step
+from streamnorm.tables.table import Table
 
 __all__ = ["ColumnMap", "Pieces", "check_scaling_only", "maps_of", "warn_of_float32"]
 

@@ -11,8 +11,8 @@ from sklearn import preprocessing
 from sklearn.utils.validation import check_is_fitted
 
 from streamnorm.errors import MergeError
-from streamnorm.normalizers.table import Group
 from streamnorm.rules.family import BoundRule, Rule, plain
+from streamnorm.tables.table import Group
 
 __all__ = ["Algebra"]
 

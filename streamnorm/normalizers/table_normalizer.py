@@ -12,7 +12,7 @@ from sklearn.utils._set_output import _get_output_config
 
 from streamnorm.columns import to_batches
 from streamnorm.errors import DataError
-from streamnorm.normalizers.table import Table
+from streamnorm.tables.table import Table
 
 __all__ = ["TableNormalizer"]
 

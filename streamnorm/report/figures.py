@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.kernel import COUNTS
-from streamnorm.normalizers.table import Group
 from streamnorm.plans import Affine
 from streamnorm.report.keys import keys_to_json, of_all
 from streamnorm.report.shapes import Bars, Shape, bars_of
 from streamnorm.state import State
 from streamnorm.summaries import Extremes, Histogram, Moments, part
 from streamnorm.summaries.moments import CONSTANT
+from streamnorm.tables.table import Group
 
 __all__ = ["Figures", "about_sources", "figures_of", "to_json"]
 

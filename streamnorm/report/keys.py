@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.errors import StateError
-from streamnorm.normalizers._keys import Keys
-from streamnorm.normalizers.keyed import Keyed
-from streamnorm.normalizers.table import Group, Learnt
 from streamnorm.report.words import number, printable
 from streamnorm.state import State
 from streamnorm.summaries import Moments, part
+from streamnorm.tables.keyed import Keyed
+from streamnorm.tables.keys import Keys
+from streamnorm.tables.table import Group, Learnt
 
 __all__ = ["KeyChanges", "Moved", "about_keys", "changes_of", "keys_to_json", "of_all", "of_key"]
 

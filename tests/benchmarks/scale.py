@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 import streamnorm as sn
-from streamnorm.normalizers.table import Learnt
+from streamnorm.tables.table import Learnt
 from streamnorm.tasks import merge, nothing, summarise_partition, to_bytes, worker_table
 
 #: Columns that are measured. Of histograms few are as good as many; of moments they would show what is not columns.

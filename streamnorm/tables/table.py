@@ -23,14 +23,14 @@ from streamnorm.arrow.batches import in_large_batches
 from streamnorm.arrow.containers import batches_of
 from streamnorm.columns import as_pandas, no_rows, to_batches
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, UnseenKeyError, listed, nearest
-from streamnorm.normalizers._batches import map_column, summarise_columns
-from streamnorm.normalizers.keyed import By, Found, Grouped
-from streamnorm.normalizers.learnt import Group, Learnt
-from streamnorm.normalizers.vectors import Vector
 from streamnorm.rules.choosing import choose
 from streamnorm.rules.family import BoundRule
 from streamnorm.rules.recipes import arguments_of
 from streamnorm.rules.treatment import LAYOUTS
+from streamnorm.tables.batch import map_column, summarise_columns
+from streamnorm.tables.keyed import By, Found, Grouped
+from streamnorm.tables.statistics import Group, Learnt
+from streamnorm.tables.vectors import Vector
 
 __all__ = ["Group", "Learnt", "Table"]
 

@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from streamnorm.arrow.kinds import widest
 from streamnorm.errors import DataError, MergeError
-from streamnorm.normalizers.keyed import Keyed
-from streamnorm.normalizers.vectors import Vector
 from streamnorm.rules.family import BoundRule
 from streamnorm.summaries import Summary
+from streamnorm.tables.keyed import Keyed
+from streamnorm.tables.vectors import Vector
 
 __all__ = ["Group", "Learnt"]
 

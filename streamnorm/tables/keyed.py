@@ -19,10 +19,10 @@ from streamnorm import kernel
 from streamnorm.arrow.types import booleans, readable
 from streamnorm.columns import block_of_groups, map_array
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, UnseenKeyError
-from streamnorm.normalizers._keys import Keys, integers, keys_of_batch
 from streamnorm.rules.family import BoundRule
 from streamnorm.summaries import Counts, Summary, SummaryType
 from streamnorm.summaries.packing import pack
+from streamnorm.tables.keys import Keys, integers, keys_of_batch
 
 __all__ = ["UNSEEN", "By", "Found", "Grouped", "Keyed"]
 
