@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from streamnorm.columns import block_of_matrix, is_arrow
 from streamnorm.errors import DataError
-from streamnorm.normalizers._layers import LayerConversions, Weights
+from streamnorm.normalizers._layer_weights import LayerConversions, Weights
 from streamnorm.normalizers._ordered import OrderedNormalizer, Record, floats_of_text, frozen_array
 from streamnorm.plans import Affine, Step
 from streamnorm.summaries import Moments
