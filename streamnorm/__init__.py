@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from streamnorm.normalizers.pipeline import StreamingPipeline
     from streamnorm.normalizers.table_normalizer import TableNormalizer
-    from streamnorm.state import load, save
+    from streamnorm.states.file import load, save
 
 __version__ = "0.1.0"
 
@@ -48,8 +48,8 @@ _HOME = {
     "StreamingPipeline": "streamnorm.normalizers.pipeline",
     "TableNormalizer": "streamnorm.normalizers.table_normalizer",
     "fit": "streamnorm.jobs",
-    "load": "streamnorm.state",
-    "save": "streamnorm.state",
+    "load": "streamnorm.states.file",
+    "save": "streamnorm.states.file",
     "transform": "streamnorm.jobs",
 }
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from streamnorm.errors import DataError
 from streamnorm.files.places import naming
 from streamnorm.formats.source import CsvSource, Source
-from streamnorm.state import State
+from streamnorm.states.file import State
 from streamnorm.tables.table import Learnt, Table
 from streamnorm.tasks import nothing
 

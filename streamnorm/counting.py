@@ -16,11 +16,11 @@ from streamnorm.errors import DataError, MergeError, SourceError
 from streamnorm.fitting import Progress, fit_state
 from streamnorm.formats.csv.reader import CsvOptions
 from streamnorm.formats.source import Source, expand
-from streamnorm.holding import Held, holding
 from streamnorm.ledger import check_not_vanished, covered, emptied, pair_up, same_content
 from streamnorm.outputs import check_state_path
-from streamnorm.parts import Parts
-from streamnorm.state import Counted, State, read
+from streamnorm.states.file import Counted, State, read
+from streamnorm.states.holding import Held, holding
+from streamnorm.states.parts import Parts
 from streamnorm.summaries import Moments
 from streamnorm.tables.table import Learnt, Table
 

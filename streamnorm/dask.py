@@ -31,7 +31,7 @@ from streamnorm.formats.source import CsvSource, Source, expand
 from streamnorm.jobs import check_inputs, map_files
 from streamnorm.ledger import options_of
 from streamnorm.outputs import outputs_of
-from streamnorm.state import state_of
+from streamnorm.states.file import state_of
 from streamnorm.tables.table import Table
 
 __all__ = ["fit", "transform"]

@@ -18,8 +18,8 @@ from streamnorm.files.places import naming
 from streamnorm.footers import learn
 from streamnorm.formats.source import Source, Unit
 from streamnorm.ledger import Reading, emptied, stamp, warn_of_copies
-from streamnorm.parts import Parts
-from streamnorm.state import State
+from streamnorm.states.file import State
+from streamnorm.states.parts import Parts
 from streamnorm.tables.table import Learnt, Table
 from streamnorm.tasks import summarise
 from streamnorm.threads import in_any_order, threads_of

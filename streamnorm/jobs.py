@@ -24,7 +24,7 @@ from streamnorm.formats.source import CsvSource, Source, Unit, expand, kind_of
 from streamnorm.ledger import options_of, record_of
 from streamnorm.outputs import outputs_of, refuse_existing
 from streamnorm.resume import Journal, job_of
-from streamnorm.state import state_of
+from streamnorm.states.file import state_of
 from streamnorm.tables.table import Table
 from streamnorm.tasks import map_batch, mapped_schema, table_of
 from streamnorm.threads import in_any_order, in_order, threads_of

@@ -18,7 +18,7 @@ from streamnorm.errors import DataError, SourceError, StateError
 from streamnorm.files.places import Place, location_of, naming
 from streamnorm.formats.csv.reader import CsvOptions
 from streamnorm.formats.source import CsvSource, Source, kind_of
-from streamnorm.state import Counted, read
+from streamnorm.states.file import Counted, read
 from streamnorm.tables.table import Learnt
 
 __all__ = [

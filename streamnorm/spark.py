@@ -30,7 +30,7 @@ import pyarrow as pa
 
 from streamnorm import tasks
 from streamnorm.errors import DataError, SourceError
-from streamnorm.state import state_of
+from streamnorm.states.file import state_of
 from streamnorm.tables.table import Table
 
 if TYPE_CHECKING:

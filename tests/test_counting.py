@@ -19,7 +19,7 @@ import streamnorm as sn
 from streamnorm.counting import count
 from streamnorm.errors import OutputError, SourceError, StateError
 from streamnorm.formats.source import ParquetSource, expand
-from streamnorm.holding import holding
+from streamnorm.states.holding import holding
 from streamnorm.tasks import table_of
 
 HOUR = 3_600_000_000_000

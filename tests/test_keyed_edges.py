@@ -15,7 +15,7 @@ import streamnorm as sn
 from streamnorm.errors import DataError, MergeError, StateError
 from streamnorm.fitting import together
 from streamnorm.formats.source import Unit
-from streamnorm.state import _checksum
+from streamnorm.states.file import _checksum
 
 SCALERS = ["standard", "minmax", "robust"]
 
@@ -98,7 +98,7 @@ def test_a_key_that_had_fewer_rows_is_named():
 
 def test_the_missing_key_is_the_only_one(tmp_path):
     from streamnorm.report.keys import of_key
-    from streamnorm.state import state_of
+    from streamnorm.states.file import state_of
 
     state = state_of(fitted(pa.nulls(2)))
     assert of_key(state, ["null"]).table.learnt.groups[0].summary.counts.values.tolist() == [2]
@@ -147,7 +147,7 @@ def test_a_result_does_not_replace_the_keys():
 def test_means_at_both_ends_of_the_numbers():
     """Their distance is beyond float64."""
     from streamnorm.report.keys import changes_of
-    from streamnorm.state import state_of
+    from streamnorm.states.file import state_of
 
     high = pa.table({"key": ["a", "a"], "x": [1e308, 1.1e308]})
     low = high.set_column(1, "x", pa.array([-1e308, -1.1e308]))

@@ -25,7 +25,7 @@ from streamnorm.report.page import page
 from streamnorm.report.shapes import bars_of
 from streamnorm.report.text import diff_table, show_table
 from streamnorm.report.words import wide
-from streamnorm.state import state_of
+from streamnorm.states.file import state_of
 
 SCALERS = ["standard", "minmax", "maxabs", "robust", "quantile"]
 NASTY = '</title><script>alert("1")</script>\x1b[31m\n\u202e温度'

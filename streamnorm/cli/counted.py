@@ -24,7 +24,7 @@ def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
     """
     from streamnorm import counting
     from streamnorm.ledger import covered
-    from streamnorm.state import read
+    from streamnorm.states.file import read
 
     options = csv_options(words, [entry for entry in read(state).sources if covered(entry.location, sources)])
     gone = counting.forget(Path(state), sources, threads=threads, options=options)
@@ -40,7 +40,7 @@ def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
 def verify(state: str, sources: tuple[str, ...], threads: int | None, quiet: bool, **words: Any) -> None:
     """Count SRC again and compare with STATE, exactly; it is an error if anything differs."""
     from streamnorm import counting
-    from streamnorm.state import read
+    from streamnorm.states.file import read
 
     found = sources_of(sources, words, read(state).sources)
     with progress_of(found, quiet) as progress:

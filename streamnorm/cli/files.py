@@ -85,9 +85,9 @@ def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool
     Memory grows neither with the rows nor with the columns: those of wide Parquet row groups wait in a temporary file
     (in TMPDIR), as large as a row group for each thread.
     """
-    from streamnorm import state as states
     from streamnorm.outputs import outputs_of
     from streamnorm.resume import Journal
+    from streamnorm.states import file as states
 
     known = states.read(state)
     found = sources_of(sources, words, known.sources)
@@ -112,9 +112,9 @@ def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, st
     (in TMPDIR), as large as a row group for each thread.
     """
     from streamnorm.fitting import fit_state
-    from streamnorm.holding import holding
     from streamnorm.outputs import check_state_path, outputs_of
     from streamnorm.resume import Journal
+    from streamnorm.states.holding import holding
 
     if state and Path(state).exists() and not (overwrite or resume):
         raise OutputError(f"{state} exists: name another, or overwrite it (--overwrite).")

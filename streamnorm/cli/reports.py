@@ -41,7 +41,7 @@ def show(state: str, as_json: bool, key: tuple[str, ...]) -> None:
     from streamnorm.report.figures import to_json
     from streamnorm.report.keys import of_key
     from streamnorm.report.text import show_table
-    from streamnorm.state import read
+    from streamnorm.states.file import read
 
     known = of_key(read(state), key) if key else read(state)
     click.echo(to_json(known) if as_json else show_table(known, _width()))
@@ -65,7 +65,7 @@ def diff(before: str, after: str, as_json: bool, fail_over: float | None, key: t
     from streamnorm.report.drift import drifts_of
     from streamnorm.report.keys import changes_of, of_key
     from streamnorm.report.text import diff_table
-    from streamnorm.state import read
+    from streamnorm.states.file import read
 
     if fail_over is not None and not (math.isfinite(fail_over) and fail_over >= 0):
         raise click.UsageError(f"--fail-over takes a number that is not negative, got {fail_over}.")

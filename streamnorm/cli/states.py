@@ -20,7 +20,7 @@ def merge(states: tuple[str, ...], output: str, overwrite: bool) -> None:
     from functools import reduce
     from operator import add
 
-    from streamnorm import state as files
+    from streamnorm.states import file as files
 
     if Path(output).exists() and not overwrite:
         raise OutputError(f"{output} exists: name another, or overwrite it (--overwrite).")

@@ -115,6 +115,6 @@ def write(normalizer: Any, to: str, output: str | Path, *, overwrite: bool = Fal
 
 
 def _loaded(normalizer: Any) -> Any:
-    from streamnorm.state import load
+    from streamnorm.states.file import load
 
     return load(normalizer) if isinstance(normalizer, (str, Path)) else normalizer

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from streamnorm.errors import StateError, StreamnormError
 from streamnorm.files.locks import lock
-from streamnorm.state import State, read, write
+from streamnorm.states.file import State, read, write
 
 __all__ = ["Held", "claim", "holding"]
 

@@ -10,9 +10,9 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
-from streamnorm.keyed_state import columns_to_json, keyed_from_json, keys_from_json, keys_to_json
 from streamnorm.rules.family import FAMILY, BoundRule
 from streamnorm.rules.treatment import PLAIN, Steps
+from streamnorm.states.keyed import columns_to_json, keyed_from_json, keys_from_json, keys_to_json
 from streamnorm.tables.keyed import Keyed
 from streamnorm.tables.keys import Keys
 from streamnorm.tables.statistics import Group, Learnt
