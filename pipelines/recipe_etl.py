@@ -14,7 +14,7 @@ from pathlib import Path
 import streamnorm as sn
 from streamnorm.errors import StreamnormError
 from streamnorm.formats.source import expand
-from streamnorm.suggest import recipe_for
+from streamnorm.jobs.suggest import recipe_for
 
 
 def main(words: list[str] | None = None) -> None:

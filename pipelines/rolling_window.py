@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 import streamnorm as sn
-from streamnorm.counting import forget
 from streamnorm.errors import StreamnormError
+from streamnorm.jobs.count import forget
 
 
 def main(words: list[str] | None = None) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from streamnorm import export as export
     from streamnorm import report as report
     from streamnorm import spark as spark
-    from streamnorm.jobs import fit, transform
+    from streamnorm.jobs.transform import fit, transform
     from streamnorm.normalizers.adaptive import AdaptiveStandardScaler
     from streamnorm.normalizers.batch import BatchNormalizer
     from streamnorm.normalizers.estimators import (
@@ -47,10 +47,10 @@ _HOME = {
     "StandardScaler": "streamnorm.normalizers.estimators",
     "StreamingPipeline": "streamnorm.normalizers.pipeline",
     "TableNormalizer": "streamnorm.normalizers.table_normalizer",
-    "fit": "streamnorm.jobs",
+    "fit": "streamnorm.jobs.transform",
     "load": "streamnorm.states.file",
     "save": "streamnorm.states.file",
-    "transform": "streamnorm.jobs",
+    "transform": "streamnorm.jobs.transform",
 }
 
 __all__ = [

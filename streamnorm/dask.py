@@ -21,16 +21,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamnorm import tasks
 from streamnorm.arrow.containers import batches_of
-from streamnorm.choices import check_columns, nothing_of
 from streamnorm.errors import DataError
-from streamnorm.fitting import summarise_units, together
 from streamnorm.formats.csv.reader import CsvOptions
 from streamnorm.formats.source import CsvSource, Source, expand
-from streamnorm.jobs import check_inputs, map_files
-from streamnorm.ledger import options_of
-from streamnorm.outputs import outputs_of
+from streamnorm.jobs import work as tasks
+from streamnorm.jobs.ledger import options_of
+from streamnorm.jobs.outputs import outputs_of
+from streamnorm.jobs.reading import summarise_units, together
+from streamnorm.jobs.schema import check_columns, nothing_of
+from streamnorm.jobs.transform import check_inputs, map_files
 from streamnorm.states.file import state_of
 from streamnorm.tables.table import Table
 

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from streamnorm import tasks
 from streamnorm.errors import DataError, SourceError
+from streamnorm.jobs import work as tasks
 from streamnorm.states.file import state_of
 from streamnorm.tables.table import Table
 

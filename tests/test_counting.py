@@ -16,11 +16,11 @@ import pytest
 from shell import streamnorm
 
 import streamnorm as sn
-from streamnorm.counting import count
 from streamnorm.errors import OutputError, SourceError, StateError
 from streamnorm.formats.source import ParquetSource, expand
+from streamnorm.jobs.count import count
+from streamnorm.jobs.work import table_of
 from streamnorm.states.holding import holding
-from streamnorm.tasks import table_of
 
 HOUR = 3_600_000_000_000
 

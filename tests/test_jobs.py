@@ -14,8 +14,8 @@ from samples import sample
 from shell import streamnorm
 
 import streamnorm as sn
-from streamnorm.counting import forget
 from streamnorm.errors import DataError, OutputError, SourceError
+from streamnorm.jobs.count import forget
 
 
 def numbers(n=5000, seed=0) -> pa.Table:

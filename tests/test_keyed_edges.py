@@ -13,8 +13,8 @@ import pytest
 
 import streamnorm as sn
 from streamnorm.errors import DataError, MergeError, StateError
-from streamnorm.fitting import together
 from streamnorm.formats.source import Unit
+from streamnorm.jobs.reading import together
 from streamnorm.states.file import _checksum
 
 SCALERS = ["standard", "minmax", "robust"]

@@ -24,7 +24,9 @@ import sys, time
 if sys.stdin.isatty():
     import fcntl, termios
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-from streamnorm import cli, fitting, jobs
+from streamnorm import cli
+from streamnorm.jobs import reading as fitting
+from streamnorm.jobs import transform as jobs
 pause = 0.25 * int(sys.argv[sys.argv.index("--threads") + 1])
 def slowly(function):
     def slow(*args, **kwargs):

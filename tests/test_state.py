@@ -16,7 +16,7 @@ from shell import streamnorm
 
 import streamnorm as sn
 from streamnorm.errors import DataError, StateError, StreamnormError
-from streamnorm.tasks import from_bytes, nothing, summarise, to_bytes, worker_table
+from streamnorm.jobs.work import from_bytes, nothing, summarise, to_bytes, worker_table
 
 #: Files written by a release stay here and load for ever.
 OLD = Path(__file__).parent / "states"

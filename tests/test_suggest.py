@@ -51,7 +51,7 @@ def recipe(table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("init")
     pq.write_table(table, folder / "t.parquet", row_group_size=900)
     from streamnorm.formats.source import expand
-    from streamnorm.suggest import recipe_for
+    from streamnorm.jobs.suggest import recipe_for
 
     text = recipe_for(expand(folder / "t.parquet"), threads=2)
     assert recipe_for(expand(folder / "t.parquet"), threads=1) == text

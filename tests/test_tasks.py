@@ -14,7 +14,7 @@ from clusters import SCALERS, rows
 
 import streamnorm as sn
 from streamnorm.errors import DataError, InfiniteValueError, SourceError, StateError, UnseenKeyError
-from streamnorm.tasks import from_bytes, map_batch, merge, nothing, summarise, table_of, to_bytes
+from streamnorm.jobs.work import from_bytes, map_batch, merge, nothing, summarise, table_of, to_bytes
 
 
 def states(scaler: str, parts: int = 5):

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from streamnorm.threads import in_any_order, in_order
+from streamnorm.jobs.threads import in_any_order, in_order
 
 
 def count(start: int, items: int, made: list[int]):

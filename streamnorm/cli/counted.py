@@ -22,8 +22,8 @@ def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
 
     Files that are as they were are read again; others are taken out by their parts (fit --keep-parts).
     """
-    from streamnorm import counting
-    from streamnorm.ledger import covered
+    from streamnorm.jobs import count as counting
+    from streamnorm.jobs.ledger import covered
     from streamnorm.states.file import read
 
     options = csv_options(words, [entry for entry in read(state).sources if covered(entry.location, sources)])
@@ -39,7 +39,7 @@ def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
 @COMMON
 def verify(state: str, sources: tuple[str, ...], threads: int | None, quiet: bool, **words: Any) -> None:
     """Count SRC again and compare with STATE, exactly; it is an error if anything differs."""
-    from streamnorm import counting
+    from streamnorm.jobs import count as counting
     from streamnorm.states.file import read
 
     found = sources_of(sources, words, read(state).sources)

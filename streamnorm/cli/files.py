@@ -28,7 +28,7 @@ from streamnorm.cli.piping import piped
 from streamnorm.errors import OutputError
 
 if TYPE_CHECKING:
-    from streamnorm.resume import Journal
+    from streamnorm.jobs.journal import Journal
     from streamnorm.tables.table import Table
 
 __all__ = ["fit", "run", "transform"]
@@ -51,8 +51,8 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
     Memory grows neither with the rows nor with the columns: of wide Parquet row groups a few columns are read at a
     time.
     """
-    from streamnorm.counting import count
-    from streamnorm.ledger import record_of
+    from streamnorm.jobs.count import count
+    from streamnorm.jobs.ledger import record_of
 
     if update + rebuild + overwrite > 1:
         raise click.UsageError("only one of --update, --rebuild and --overwrite can be meant.")
@@ -85,8 +85,8 @@ def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool
     Memory grows neither with the rows nor with the columns: those of wide Parquet row groups wait in a temporary file
     (in TMPDIR), as large as a row group for each thread.
     """
-    from streamnorm.outputs import outputs_of
-    from streamnorm.resume import Journal
+    from streamnorm.jobs.journal import Journal
+    from streamnorm.jobs.outputs import outputs_of
     from streamnorm.states import file as states
 
     known = states.read(state)
@@ -111,9 +111,9 @@ def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, st
     Memory grows neither with the rows nor with the columns: those of wide Parquet row groups wait in a temporary file
     (in TMPDIR), as large as a row group for each thread.
     """
-    from streamnorm.fitting import fit_state
-    from streamnorm.outputs import check_state_path, outputs_of
-    from streamnorm.resume import Journal
+    from streamnorm.jobs.journal import Journal
+    from streamnorm.jobs.outputs import check_state_path, outputs_of
+    from streamnorm.jobs.reading import fit_state
     from streamnorm.states.holding import holding
 
     if state and Path(state).exists() and not (overwrite or resume):
@@ -133,7 +133,7 @@ def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, st
 
 
 def _write(table: Table, journal: Journal, output: str, quiet: bool, **choices: Any) -> None:
-    from streamnorm.jobs import write_outputs
+    from streamnorm.jobs.transform import write_outputs
 
     with progress_of([source for source, _ in journal.pairs], quiet) as progress:
         write_outputs(table, journal, progress=progress, **choices)

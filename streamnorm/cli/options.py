@@ -198,7 +198,7 @@ def _as_word(value: object) -> str:
 def csv_options(words: dict[str, Any], record: Sequence[Counted] = ()) -> CsvOptions:
     """Gather what is said of how CSV files are written, and for the rest what a record remembers of its own."""
     from streamnorm.formats.csv.reader import CsvOptions
-    from streamnorm.ledger import options_of
+    from streamnorm.jobs.ledger import options_of
 
     given = {name: words[name] for name in ("delimiter", "decimal", "skip_rows", "encoding") if asked([name])}
     if words["null_values"] is not None:

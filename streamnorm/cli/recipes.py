@@ -17,7 +17,7 @@ __all__ = ["init"]
 @COMMON
 def init(sources: tuple[str, ...], threads: int | None, quiet: bool, **words: Any) -> None:
     """Look at SRC and print a recipe to edit, for --recipe: what would become of each column, and why."""
-    from streamnorm.suggest import recipe_for
+    from streamnorm.jobs.suggest import recipe_for
 
     found = sources_of(sources, words)
     with progress_of(found, quiet) as progress:

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 import streamnorm as sn
+from streamnorm.jobs.work import merge, nothing, summarise_partition, to_bytes, worker_table
 from streamnorm.tables.table import Learnt
-from streamnorm.tasks import merge, nothing, summarise_partition, to_bytes, worker_table
 
 #: Columns that are measured. Of histograms few are as good as many; of moments they would show what is not columns.
 SCALERS = {"standard": 1000, "minmax": 1000, "robust": 20, "quantile": 20}

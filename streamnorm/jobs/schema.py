@@ -11,9 +11,9 @@ import pyarrow as pa
 from streamnorm.errors import DataError
 from streamnorm.files.places import naming
 from streamnorm.formats.source import CsvSource, Source
+from streamnorm.jobs.work import nothing
 from streamnorm.states.file import State
 from streamnorm.tables.table import Learnt, Table
-from streamnorm.tasks import nothing
 
 __all__ = ["REMEMBERED", "check_choices", "check_columns", "nothing_of", "schema_of"]
 

@@ -12,17 +12,17 @@ from types import MappingProxyType
 from typing import Any
 
 from streamnorm.arrow.kinds import widest
-from streamnorm.choices import REMEMBERED, check_columns, nothing_of
-from streamnorm.differences import Differences, tell_of_strays
 from streamnorm.files.places import naming
-from streamnorm.footers import learn
 from streamnorm.formats.source import Source, Unit
-from streamnorm.ledger import Reading, emptied, stamp, warn_of_copies
+from streamnorm.jobs.footers import learn
+from streamnorm.jobs.ledger import Reading, emptied, stamp, warn_of_copies
+from streamnorm.jobs.schema import REMEMBERED, check_columns, nothing_of
+from streamnorm.jobs.schema_notes import Differences, tell_of_strays
+from streamnorm.jobs.threads import in_any_order, threads_of
+from streamnorm.jobs.work import summarise
 from streamnorm.states.file import State
 from streamnorm.states.parts import Parts
 from streamnorm.tables.table import Learnt, Table
-from streamnorm.tasks import summarise
-from streamnorm.threads import in_any_order, threads_of
 
 __all__ = ["Progress", "fit_state", "summarise_units", "together"]
 

@@ -11,13 +11,13 @@ from functools import reduce
 from operator import add
 from pathlib import Path
 
-from streamnorm.choices import check_choices
 from streamnorm.errors import DataError, MergeError, SourceError
-from streamnorm.fitting import Progress, fit_state
 from streamnorm.formats.csv.reader import CsvOptions
 from streamnorm.formats.source import Source, expand
-from streamnorm.ledger import check_not_vanished, covered, emptied, pair_up, same_content
-from streamnorm.outputs import check_state_path
+from streamnorm.jobs.ledger import check_not_vanished, covered, emptied, pair_up, same_content
+from streamnorm.jobs.outputs import check_state_path
+from streamnorm.jobs.reading import Progress, fit_state
+from streamnorm.jobs.schema import check_choices
 from streamnorm.states.file import Counted, State, read
 from streamnorm.states.holding import Held, holding
 from streamnorm.states.parts import Parts

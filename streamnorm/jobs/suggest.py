@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from streamnorm.arrow.types import is_choosable, is_numeric
-from streamnorm.choices import schema_of
-from streamnorm.fitting import Progress, fit_state
 from streamnorm.formats.source import Source
+from streamnorm.jobs.reading import Progress, fit_state
+from streamnorm.jobs.schema import schema_of
 from streamnorm.summaries.moments import CONSTANT
 from streamnorm.tables.table import Table
 

@@ -12,22 +12,22 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamnorm.counting import count
 from streamnorm.errors import DataError, OutputError
 from streamnorm.files.atomic import replacing
 from streamnorm.files.places import naming
-from streamnorm.fitting import Progress, fit_state
 from streamnorm.formats.csv.lines import text_of
 from streamnorm.formats.csv.reader import CsvOptions
 from streamnorm.formats.sink import open_sink, writing
 from streamnorm.formats.source import CsvSource, Source, Unit, expand, kind_of
-from streamnorm.ledger import options_of, record_of
-from streamnorm.outputs import outputs_of, refuse_existing
-from streamnorm.resume import Journal, job_of
+from streamnorm.jobs.count import count
+from streamnorm.jobs.journal import Journal, job_of
+from streamnorm.jobs.ledger import options_of, record_of
+from streamnorm.jobs.outputs import outputs_of, refuse_existing
+from streamnorm.jobs.reading import Progress, fit_state
+from streamnorm.jobs.threads import in_any_order, in_order, threads_of
+from streamnorm.jobs.work import map_batch, mapped_schema, table_of
 from streamnorm.states.file import state_of
 from streamnorm.tables.table import Table
-from streamnorm.tasks import map_batch, mapped_schema, table_of
-from streamnorm.threads import in_any_order, in_order, threads_of
 
 __all__ = ["check_inputs", "fit", "map_files", "transform", "write_outputs"]
 

@@ -17,7 +17,7 @@ import streamnorm
 from streamnorm.errors import OutputError
 from streamnorm.files.atomic import sweep
 from streamnorm.formats.source import Source
-from streamnorm.ledger import check_unchanged, stamp
+from streamnorm.jobs.ledger import check_unchanged, stamp
 from streamnorm.tables.table import Table
 
 __all__ = ["Journal", "job_of"]
@@ -47,7 +47,7 @@ class Journal:
 
     def __init__(self, output: Path, pairs: Sequence[Pair]) -> None:
         alone = [path for _, path in pairs] == [output]
-        self._path = output.with_name(f".{output.name}.resume") if alone else output / ".streamnorm.resume"
+        self._path = output.with_name(f".{output.name}.resume") if alone else output / ".streamnorm.jobs.journal"
         self._new_folder = not self._path.parent.exists()
         self._stamps = {source: stamp(source.path) for source, _ in pairs}
         self.pairs = pairs
