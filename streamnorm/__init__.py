@@ -13,10 +13,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streamnorm import dask as dask
     from streamnorm import export as export
     from streamnorm import report as report
-    from streamnorm import spark as spark
+    from streamnorm.engines import dask as dask
+    from streamnorm.engines import spark as spark
     from streamnorm.jobs.transform import fit, transform
     from streamnorm.normalizers.adaptive import AdaptiveStandardScaler
     from streamnorm.normalizers.batch import BatchNormalizer

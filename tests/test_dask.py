@@ -73,7 +73,7 @@ def test_the_state_and_the_files_are_those_of_one_machine(scheduler, folder, tmp
 
 def test_keys(scheduler, monkeypatch, folder, tmp_path):
     normalizer = sn.TableNormalizer(columns={"far": "robust"}, exclude=["count"], by=["small", "day"], min_count=5)
-    monkeypatch.setattr("streamnorm.dask._TASK_BYTES", 20_000)
+    monkeypatch.setattr("streamnorm.engines.dask._TASK_BYTES", 20_000)
     local, fitted = sn.fit(folder, normalizer), sn.dask.fit(folder, normalizer)
     assert fitted == local
     assert fitted.digest() == local.digest()
@@ -117,17 +117,17 @@ def check_frame(frame, scaler):
 def test_no_cut_and_no_tree_changes_a_bit(monkeypatch, folder):
     expected = sn.fit(folder).digest()
     for task_bytes, fan_in in ((1, 2), (20_000, 3), (1 << 30, 16)):
-        monkeypatch.setattr("streamnorm.dask._TASK_BYTES", task_bytes)
-        monkeypatch.setattr("streamnorm.dask._FAN_IN", fan_in)
+        monkeypatch.setattr("streamnorm.engines.dask._TASK_BYTES", task_bytes)
+        monkeypatch.setattr("streamnorm.engines.dask._FAN_IN", fan_in)
         assert sn.dask.fit(folder).digest() == expected
 
 
 def test_large_files_are_cut_by_row_groups(monkeypatch, folder):
-    from streamnorm.dask import _units
+    from streamnorm.engines.dask import _units
     from streamnorm.formats.source import expand
 
     (source,) = expand(folder / "part0.parquet")  # of four row groups
-    monkeypatch.setattr("streamnorm.dask._TASK_BYTES", source.size // 2 + 1)
+    monkeypatch.setattr("streamnorm.engines.dask._TASK_BYTES", source.size // 2 + 1)
     assert [units for _, units in _units([source])] == [range(2), range(2, 4)]
 
 
