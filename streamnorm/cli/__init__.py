@@ -11,9 +11,9 @@ import warnings
 import click
 
 import streamnorm
-from streamnorm.cli import counted, export, files, recipes, reports, states
-from streamnorm.cli.ending import Terminated, in_order, standard_streams_open
+from streamnorm.cli.commands import counted, data, export, recipes, reports, states
 from streamnorm.cli.options import one_line, say
+from streamnorm.cli.signals import Terminated, in_order, standard_streams_open
 from streamnorm.errors import StreamnormError
 
 __all__ = ["cli", "main"]
@@ -29,7 +29,7 @@ def cli() -> None:
 
 
 for _command in (
-    recipes.init, files.fit, files.transform, files.run, states.merge, counted.forget, counted.verify,
+    recipes.init, data.fit, data.transform, data.run, states.merge, counted.forget, counted.verify,
     reports.show, reports.diff, reports.report, export.export,
 ):  # fmt: skip
     cli.add_command(_command)

@@ -24,7 +24,7 @@ from streamnorm.cli.options import (
     sources_of,
     table_of,
 )
-from streamnorm.cli.piping import piped
+from streamnorm.cli.stdout import piped
 from streamnorm.errors import OutputError
 
 if TYPE_CHECKING:
