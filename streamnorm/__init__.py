@@ -33,8 +33,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-#: Parts whose names are used through them: ``sn.report.diff``.
-_PARTS = {"dask", "export", "report", "spark"}
+#: Parts whose names are used through them, ``sn.report.diff``, and their modules.
+_PARTS = {
+    "dask": "streamnorm.engines.dask",
+    "export": "streamnorm.export",
+    "report": "streamnorm.report",
+    "spark": "streamnorm.engines.spark",
+}
 
 _HOME = {
     "AdaptiveStandardScaler": "streamnorm.normalizers.adaptive",
@@ -76,7 +81,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _PARTS:
-        return importlib.import_module(f"streamnorm.{name}")
+        return importlib.import_module(_PARTS[name])
     if name not in _HOME:
         raise AttributeError(f"module 'streamnorm' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)
