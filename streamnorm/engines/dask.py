@@ -152,7 +152,7 @@ def _dask() -> Any:
     try:
         return importlib.import_module("dask")
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("streamnorm.engines.dask needs Dask: pip install 'streamnorm[dask]'.") from None
+        raise ModuleNotFoundError("streamnorm.dask needs Dask: pip install 'streamnorm[dask]'.") from None
 
 
 def _is_frame(data: Any) -> bool:

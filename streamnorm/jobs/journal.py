@@ -47,7 +47,7 @@ class Journal:
 
     def __init__(self, output: Path, pairs: Sequence[Pair]) -> None:
         alone = [path for _, path in pairs] == [output]
-        self._path = output.with_name(f".{output.name}.resume") if alone else output / ".streamnorm.jobs.journal"
+        self._path = output.with_name(f".{output.name}.resume") if alone else output / ".streamnorm.resume"
         self._new_folder = not self._path.parent.exists()
         self._stamps = {source: stamp(source.path) for source, _ in pairs}
         self.pairs = pairs
