@@ -7,7 +7,7 @@ once, into fresh memory.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,32 +16,26 @@ from numpy.typing import NDArray
 
 from streamnorm import kernel
 from streamnorm.arrow.types import readable
-from streamnorm.errors import DataError, InfiniteValueError
+from streamnorm.errors import InfiniteValueError
 from streamnorm.plans import Plan
 from streamnorm.summaries import Block, Moments
 
 __all__ = [
     "Weights",
-    "as_pandas",
     "block_of_arrays",
     "block_of_batch",
     "block_of_groups",
     "block_of_matrix",
     "block_of_sparse",
-    "check_container",
-    "is_arrow",
-    "is_stream",
     "map_array",
     "matrix_of_batch",
-    "no_rows",
-    "parts_of",
     "row_of_stored",
     "run_of",
-    "to_batches",
     "values_of",
 ]
 
 Weights: TypeAlias = NDArray[np.float64] | None
+
 
 #: The kernel's name and the width in bytes of an Arrow type, by the type's number, which is quick to find.
 _ARROW_CODES = {
@@ -51,67 +45,6 @@ _ARROW_CODES = {
         (pa.uint32(), "I"), (pa.int64(), "q"), (pa.uint64(), "Q"), (pa.float32(), "f"), (pa.float64(), "d"),
     ]
 }  # fmt: skip
-
-
-def check_container(X: Any) -> None:
-    """Refuse what has no columns that can be read.
-
-    Raises
-    ------
-    DataError
-        If X is a lazy frame, a single column of Arrow's, or a frame with integers of 128 bits.
-    """
-    if isinstance(X, (pa.Array, pa.ChunkedArray)) and not pa.types.is_struct(X.type):
-        raise DataError(f"X is one column of {X.type} without a name: give a table, as pa.table({{'x': X}}) is.")
-    if type(X).__module__.partition(".")[0] != "polars":
-        return
-    if type(X).__name__ == "LazyFrame":
-        raise DataError(
-            "X is a polars LazyFrame, which has no rows yet: call its collect() and give what that returns."
-        )
-    for name, kind in getattr(X, "schema", {}).items():
-        if str(kind) in ("Int128", "UInt128"):
-            raise DataError(f"column {name!r} holds {kind}, which Arrow cannot: cast it to Int64 or Float64 before.")
-
-
-def is_arrow(X: Any) -> bool:
-    """Tell whether X is answered in Arrow: Arrow's own, or what exports it and is no data frame."""
-    if isinstance(X, (pa.Table, pa.RecordBatch, pa.RecordBatchReader)):
-        return True
-    exports = hasattr(X, "__arrow_c_stream__") or hasattr(X, "__arrow_c_array__")
-    return exports and type(X).__module__.partition(".")[0] not in ("pandas", "polars", "numpy")
-
-
-def is_stream(X: Any) -> bool:
-    """Tell whether X yields batches and is used up by reading: a reader, a dataset, an iterator."""
-    is_dataset = hasattr(X, "to_batches") and hasattr(X, "get_fragments")
-    return isinstance(X, (pa.RecordBatchReader, Iterator)) or is_dataset
-
-
-def parts_of(stream: Any) -> Iterable[Any]:
-    """Give the batches of a stream, for which `is_stream` holds, one by one."""
-    batches: Iterable[Any] = stream.to_batches() if hasattr(stream, "get_fragments") else stream
-    return batches
-
-
-def to_batches(X: Any) -> Iterator[pa.RecordBatch]:
-    """Yield the record batches of anything Arrow; a table without rows yields one empty batch."""
-    check_container(X)
-    if isinstance(X, pa.RecordBatch):
-        yield X
-    elif isinstance(X, pa.Table):
-        yield from X.to_batches() or [no_rows(X.schema)]
-    elif isinstance(X, pa.RecordBatchReader):
-        yield from X
-    elif hasattr(X, "__arrow_c_array__"):
-        yield pa.record_batch(X)
-    else:
-        yield from pa.RecordBatchReader.from_stream(X)
-
-
-def no_rows(schema: pa.Schema) -> pa.RecordBatch:
-    """Give a batch of a schema without rows."""
-    return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
 
 
 def block_of_matrix(X: NDArray[Any], weights: Weights = None) -> Block:
@@ -302,18 +235,6 @@ def _infinite_row(array: pa.Array, values: NDArray[Any]) -> int:
     """Give the first infinity that is not under a null, or -1."""
     infinite = np.isinf(values) & np.asarray(array.is_valid())
     return int(np.argmax(infinite)) if infinite.any() else -1
-
-
-def as_pandas(column: pa.ChunkedArray, given: Any) -> Any:
-    """Give a column as the kind of pandas array that it came as: NumPy's, nullable, or Arrow's."""
-    import pandas
-
-    if isinstance(given, pandas.ArrowDtype):
-        return pandas.arrays.ArrowExtensionArray(column)
-    nullable: Any = {pa.float32(): pandas.Float32Dtype(), pa.float64(): pandas.Float64Dtype()}.get(column.type)
-    if nullable is not None and pandas.api.types.is_extension_array_dtype(given) and given.kind in "iufb":
-        return nullable.__from_arrow__(column)
-    return column.to_numpy()
 
 
 def matrix_of_batch(batch: pa.RecordBatch | pa.Table, dtype: Any = None) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Small batches put together: what is done once for a batch takes as long for few rows as for many."""
+"""Record batches: one of no rows, and small ones put together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
-__all__ = ["in_large_batches"]
+__all__ = ["in_large_batches", "no_rows"]
 
 
 def in_large_batches(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.RecordBatch]:
@@ -36,3 +36,8 @@ def in_large_batches(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[p
 
 def _one_of(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+
+
+def no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    """Give a batch of a schema without rows."""
+    return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)

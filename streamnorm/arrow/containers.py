@@ -1,16 +1,16 @@
-"""Tables of every library as record batches."""
+"""Tables of every library, told apart and read as record batches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 
-from streamnorm.columns import check_container, is_stream, parts_of, to_batches
+from streamnorm.arrow.batches import no_rows
 from streamnorm.errors import DataError
 
-__all__ = ["batches_of"]
+__all__ = ["batches_of", "check_container", "is_arrow", "is_stream", "parts_of", "to_batches"]
 
 
 def batches_of(X: Any) -> Iterable[pa.RecordBatch]:
@@ -43,3 +43,59 @@ def _array_or_text(column: Any) -> pa.Array:
         return pa.array(column, from_pandas=True)
     except (pa.ArrowException, TypeError):
         return pa.array(column.astype(str), pa.string())
+
+
+def check_container(X: Any) -> None:
+    """Refuse what has no columns that can be read.
+
+    Raises
+    ------
+    DataError
+        If X is a lazy frame, a single column of Arrow's, or a frame with integers of 128 bits.
+    """
+    if isinstance(X, (pa.Array, pa.ChunkedArray)) and not pa.types.is_struct(X.type):
+        raise DataError(f"X is one column of {X.type} without a name: give a table, as pa.table({{'x': X}}) is.")
+    if type(X).__module__.partition(".")[0] != "polars":
+        return
+    if type(X).__name__ == "LazyFrame":
+        raise DataError(
+            "X is a polars LazyFrame, which has no rows yet: call its collect() and give what that returns."
+        )
+    for name, kind in getattr(X, "schema", {}).items():
+        if str(kind) in ("Int128", "UInt128"):
+            raise DataError(f"column {name!r} holds {kind}, which Arrow cannot: cast it to Int64 or Float64 before.")
+
+
+def is_arrow(X: Any) -> bool:
+    """Tell whether X is answered in Arrow: Arrow's own, or what exports it and is no data frame."""
+    if isinstance(X, (pa.Table, pa.RecordBatch, pa.RecordBatchReader)):
+        return True
+    exports = hasattr(X, "__arrow_c_stream__") or hasattr(X, "__arrow_c_array__")
+    return exports and type(X).__module__.partition(".")[0] not in ("pandas", "polars", "numpy")
+
+
+def is_stream(X: Any) -> bool:
+    """Tell whether X yields batches and is used up by reading: a reader, a dataset, an iterator."""
+    is_dataset = hasattr(X, "to_batches") and hasattr(X, "get_fragments")
+    return isinstance(X, (pa.RecordBatchReader, Iterator)) or is_dataset
+
+
+def parts_of(stream: Any) -> Iterable[Any]:
+    """Give the batches of a stream, for which `is_stream` holds, one by one."""
+    batches: Iterable[Any] = stream.to_batches() if hasattr(stream, "get_fragments") else stream
+    return batches
+
+
+def to_batches(X: Any) -> Iterator[pa.RecordBatch]:
+    """Yield the record batches of anything Arrow; a table without rows yields one empty batch."""
+    check_container(X)
+    if isinstance(X, pa.RecordBatch):
+        yield X
+    elif isinstance(X, pa.Table):
+        yield from X.to_batches() or [no_rows(X.schema)]
+    elif isinstance(X, pa.RecordBatchReader):
+        yield from X
+    elif hasattr(X, "__arrow_c_array__"):
+        yield pa.record_batch(X)
+    else:
+        yield from pa.RecordBatchReader.from_stream(X)

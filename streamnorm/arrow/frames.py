@@ -10,10 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from streamnorm.arrow.types import readable
-from streamnorm.columns import as_pandas
 from streamnorm.errors import DataError
 
-__all__ = ["arrays_of_frame", "as_output", "in_seconds", "naming_text", "table_with_nulls"]
+__all__ = ["arrays_of_frame", "as_output", "as_pandas", "in_seconds", "naming_text", "table_with_nulls"]
 
 
 def arrays_of_frame(X: Any) -> list[pa.Array] | None:
@@ -135,3 +134,15 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def as_pandas(column: pa.ChunkedArray, given: Any) -> Any:
+    """Give a column as the kind of pandas array that it came as: NumPy's, nullable, or Arrow's."""
+    import pandas
+
+    if isinstance(given, pandas.ArrowDtype):
+        return pandas.arrays.ArrowExtensionArray(column)
+    nullable: Any = {pa.float32(): pandas.Float32Dtype(), pa.float64(): pandas.Float64Dtype()}.get(column.type)
+    if nullable is not None and pandas.api.types.is_extension_array_dtype(given) and given.kind in "iufb":
+        return nullable.__from_arrow__(column)
+    return column.to_numpy()

@@ -5,14 +5,15 @@ The README has the whole table, under "What becomes of each type".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from streamnorm.errors import DataError
 
-__all__ = ["booleans", "is_choosable", "is_chosen", "is_numeric", "readable", "vector_values"]
+__all__ = ["is_choosable", "is_chosen", "is_numeric", "readable", "vector_values", "widest"]
 
 _PLAIN = frozenset(
     kind.id
@@ -21,10 +22,18 @@ _PLAIN = frozenset(
         pa.float32(), pa.float64(),
     )
 )  # fmt: skip
+
+
 #: Types that are read as another one that holds all their values.
 _READ_AS = {pa.bool_(): pa.uint8(), pa.float16(): pa.float32(), pa.null(): pa.float64()}
+
+
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+
+
 _EXACT = 2**53  # float64 holds every integer up to here
+
+
 _EXACT_POWER = 22  # and every power of ten up to here
 
 
@@ -92,7 +101,39 @@ def _nearest(array: pa.Array) -> pa.Array:
     return array.cast(pa.string()).cast(pa.float64())
 
 
-def booleans(values: NDArray[np.bool_]) -> pa.Array:
-    """Give an Arrow array; `pyarrow.array` would import pandas."""
-    bits = pa.py_buffer(np.packbits(values, bitorder="little"))
-    return pa.BooleanArray.from_buffers(pa.bool_(), len(values), [None, bits])
+#: Families of types, each from narrow to wide. Columns that came as types of two families hold float64.
+_FAMILIES = (
+    ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"),
+    ("halffloat", "float", "double"),
+)
+
+
+def widest(mine: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
+    """Give for each column of `mine` the wider of its two types, as Arrow writes them.
+
+    Examples
+    --------
+    >>> widest({"a": "int32", "b": "float", "c": "null"}, {"a": "int8", "b": "int8", "c": "float"})
+    {'a': 'int32', 'b': 'double', 'c': 'float'}
+    """
+    return {name: _wider(kind, theirs.get(name, kind)) for name, kind in mine.items()}
+
+
+def _wider(a: str, b: str) -> str:
+    if b in (a, "null"):
+        return a
+    if a == "null":
+        return b
+    if _family(a) != _family(b):
+        return "double"
+    return max(a, b, key=_rank)
+
+
+def _family(kind: str) -> str:
+    """Name the family of a type: its narrowest, or what stands before its parameters."""
+    named = next((family[0] for family in _FAMILIES if kind in family), None)
+    return named or kind.partition("<")[0].partition("[")[0].partition("(")[0]
+
+
+def _rank(kind: str) -> tuple[int, str]:
+    return next((family.index(kind) for family in _FAMILIES if kind in family), 0), kind

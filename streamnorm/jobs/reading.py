@@ -11,7 +11,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from streamnorm.arrow.kinds import widest
+from streamnorm.arrow.types import widest
 from streamnorm.files.places import naming
 from streamnorm.formats.source import Source, Unit
 from streamnorm.jobs.footers import learn

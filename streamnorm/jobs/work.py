@@ -17,8 +17,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streamnorm.arrow.batches import no_rows
 from streamnorm.arrow.types import vector_values
-from streamnorm.columns import no_rows
 from streamnorm.errors import DataError, InfiniteValueError, StateError, UnseenKeyError
 from streamnorm.tables.table import Learnt, Table
 

@@ -16,17 +16,9 @@ from scipy import sparse
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from streamnorm import kernel
+from streamnorm.arrow.containers import check_container, is_arrow, to_batches
 from streamnorm.arrow.frames import arrays_of_frame, in_seconds, naming_text
-from streamnorm.columns import (
-    block_of_arrays,
-    block_of_batch,
-    block_of_matrix,
-    block_of_sparse,
-    check_container,
-    is_arrow,
-    row_of_stored,
-    to_batches,
-)
+from streamnorm.columns import block_of_arrays, block_of_batch, block_of_matrix, block_of_sparse, row_of_stored
 from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.normalizers._algebra import Algebra
 from streamnorm.normalizers._namespaces import Namespace, weights_of

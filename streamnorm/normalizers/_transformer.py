@@ -15,17 +15,10 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import validate_data
 
+from streamnorm.arrow.batches import no_rows
+from streamnorm.arrow.containers import check_container, is_arrow, is_stream, parts_of, to_batches
 from streamnorm.arrow.frames import as_output, table_with_nulls
-from streamnorm.columns import (
-    check_container,
-    is_arrow,
-    is_stream,
-    map_array,
-    matrix_of_batch,
-    no_rows,
-    parts_of,
-    to_batches,
-)
+from streamnorm.columns import map_array, matrix_of_batch
 from streamnorm.errors import DataError, InfiniteValueError, listed
 from streamnorm.plans import Plan
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._set_output import _get_output_config
 
-from streamnorm.columns import to_batches
+from streamnorm.arrow.containers import to_batches
 from streamnorm.errors import DataError
 from streamnorm.tables.table import Table
 

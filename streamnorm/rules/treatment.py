@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streamnorm import kernel
-from streamnorm.arrow.types import booleans, readable
+from streamnorm.arrow.arrays import booleans
+from streamnorm.arrow.types import readable
 from streamnorm.columns import values_of
 from streamnorm.errors import DataError
 from streamnorm.plans import Column, Plan

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import datetime
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from streamnorm.arrow.arrays import integers, large_strings
 from streamnorm.rules.family import BoundRule
 from streamnorm.summaries.packing import pack, unpack
 from streamnorm.tables.keyed import Keyed
-from streamnorm.tables.keys import KEY_TYPES, Keys, integers
+from streamnorm.tables.keys import KEY_TYPES, Keys
 
 __all__ = ["columns_to_json", "keyed_from_json", "keys_from_json", "keys_to_json"]
 
@@ -57,7 +57,7 @@ def _array(values: Any, kind: str) -> pa.Array:
     wanted, missing = KEY_TYPES[kind], np.array([value is None for value in values], bool)
     present = [value for value in values if value is not None]
     if kind == "string":
-        array = _text(present)
+        array = large_strings(present)
     elif kind == "integer":
         array = integers(_checked([value if type(value) is int else None for value in present]))
     elif kind == "date":
@@ -75,13 +75,6 @@ def _checked(values: Sequence[int | None]) -> Any:
     if not all(value is not None and -(2**63) <= value < 2**63 for value in values):
         raise ValueError("a key is no 64-bit integer")
     return np.array(values, np.int64)
-
-
-def _text(values: Sequence[Any]) -> pa.Array:
-    encoded = [value.encode() for value in values]
-    offsets = np.array([0, *itertools.accumulate(map(len, encoded))], np.int64)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
-    return pa.Array.from_buffers(pa.large_string(), len(encoded), buffers)
 
 
 def keyed_from_json(keys: Keys, rule: BoundRule, summaries: Sequence[Mapping[str, Any]]) -> Keyed:

@@ -16,13 +16,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streamnorm import kernel
-from streamnorm.arrow.types import booleans, readable
+from streamnorm.arrow.arrays import booleans, integers
+from streamnorm.arrow.types import readable
 from streamnorm.columns import block_of_groups, map_array
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, UnseenKeyError
 from streamnorm.rules.family import BoundRule
 from streamnorm.summaries import Counts, Summary, SummaryType
 from streamnorm.summaries.packing import pack
-from streamnorm.tables.keys import Keys, integers, keys_of_batch
+from streamnorm.tables.keys import Keys, keys_of_batch
 
 __all__ = ["UNSEEN", "By", "Found", "Grouped", "Keyed"]
 

@@ -14,14 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from streamnorm.arrow.arrays import integers
 from streamnorm.errors import DataError, MergeError, nearest
 
-__all__ = ["KEY_TYPES", "Keys", "integers", "keys_of_batch"]
+__all__ = ["KEY_TYPES", "Keys", "_Ids", "keys_of_batch"]
 
 _Ids = NDArray[np.int64]
 
+
 #: The types that keys are kept in, by the names that a state file gives them.
 KEY_TYPES = {"string": pa.large_string(), "integer": pa.int64(), "date": pa.date32(), "null": pa.null()}
+
+
 #: The days since 1970 that a date can be, as Python and ISO 8601 write one.
 _DAYS = tuple(day.toordinal() - datetime.date(1970, 1, 1).toordinal() for day in (datetime.date.min, datetime.date.max))
 
@@ -215,11 +219,6 @@ def _parsed(word: str, column: pa.Array) -> pa.Array:
 
 def _name_of(kind: pa.DataType) -> str:
     return next(name for name, known in KEY_TYPES.items() if known == kind)
-
-
-def integers(values: _Ids) -> pa.Array:
-    """Give an Arrow array; `pyarrow.array` would import pandas."""
-    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values, np.int64))])
 
 
 def _encode(columns: Sequence[pa.Array]) -> tuple[NDArray[Any], int]:

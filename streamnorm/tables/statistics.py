@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamnorm.arrow.kinds import widest
+from streamnorm.arrow.types import widest
 from streamnorm.errors import DataError, MergeError
 from streamnorm.rules.family import BoundRule
 from streamnorm.summaries import Summary

@@ -19,9 +19,9 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.arrow.batches import in_large_batches
-from streamnorm.arrow.containers import batches_of
-from streamnorm.columns import as_pandas, no_rows, to_batches
+from streamnorm.arrow.batches import in_large_batches, no_rows
+from streamnorm.arrow.containers import batches_of, to_batches
+from streamnorm.arrow.frames import as_pandas
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, UnseenKeyError, listed, nearest
 from streamnorm.rules.choosing import choose
 from streamnorm.rules.family import BoundRule

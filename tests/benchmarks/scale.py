@@ -1,6 +1,6 @@
 """What a summary weighs on its way, and what merging many partitions costs: `python tests/benchmarks/scale.py`.
 
-Summaries of real rows are merged through the two levels of `streamnorm.engines.spark`: tasks that each merge many partitions,
+Summaries of real rows are merged through the two levels of `sn.spark`: tasks that each merge many partitions,
 then the driver, which merges what the tasks give. A sample of the partitions is summarised and merged, each with rows
 of its own; the driver's states are as many as there are tasks, each of another run of the sample. Times are those of
 the processor.

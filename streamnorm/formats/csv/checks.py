@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -13,9 +13,11 @@ import pyarrow.compute as pc
 from streamnorm.errors import DataError
 from streamnorm.files.places import Place, open_input
 
-__all__ = ["OpenQuoteError", "check_header", "check_signs", "explaining", "no_header", "stray", "strings"]
+__all__ = ["OpenQuoteError", "check_header", "check_signs", "explaining", "no_header", "stray"]
 
 _GZIP = b"\x1f\x8b"
+
+
 #: The first bytes of files that are no CSV, what they are and what to do.
 _SIGNS = [
     (b"PAR1", "a Parquet file", "end its name in .parquet"),
@@ -25,16 +27,26 @@ _SIGNS = [
     (b"BZh", "compressed by bzip2", "unpack it"),
     (_GZIP, "compressed by gzip", "end its name in .gz"),
 ]
+
+
 #: Values by which a column is judged.
 _SOME = 1000
+
+
 #: With points or commas, and with groups of three digits.
 _LIKE_A_NUMBER = r"^\s*[+-]?([0-9]{1,3}([., '][0-9]{3})+|[0-9]*)([.,]?[0-9]+|[0-9]+[.,])([eE][+-]?[0-9]+)?\s*$"
+
+
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
 
 #: Columns; Arrow's parser takes 30 kB for each.
 _WIDEST = 1 << 16
 
+
 _WRONG_FIELDS = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
+
+
 _WRONG_BYTES = re.compile(r"column #(\d+): (?:Row #(\d+): )?CSV conversion error to \w+: invalid UTF8")
 
 
@@ -128,11 +140,6 @@ def explaining(names: Sequence[str], encoding: str, rows_before: Callable[[], in
                 "(--encoding latin1), or correct them."
             ) from None
         raise
-
-
-def strings(values: Iterable[str]) -> pa.Array:
-    """Make an array of text; `pyarrow.array` would import pandas."""
-    return pa.concat_arrays([pa.nulls(0, pa.string()), *(pa.repeat(pa.scalar(v, pa.string()), 1) for v in values)])
 
 
 def stray(text: pa.Array, decimal: str) -> int:

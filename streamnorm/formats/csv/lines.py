@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streamnorm.arrow.arrays import strings
 from streamnorm.errors import DataError
-from streamnorm.formats.csv.checks import strings
 
 __all__ = ["head_of", "lines_of", "text_of"]
 

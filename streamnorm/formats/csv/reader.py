@@ -22,17 +22,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
+from streamnorm.arrow.arrays import strings
 from streamnorm.errors import DataError
 from streamnorm.files.places import Place
-from streamnorm.formats.csv.checks import (
-    OpenQuoteError,
-    check_header,
-    check_signs,
-    explaining,
-    no_header,
-    stray,
-    strings,
-)
+from streamnorm.formats.csv.checks import OpenQuoteError, check_header, check_signs, explaining, no_header, stray
 from streamnorm.formats.csv.pieces import Piece, Pieces
 
 __all__ = ["CsvOptions", "CsvReader"]
