@@ -1,38 +1,24 @@
-"""Where sources lie when it is not the file system: object stores and standard input."""
+"""Places of files: in the file system, in an object store, or kept from standard input."""
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from glob import has_magic
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pyarrow as pa
-import xxhash
 
 from streamnorm.errors import DataError, MergeError, OutputError, SourceError
 
-__all__ = [
-    "STDIN",
-    "Place",
-    "Remote",
-    "Spooled",
-    "files_at",
-    "is_elsewhere",
-    "location_of",
-    "naming",
-    "open_input",
-    "spool",
-]
+__all__ = ["STDIN", "_CHUNK", "Place", "Remote", "Spooled", "is_elsewhere", "location_of", "naming", "open_input"]
 
 #: The name that standard input goes by on a command line.
 STDIN = "-"
+
+
 _CHUNK = 1 << 20
 
 
@@ -157,71 +143,3 @@ def location_of(item: str | Place) -> str:
 def is_elsewhere(item: str | Path) -> bool:
     """Tell whether a name is a URI or standard input's."""
     return str(item) == STDIN or "://" in str(item)
-
-
-def files_at(uri: str) -> list[tuple[Remote, Path]]:
-    """Find the files at a URI of `pyarrow.fs` (``s3://``, ``gs://``, ...), with their places below it.
-
-    Parameters
-    ----------
-    uri : str
-        Of a file or folder, or with a pattern in its last part. Settings stand behind a question mark, such as
-        ``?region=eu-west-1``.
-
-    Raises
-    ------
-    SourceError
-        If there is nothing, or the store cannot be reached.
-    """
-    location = location_of(uri)
-    try:
-        found = list(_listed(uri, location))
-    except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise SourceError(f"{location} cannot be listed: {reason}; check the address and the credentials.") from error
-    if not found:
-        raise SourceError(f"there is no file {location}: check the path.")
-    return found
-
-
-def _listed(uri: str, location: str) -> Iterator[tuple[Remote, Path]]:
-    from pyarrow import fs
-
-    head, _, last = location.rpartition("/")
-    pattern = last if has_magic(last) else None
-    root = (head if pattern else location).rstrip("/")
-    filesystem, key = fs.FileSystem.from_uri(uri.replace(last, "", 1) if pattern else uri)
-    key = key.rstrip("/")
-    info = filesystem.get_file_info(key)
-    if info.is_file:
-        yield Remote(root, key, filesystem), Path(PurePosixPath(key).name)
-    elif info.type == fs.FileType.Directory:
-        for found in sorted(filesystem.get_file_info(fs.FileSelector(key, recursive=True)), key=lambda f: f.path):
-            below = found.path[len(key) + 1 :]
-            if found.is_file and (pattern is None or fnmatchcase(below, pattern)):
-                yield Remote(f"{root}/{below}", found.path, filesystem), Path(below)
-
-
-def spool() -> Spooled:
-    """Keep standard input in a temporary file, and tell its kind by its first bytes.
-
-    Raises
-    ------
-    SourceError
-        If nothing comes.
-    """
-    file = tempfile.NamedTemporaryFile(prefix="streamnorm-")  # noqa: SIM115 (goes with what is returned)
-    content = xxhash.xxh3_128()
-    first = b""
-    while chunk := sys.stdin.buffer.read(_CHUNK):
-        first = first or chunk
-        content.update(chunk)
-        file.write(chunk)
-    file.flush()
-    if not first:
-        raise SourceError("nothing came from standard input: pipe a file into this command.")
-    suffix = next((end for start, end in _BEGINNINGS.items() if first.startswith(start)), ".csv")
-    return Spooled(f"stdin://{content.hexdigest()}", f"stdin{suffix}", file)
-
-
-_BEGINNINGS = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\xff\xff\xff\xff": ".arrows", b"\x1f\x8b": ".csv.gz"}

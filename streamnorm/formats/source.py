@@ -16,18 +16,7 @@ import pyarrow as pa
 import xxhash
 
 from streamnorm.errors import SourceError
-from streamnorm.files.places import (
-    STDIN,
-    Place,
-    Remote,
-    Spooled,
-    files_at,
-    is_elsewhere,
-    location_of,
-    naming,
-    open_input,
-    spool,
-)
+from streamnorm.files.places import STDIN, Place, Remote, Spooled, is_elsewhere, location_of, naming, open_input
 from streamnorm.formats.csv.pieces import Piece
 from streamnorm.formats.csv.reader import CsvOptions, CsvReader
 from streamnorm.formats.ipc.file import IpcFile, IpcStream
@@ -35,6 +24,8 @@ from streamnorm.formats.limits import BATCH_BYTES, checked, rows_for, together, 
 from streamnorm.formats.parquet.pages import check_footer, check_pages, longest_text
 from streamnorm.formats.parquet.slices import READ_BYTES, side_by_side, slices_of
 from streamnorm.inputs.folders import files_below, matches
+from streamnorm.inputs.stdin import spool
+from streamnorm.inputs.stores import files_at
 
 __all__ = [
     "ArrowSource", "ArrowStreamSource", "CsvSource", "ParquetSource", "Source", "Unit", "expand", "is_data",

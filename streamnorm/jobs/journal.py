@@ -16,8 +16,8 @@ from pathlib import Path
 import streamnorm
 from streamnorm.errors import OutputError
 from streamnorm.files.atomic import sweep
+from streamnorm.files.stamps import check_unchanged, stamp
 from streamnorm.formats.source import Source
-from streamnorm.jobs.ledger import check_unchanged, stamp
 from streamnorm.tables.table import Table
 
 __all__ = ["Journal", "job_of"]
@@ -73,7 +73,7 @@ class Journal:
 
     def _finish(self, job: str, source: Source, target: Path, temporary: Path) -> None:
         """Note an output that is complete and about to take its name, if its source stayed the same."""
-        check_unchanged(source, self._stamps[source])
+        check_unchanged(source.path, self._stamps[source])
         try:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(f"\n{self._line(job, source, target, temporary)}")  # after a line that was cut off, too

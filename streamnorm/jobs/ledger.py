@@ -14,8 +14,9 @@ from glob import has_magic
 from pathlib import Path, PurePath
 from threading import Lock
 
-from streamnorm.errors import DataError, SourceError, StateError
-from streamnorm.files.places import Place, location_of, naming
+from streamnorm.errors import DataError, StateError
+from streamnorm.files.places import Place, location_of
+from streamnorm.files.stamps import Stamp, check_unchanged, stamp
 from streamnorm.formats.csv.reader import CsvOptions
 from streamnorm.formats.source import CsvSource, Source, kind_of
 from streamnorm.states.file import Counted, read
@@ -23,16 +24,13 @@ from streamnorm.tables.table import Learnt
 
 __all__ = [
     "Reading",
-    "Stamp",
     "check_not_vanished",
-    "check_unchanged",
     "covered",
     "emptied",
     "options_of",
     "pair_up",
     "record_of",
     "same_content",
-    "stamp",
     "warn_of_copies",
 ]
 
@@ -40,26 +38,10 @@ __all__ = [
 #: file system's clock; its time proves nothing.
 _TICKS = 2_000_000_000
 
-#: Inode, size, and time of the last change in nanoseconds since 1970.
-Stamp = tuple[int, int, int]
-
-
-def stamp(path: Place) -> Stamp:
-    """Give what changes when a file is written to or replaced."""
-    with naming(path):
-        found = path.stat()
-        return (found.st_ino, found.st_size, found.st_mtime_ns)
-
 
 def emptied(learnt: Learnt) -> Learnt:
     """Give the same columns and scalers with nothing learnt."""
     return dataclasses.replace(learnt, groups=tuple(group.emptied() for group in learnt.groups))
-
-
-def check_unchanged(source: Source, before: Stamp) -> None:
-    """Raise SourceError if a file was written to or replaced since it had a stamp."""
-    if stamp(source.path) != before:
-        raise SourceError(f"{source.path} changed while it was read: run this again when it is complete.")
 
 
 class Reading:
@@ -96,7 +78,7 @@ class Reading:
 
     def check_unchanged(self) -> None:
         """Raise SourceError if the file was written to or replaced since."""
-        check_unchanged(self.source, self._before)
+        check_unchanged(self.source.path, self._before)
 
     def counted(self) -> Counted:
         """Give the entry for the record."""
@@ -125,9 +107,6 @@ def record_of(state: str | Path) -> tuple[Counted, ...]:
         return read(state).sources
     except StateError:
         return ()
-
-
-# ---- places ----
 
 
 def _key(location: str | Place) -> str:
@@ -168,9 +147,6 @@ def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     if pattern[0] == "**":
         return _matches(parts, pattern[1:]) or (bool(parts) and _matches(parts[1:], pattern))
     return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
-
-
-# ---- comparing ----
 
 
 def same_content(entry: Counted, source: Source, written: int) -> bool:

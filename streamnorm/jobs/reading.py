@@ -13,9 +13,10 @@ from typing import Any
 
 from streamnorm.arrow.types import widest
 from streamnorm.files.places import naming
+from streamnorm.files.stamps import stamp
 from streamnorm.formats.source import Source, Unit
 from streamnorm.jobs.footers import learn
-from streamnorm.jobs.ledger import Reading, emptied, stamp, warn_of_copies
+from streamnorm.jobs.ledger import Reading, emptied, warn_of_copies
 from streamnorm.jobs.schema import REMEMBERED, check_columns, nothing_of
 from streamnorm.jobs.schema_notes import Differences, tell_of_strays
 from streamnorm.jobs.threads import in_any_order, threads_of

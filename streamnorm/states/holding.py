@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamnorm.errors import StateError, StreamnormError
-from streamnorm.files.locks import lock
+from streamnorm.files.locks import claim, folder_locked, identity
 from streamnorm.states.file import State, read, write
 
-__all__ = ["Held", "claim", "holding"]
+__all__ = ["Held", "holding"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Held:
     @property
     def unchanged(self) -> bool:
         """Whether the state is still the one that was there at the start."""
-        return _identity(self.path) == self.before
+        return identity(self.path) == self.before
 
     def write(self, state: State) -> None:
         """Replace the state in one step, unless it is no longer the one that was there at the start.
@@ -56,7 +56,7 @@ class Held:
         StateError
             If another process wrote a state there meanwhile; it stays.
         """
-        with _naming(self.path), _folder_locked(self.path.parent):
+        with _naming(self.path), folder_locked(self.path.parent):
             if not self.unchanged:
                 raise StateError(
                     f"{self.path} was written by another process meanwhile, and stays as that one left it: run this "
@@ -76,7 +76,7 @@ def holding(path: str | Path) -> Iterator[Held]:
     """
     path = Path(path)
     with _naming(path):
-        handle, before = claim(path), _identity(path)
+        handle, before = claim(path), identity(path)
     try:
         yield Held(path, before)
     finally:
@@ -93,54 +93,3 @@ def _naming(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise StateError(f"{path} cannot be updated: {error.strerror}; see to it and run this again.") from error
-
-
-def _identity(path: Path) -> tuple[int, ...] | None:
-    try:
-        return _identify(path.stat())
-    except FileNotFoundError:
-        return None
-
-
-def _identify(found: os.stat_result) -> tuple[int, ...]:
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-def claim(path: Path) -> int | None:
-    """Lock the file or folder that has the name now, not one that it has just replaced; None where there is none.
-
-    Raises
-    ------
-    StateError
-        If another process has locked it.
-    """
-    while True:
-        try:
-            handle = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            return None
-        kept = False
-        try:
-            locked = lock(handle, wait=False)
-            kept = locked is not False and _identify(os.fstat(handle)) == _identity(path)
-        finally:
-            if not kept:
-                os.close(handle)
-        if kept:
-            return handle
-        if locked is False:
-            raise StateError(f"{path} is being updated by another process: run this again when that is done.")
-
-
-@contextmanager
-def _folder_locked(folder: Path) -> Iterator[None]:
-    """Let no other process look at what is there and replace it at the same time."""
-    if os.name == "nt":
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        lock(handle, wait=True)
-        yield
-    finally:
-        os.close(handle)

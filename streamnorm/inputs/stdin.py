@@ -1,0 +1,38 @@
+"""Standard input, kept in a temporary file."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+
+import xxhash
+
+from streamnorm.errors import SourceError
+from streamnorm.files.places import _CHUNK, Spooled
+
+__all__ = ["spool"]
+
+
+def spool() -> Spooled:
+    """Keep standard input in a temporary file, and tell its kind by its first bytes.
+
+    Raises
+    ------
+    SourceError
+        If nothing comes.
+    """
+    file = tempfile.NamedTemporaryFile(prefix="streamnorm-")  # noqa: SIM115 (goes with what is returned)
+    content = xxhash.xxh3_128()
+    first = b""
+    while chunk := sys.stdin.buffer.read(_CHUNK):
+        first = first or chunk
+        content.update(chunk)
+        file.write(chunk)
+    file.flush()
+    if not first:
+        raise SourceError("nothing came from standard input: pipe a file into this command.")
+    suffix = next((end for start, end in _BEGINNINGS.items() if first.startswith(start)), ".csv")
+    return Spooled(f"stdin://{content.hexdigest()}", f"stdin{suffix}", file)
+
+
+_BEGINNINGS = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\xff\xff\xff\xff": ".arrows", b"\x1f\x8b": ".csv.gz"}
