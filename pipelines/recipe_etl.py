@@ -13,7 +13,7 @@ from pathlib import Path
 
 import streamnorm as sn
 from streamnorm.errors import StreamnormError
-from streamnorm.formats.source import expand
+from streamnorm.inputs.expand import expand
 from streamnorm.jobs.suggest import recipe_for
 
 

@@ -44,7 +44,7 @@ _PARTS = {
 _HOME = {
     "AdaptiveStandardScaler": "streamnorm.normalizers.adaptive",
     "BatchNormalizer": "streamnorm.normalizers.batch",
-    "CsvOptions": "streamnorm.formats.csv.reader",
+    "CsvOptions": "streamnorm.formats.options",
     "MaxAbsScaler": "streamnorm.normalizers.estimators",
     "MinMaxScaler": "streamnorm.normalizers.estimators",
     "QuantileTransformer": "streamnorm.normalizers.estimators",

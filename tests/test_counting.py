@@ -17,7 +17,8 @@ from shell import streamnorm
 
 import streamnorm as sn
 from streamnorm.errors import OutputError, SourceError, StateError
-from streamnorm.formats.source import ParquetSource, expand
+from streamnorm.formats.parquet.source import ParquetSource
+from streamnorm.inputs.expand import expand
 from streamnorm.jobs.count import count
 from streamnorm.jobs.work import table_of
 from streamnorm.states.holding import holding

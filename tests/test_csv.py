@@ -13,7 +13,7 @@ from shell import streamnorm
 
 import streamnorm as sn
 from streamnorm.errors import DataError, StateError
-from streamnorm.formats.csv.reader import CsvOptions
+from streamnorm.formats.options import CsvOptions
 
 
 def fitted(tmp_path, text, *, name="in.csv", options=None, **kwargs):

@@ -12,7 +12,7 @@ from clusters import DAMAGES, SCALERS, check_job, in_order, rows, write_damaged,
 
 import streamnorm as sn
 from streamnorm.errors import DataError, OutputError, StreamnormError
-from streamnorm.formats.csv.reader import CsvOptions
+from streamnorm.formats.options import CsvOptions
 
 dask = pytest.importorskip("dask", reason="needs the extra 'dask'")
 dd = pytest.importorskip("dask.dataframe", reason="needs the extra 'dask'")
@@ -124,7 +124,7 @@ def test_no_cut_and_no_tree_changes_a_bit(monkeypatch, folder):
 
 def test_large_files_are_cut_by_row_groups(monkeypatch, folder):
     from streamnorm.engines.dask import _units
-    from streamnorm.formats.source import expand
+    from streamnorm.inputs.expand import expand
 
     (source,) = expand(folder / "part0.parquet")  # of four row groups
     monkeypatch.setattr("streamnorm.engines.dask._TASK_BYTES", source.size // 2 + 1)
@@ -134,7 +134,7 @@ def test_large_files_are_cut_by_row_groups(monkeypatch, folder):
 def test_bounds_of_integers_are_taken_from_footers(monkeypatch, folder):
     normalizer = sn.TableNormalizer("minmax", exclude=["price", "far", "single"])
     expected = sn.fit(folder, normalizer).digest()
-    monkeypatch.setattr("streamnorm.formats.source.ParquetSource.read", None)
+    monkeypatch.setattr("streamnorm.formats.parquet.source.ParquetSource.read", None)
     assert sn.dask.fit(folder, normalizer).digest() == expected
 
 

@@ -13,7 +13,8 @@ from shell import streamnorm
 
 import streamnorm as sn
 from streamnorm.errors import DataError
-from streamnorm.formats.source import ParquetSource, expand
+from streamnorm.formats.parquet.source import ParquetSource
+from streamnorm.inputs.expand import expand
 from streamnorm.jobs.count import verify
 
 INTEGERS = [pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.int32(), pa.uint32(), pa.int64(), pa.uint64()]

@@ -50,7 +50,7 @@ def table():
 def recipe(table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("init")
     pq.write_table(table, folder / "t.parquet", row_group_size=900)
-    from streamnorm.formats.source import expand
+    from streamnorm.inputs.expand import expand
     from streamnorm.jobs.suggest import recipe_for
 
     text = recipe_for(expand(folder / "t.parquet"), threads=2)

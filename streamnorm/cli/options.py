@@ -20,7 +20,7 @@ from click.core import ParameterSource
 from streamnorm.errors import DataError
 
 if TYPE_CHECKING:
-    from streamnorm.formats.csv.reader import CsvOptions
+    from streamnorm.formats.options import CsvOptions
     from streamnorm.formats.source import Source
     from streamnorm.states.file import Counted
     from streamnorm.tables.table import Table
@@ -181,7 +181,8 @@ def table_of(words: dict[str, Any]) -> Table:
 
 def sources_of(sources: tuple[str, ...], words: dict[str, Any], record: Sequence[Counted] = ()) -> list[Source]:
     """Find the sources that the words name; CSV files are written as those of the record are, if not said otherwise."""
-    from streamnorm.formats.source import CsvSource, expand
+    from streamnorm.formats.csv.source import CsvSource
+    from streamnorm.inputs.expand import expand
 
     found = expand(sources, options := csv_options(words, record))
     remembered = [(name, value) for name, value in options.uncommon() if not asked([name])]
@@ -197,7 +198,7 @@ def _as_word(value: object) -> str:
 
 def csv_options(words: dict[str, Any], record: Sequence[Counted] = ()) -> CsvOptions:
     """Gather what is said of how CSV files are written, and for the rest what a record remembers of its own."""
-    from streamnorm.formats.csv.reader import CsvOptions
+    from streamnorm.formats.options import CsvOptions
     from streamnorm.jobs.ledger import options_of
 
     given = {name: words[name] for name in ("delimiter", "decimal", "skip_rows", "encoding") if asked([name])}

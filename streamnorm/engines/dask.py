@@ -23,8 +23,10 @@ import pyarrow as pa
 
 from streamnorm.arrow.containers import batches_of
 from streamnorm.errors import DataError
-from streamnorm.formats.csv.reader import CsvOptions
-from streamnorm.formats.source import CsvSource, Source, expand
+from streamnorm.formats.csv.source import CsvSource
+from streamnorm.formats.options import CsvOptions
+from streamnorm.formats.source import Source
+from streamnorm.inputs.expand import expand
 from streamnorm.jobs import work as tasks
 from streamnorm.jobs.ledger import options_of
 from streamnorm.jobs.outputs import outputs_of

@@ -12,8 +12,9 @@ from operator import add
 from pathlib import Path
 
 from streamnorm.errors import DataError, MergeError, SourceError
-from streamnorm.formats.csv.reader import CsvOptions
-from streamnorm.formats.source import Source, expand
+from streamnorm.formats.options import CsvOptions
+from streamnorm.formats.source import Source
+from streamnorm.inputs.expand import expand
 from streamnorm.jobs.ledger import check_not_vanished, covered, emptied, pair_up, same_content
 from streamnorm.jobs.outputs import check_state_path
 from streamnorm.jobs.reading import Progress, fit_state

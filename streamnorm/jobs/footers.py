@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.formats.source import ParquetSource, Source, Unit
+from streamnorm.formats.parquet.source import ParquetSource
+from streamnorm.formats.source import Source, Unit
 from streamnorm.kernel import COUNTS
 from streamnorm.summaries import Extremes
 from streamnorm.tables.statistics import Group, Learnt

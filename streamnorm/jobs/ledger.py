@@ -17,8 +17,10 @@ from threading import Lock
 from streamnorm.errors import DataError, StateError
 from streamnorm.files.places import Place, location_of
 from streamnorm.files.stamps import Stamp, check_unchanged, stamp
-from streamnorm.formats.csv.reader import CsvOptions
-from streamnorm.formats.source import CsvSource, Source, kind_of
+from streamnorm.formats.csv.source import CsvSource
+from streamnorm.formats.options import CsvOptions
+from streamnorm.formats.registry import kind_of
+from streamnorm.formats.source import Source
 from streamnorm.states.file import Counted, read
 from streamnorm.tables.table import Learnt
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from streamnorm.errors import DataError
 from streamnorm.files.places import naming
-from streamnorm.formats.source import CsvSource, Source
+from streamnorm.formats.csv.source import CsvSource
+from streamnorm.formats.source import Source
 from streamnorm.jobs.work import nothing
 from streamnorm.states.file import State
 from streamnorm.tables.table import Learnt, Table

@@ -16,9 +16,12 @@ from streamnorm.errors import DataError, OutputError
 from streamnorm.files.atomic import replacing
 from streamnorm.files.places import naming
 from streamnorm.formats.csv.lines import text_of
-from streamnorm.formats.csv.reader import CsvOptions
-from streamnorm.formats.sink import open_sink, writing
-from streamnorm.formats.source import CsvSource, Source, Unit, expand, kind_of
+from streamnorm.formats.csv.source import CsvSource
+from streamnorm.formats.options import CsvOptions
+from streamnorm.formats.registry import kind_of, open_sink
+from streamnorm.formats.sink import writing
+from streamnorm.formats.source import Source, Unit
+from streamnorm.inputs.expand import expand
 from streamnorm.jobs.count import count
 from streamnorm.jobs.journal import Journal, job_of
 from streamnorm.jobs.ledger import options_of, record_of

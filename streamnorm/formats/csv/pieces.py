@@ -21,7 +21,7 @@ from streamnorm.files.places import Place, open_input
 from streamnorm.formats.csv.checks import OpenQuoteError
 
 if TYPE_CHECKING:
-    from streamnorm.formats.csv.reader import CsvOptions
+    from streamnorm.formats.options import CsvOptions
 
 __all__ = ["Piece", "Pieces"]
 

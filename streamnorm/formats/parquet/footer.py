@@ -1,0 +1,83 @@
+"""Footers of Parquet files: whether they may be asked for columns, and where column chunks lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from itertools import accumulate
+from typing import Any
+
+import pyarrow as pa
+
+from streamnorm.files.places import Place
+
+__all__ = ["check_footer", "chunks_of", "start_of"]
+
+
+class _SealedError(Exception):
+    """Something of a sealed file was to be read."""
+
+
+class _Sealed:
+    """A file of a size that nothing can be read of."""
+
+    closed = False
+
+    def __init__(self, size: int) -> None:
+        self._size, self._at = size, 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place."""
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def tell(self) -> int:
+        """Give the place."""
+        return self._at
+
+    def read(self, size: int) -> bytes:
+        """Refuse to."""
+        raise _SealedError
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def check_footer(path: Place, metadata: Any, group: int, columns: Collection[str]) -> None:
+    """Find out whether asking a footer for columns of a row group would end the process.
+
+    Arrow looks at the same entries before it reads the first page, and there raises what nothing catches elsewhere.
+
+    Parameters
+    ----------
+    path : Place
+    metadata : pyarrow.parquet.FileMetaData
+    group : int
+    columns : collection of str
+
+    Raises
+    ------
+    OSError
+        If it would.
+    """
+    import pyarrow.parquet as pq
+
+    file = pa.PythonFile(_Sealed(path.stat().st_size), mode="r")
+    with suppress(_SealedError), pq.ParquetFile(file, metadata=metadata, buffer_size=1, pre_buffer=False) as parquet:
+        next(parquet.iter_batches(1, row_groups=[group], columns=list(columns), use_threads=False), None)
+
+
+def chunks_of(metadata: Any, group: int, columns: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """Yield what a footer tells of columns, with the name of each."""
+    rows = metadata.row_group(group)
+    for i in range(metadata.num_columns):
+        path = metadata.schema.column(i).path.split(".")
+        name = next((name for name in accumulate(path, "{}.{}".format) if name in columns), None)
+        if name is not None:
+            yield name, rows.column(i)
+
+
+def start_of(chunk: Any) -> int:
+    """Give the place of a column's first page."""
+    return int(min(at for at in (chunk.data_page_offset, chunk.dictionary_page_offset) if at))

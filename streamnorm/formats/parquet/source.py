@@ -1,0 +1,138 @@
+"""Parquet files, read by row groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from streamnorm.errors import SourceError
+from streamnorm.files.places import Remote, naming, open_input
+from streamnorm.formats.limits import BATCH_BYTES, checked, rows_for, together, width_of
+from streamnorm.formats.parquet.footer import check_footer
+from streamnorm.formats.parquet.pages import check_pages, longest_text
+from streamnorm.formats.parquet.slices import READ_BYTES, side_by_side, slices_of
+from streamnorm.formats.source import Source, Unit
+
+__all__ = ["ParquetSource"]
+
+#: Column chunks of more bytes are read through a buffer; for thousands of small ones buffers would take more than they
+#: save. Files are not mapped to memory: one that another process cuts short would end this one.
+_LARGE_CHUNK = 1 << 20
+
+
+class ParquetSource(Source):
+    """A Parquet file, by its row groups."""
+
+    suffixes = (".parquet", ".pq")
+
+    @cached_property
+    def _metadata(self) -> Any:
+        with naming(self.path), self._open() as file:
+            metadata = file.metadata
+        rows = sum(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
+        if rows != metadata.num_rows:
+            raise SourceError(
+                f"{self.path} is damaged: its row groups have {rows} rows, its footer says {metadata.num_rows}; "
+                "restore the file or leave it out."
+            )
+        return metadata
+
+    def _open(self, metadata: Any = None, *, buffered: bool = False) -> Any:
+        import pyarrow.parquet as pq
+
+        local = isinstance(self.path, Path)
+        return pq.ParquetFile(
+            self.path if local else open_input(self.path), metadata=metadata,
+            buffer_size=READ_BYTES if local and buffered else 0, pre_buffer=not local, page_checksum_verification=True,
+        )  # fmt: skip
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        with naming(self.path), self._open(self._metadata) as file:
+            return file.schema_arrow
+
+    def units(self) -> Iterator[Unit]:
+        """Yield the row groups, each with its share of the file.
+
+        The shares are by size before compression. Sizes of columns, asked of a footer that is damaged or encrypted,
+        would end the process: nothing in pyarrow catches what Arrow throws there.
+        """
+        sizes = [self._metadata.row_group(i).total_byte_size for i in range(self._metadata.num_row_groups)]
+        whole = max(1, sum(sizes))
+        return (Unit(i, self.size * size // whole) for i, size in enumerate(sizes))
+
+    @property
+    def metadata(self) -> Any:
+        """The footer; what it says of columns may only be asked where `check_columns` has passed."""
+        return self._metadata
+
+    def let_go(self) -> None:
+        """Drop the footer, which takes ten times its size in the file."""
+        for name in ("_metadata", "schema"):
+            self.__dict__.pop(name, None)
+
+    def check_columns(self, groups: Iterable[int] | None = None, columns: Sequence[str] | None = None) -> None:
+        """Find out whether asking the footer for columns would end the process.
+
+        Parameters
+        ----------
+        groups : iterable of int, optional
+            Row groups; by default all.
+        columns : sequence of str, optional
+            Columns; by default all.
+
+        Raises
+        ------
+        SourceError
+            If it would.
+        """
+        with naming(self.path):
+            for i in range(self._metadata.num_row_groups) if groups is None else groups:
+                check_footer(self.path, self._metadata, i, self.schema.names if columns is None else columns)
+
+    def rows_before(self, unit: Unit) -> int:
+        """How many rows come before a row group."""
+        return sum(self._metadata.row_group(i).num_rows for i in range(unit.number))
+
+    def slices(self, unit: Unit, columns: Sequence[str] | None = None) -> list[list[str]]:
+        """Cut columns of a row group, by default all, into those whose pages may be in memory at once."""
+        group, names = self._metadata.row_group(unit.number), self.schema.names if columns is None else columns
+        return slices_of(self.schema, group, names, paged=isinstance(self.path, Path))  # see `_open`
+
+    def read(
+        self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of one row group; what it delivers is checked against the footer's count."""
+        wanted = None if columns is None else [*columns, *beside]
+        group = self._metadata.row_group(unit.number)
+        types = {item.name: item.type for item in self.schema if wanted is None or item.name in wanted}
+        texts = [name for name, kind in types.items() if width_of(kind) == 0]
+        slices, longest = self.slices(unit, wanted), 0
+        with naming(self.path):
+            check_pages(self.path, self._metadata, unit.number, slices)
+            if texts and not isinstance(self.path, Remote):  # far away another look is too dear
+                longest = longest_text(self.path, self._metadata, unit.number, texts)
+        size = BATCH_BYTES // (2 if columns is None else 1)  # all columns are read to be mapped, and are there twice
+        rows = rows_for(list(types.values()), group.total_byte_size // max(1, group.num_rows), longest, size)
+        read = partial(self._read, unit, rows)
+        batches = read(wanted) if len(slices) == 1 else side_by_side(slices, read, str(self.path))
+        return together(batches, types.values()) if texts else batches
+
+    def _read(self, unit: Unit, size: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        """Yield batches of a size, all from one reader."""
+        group, rows = self._metadata.row_group(unit.number), 0
+        buffered = unit.size > _LARGE_CHUNK * max(1, group.num_columns)
+        with naming(self.path), self._open(self._metadata, buffered=buffered) as file:
+            for batch in file.iter_batches(size, row_groups=[unit.number], columns=columns, use_threads=False):
+                yield checked(batch, rows=rows, rows_before=partial(self.rows_before, unit))
+                rows += batch.num_rows
+        if rows != group.num_rows:
+            raise SourceError(
+                f"{self.path} is damaged: row group {unit.number} gave {rows} rows, its footer says {group.num_rows}; "
+                "restore the file or leave it out."
+            )
