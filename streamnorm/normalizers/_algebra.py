@@ -11,7 +11,7 @@ from sklearn import preprocessing
 from sklearn.utils.validation import check_is_fitted
 
 from streamnorm.errors import MergeError
-from streamnorm.rules.family import BoundRule, Rule, plain
+from streamnorm.rules.rule import BoundRule, Rule, plain
 from streamnorm.tables.table import Group
 
 __all__ = ["Algebra"]

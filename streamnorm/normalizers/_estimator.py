@@ -21,10 +21,12 @@ from streamnorm.arrow.frames import arrays_of_frame, in_seconds, naming_text
 from streamnorm.columns import block_of_arrays, block_of_batch, block_of_matrix, block_of_sparse, row_of_stored
 from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.normalizers._algebra import Algebra
-from streamnorm.normalizers._namespaces import Namespace, weights_of
+from streamnorm.normalizers._namespaces import Namespace
 from streamnorm.normalizers._transformer import FLOATS, StreamTransformer
+from streamnorm.normalizers._weights import weights_of
 from streamnorm.plans import Plan
-from streamnorm.rules.family import FAMILY, BoundRule, Rule
+from streamnorm.rules.family import FAMILY
+from streamnorm.rules.rule import BoundRule, Rule
 from streamnorm.summaries import Block
 
 __all__ = ["Normalizer"]

@@ -6,15 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from sklearn import get_config
 from sklearn.utils._array_api import _convert_to_numpy, _is_numpy_namespace, get_namespace_and_device
-from sklearn.utils.validation import _check_sample_weight
 
-from streamnorm.errors import DataError
-
-__all__ = ["Namespace", "weights_of"]
+__all__ = ["Namespace"]
 
 
 @dataclass(frozen=True)
@@ -49,28 +45,3 @@ class Namespace:
     def from_numpy(self, X: Any) -> Any:
         """Bring an array back."""
         return X if self.library is np else self.library.asarray(X, device=self.device)
-
-
-def weights_of(sample_weight: Any, X: Any, *, first: bool) -> NDArray[np.float64] | None:
-    """Check the weights of the rows of X; ValueError where one is negative, NaN or infinite.
-
-    Those of the first batch may not all be 0, since there would be nothing to learn from.
-    """
-    if sample_weight is None:
-        return None
-    rows = np.empty((X.shape[0] if hasattr(X, "shape") else len(X), 0))
-    if rows.shape[0] == 0 and np.shape(sample_weight) == (0,):
-        return None
-    try:
-        weights = _check_sample_weight(
-            Namespace.of(sample_weight).to_numpy(sample_weight),
-            rows,
-            dtype=np.float64,
-            ensure_non_negative=True,
-            allow_all_zero_weights=not first,
-        )
-    except ValueError as error:
-        if "weight" in str(error):
-            raise
-        raise DataError(f"sample_weight must be numbers: {error}.") from None
-    return np.ascontiguousarray(weights)

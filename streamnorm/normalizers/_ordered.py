@@ -22,8 +22,8 @@ from streamnorm.arrow.frames import in_seconds, naming_text
 from streamnorm.arrow.types import is_numeric, readable
 from streamnorm.columns import matrix_of_batch
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
-from streamnorm.normalizers._namespaces import weights_of
 from streamnorm.normalizers._transformer import FLOATS, PlanOf, StreamTransformer
+from streamnorm.normalizers._weights import weights_of
 
 __all__ = ["OrderedNormalizer", "Record", "floats_of_text", "frozen_array"]
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from streamnorm.arrow.types import is_choosable, is_chosen
 from streamnorm.errors import DataError, nearest
-from streamnorm.rules.family import BoundRule, rule_of
+from streamnorm.rules.family import rule_of
+from streamnorm.rules.rule import BoundRule
 
 __all__ = ["choose"]
 

@@ -32,7 +32,8 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import DataError, SourceError, StreamnormError, nearest
-from streamnorm.rules.family import FAMILY, BoundRule, rule_of
+from streamnorm.rules.family import FAMILY, rule_of
+from streamnorm.rules.rule import BoundRule
 from streamnorm.rules.treatment import Steps
 
 __all__ = ["arguments_of"]

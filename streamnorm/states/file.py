@@ -37,10 +37,10 @@ from typing import Any
 
 from streamnorm.errors import MergeError, StateError
 from streamnorm.files.atomic import replacing, sweep
-from streamnorm.rules.family import plain
+from streamnorm.rules.rule import plain
 from streamnorm.states.ordered import HOMES, document_of, normalizer_of
 from streamnorm.states.tables import is_plain, learnt_from_json, learnt_to_json
-from streamnorm.tables.keyed import By
+from streamnorm.tables.grouping import By
 from streamnorm.tables.statistics import Group, Learnt
 from streamnorm.tables.table import Table
 

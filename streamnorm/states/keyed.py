@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from streamnorm.arrow.arrays import integers, large_strings
-from streamnorm.rules.family import BoundRule
+from streamnorm.rules.rule import BoundRule
 from streamnorm.summaries.packing import pack, unpack
 from streamnorm.tables.keyed import Keyed
 from streamnorm.tables.keys import KEY_TYPES, Keys

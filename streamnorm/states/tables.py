@@ -10,7 +10,8 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
-from streamnorm.rules.family import FAMILY, BoundRule
+from streamnorm.rules.family import FAMILY
+from streamnorm.rules.rule import BoundRule
 from streamnorm.rules.treatment import PLAIN, Steps
 from streamnorm.states.keyed import columns_to_json, keyed_from_json, keys_from_json, keys_to_json
 from streamnorm.tables.keyed import Keyed

@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from streamnorm.columns import block_of_arrays, block_of_batch, float_type, map_array
 from streamnorm.errors import DataError, InfiniteValueError
-from streamnorm.rules.family import BoundRule
+from streamnorm.rules.rule import BoundRule
 from streamnorm.rules.treatment import PLAIN
 from streamnorm.summaries import Block
-from streamnorm.tables.keyed import Found, Grouped
+from streamnorm.tables.grouping import Found, Grouped
 from streamnorm.tables.statistics import Group
 from streamnorm.tables.vectors import Vector
 

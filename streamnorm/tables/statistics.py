@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from streamnorm.arrow.types import widest
 from streamnorm.errors import DataError, MergeError
-from streamnorm.rules.family import BoundRule
+from streamnorm.rules.rule import BoundRule
 from streamnorm.summaries import Summary
 from streamnorm.tables.keyed import Keyed
 from streamnorm.tables.vectors import Vector

@@ -24,11 +24,11 @@ from streamnorm.arrow.containers import batches_of, to_batches
 from streamnorm.arrow.frames import as_pandas
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, UnseenKeyError, listed, nearest
 from streamnorm.rules.choosing import choose
-from streamnorm.rules.family import BoundRule
 from streamnorm.rules.recipes import arguments_of
+from streamnorm.rules.rule import BoundRule
 from streamnorm.rules.treatment import LAYOUTS
 from streamnorm.tables.batch import map_column, summarise_columns
-from streamnorm.tables.keyed import By, Found, Grouped
+from streamnorm.tables.grouping import By, Found, Grouped
 from streamnorm.tables.statistics import Group, Learnt
 from streamnorm.tables.vectors import Vector
 

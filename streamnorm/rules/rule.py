@@ -1,0 +1,159 @@
+"""A rule: which summary a scaler needs, and which plan is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamnorm.errors import DataError
+from streamnorm.plans import Plan
+from streamnorm.rules.treatment import PLAIN, Steps
+from streamnorm.summaries import ProfiledOf, SummaryType, needed
+
+__all__ = ["BoundRule", "Params", "Rule", "plain"]
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A row of the table.
+
+    Parameters
+    ----------
+    name : str
+        As written on the command line.
+    estimator : str
+        The scikit-learn estimator's class.
+    summary : callable
+        Parameters to what makes the summaries.
+    attributes : mapping of str to callable
+        Fitted attributes of the estimator, each a function of summary and parameters.
+    plan : callable
+        Summary and parameters to the map of the columns.
+    defaults : mapping
+        The estimator's parameters that matter to the plan.
+    check : callable
+        Raises DataError where the parameters cannot be.
+    refuses_sparse : callable
+        Parameters to the error for sparse input that would have to be filled in, None where it need not.
+    lacking : callable
+        Summary and parameters to whether each column has too few values for its statistics.
+    """
+
+    name: str
+    estimator: str
+    summary: Callable[[Params], SummaryType]
+    attributes: Mapping[str, Callable[[Any, Params], Any]]
+    plan: Callable[[Any, Params], Plan]
+    defaults: Params
+    check: Callable[[Params], None] = lambda params: None
+    refuses_sparse: Callable[[Params], Exception | None] = lambda params: None
+    lacking: Callable[[Any, Params], NDArray[np.bool_]] = lambda summary, params: summary.counts.values == 0
+
+
+@dataclass(frozen=True)
+class BoundRule:
+    """A rule with its parameters, and what is done to its columns beside.
+
+    With `profile`, its summaries keep histogram and moments of the columns beside what the rule needs.
+    """
+
+    rule: Rule
+    params: Params
+    steps: Steps = PLAIN
+    profile: bool = False
+
+    def __post_init__(self) -> None:
+        unknown = set(self.params) - set(self.rule.defaults)
+        if unknown:
+            raise DataError(
+                f"{self.rule.name!r} has no parameter {min(unknown)!r}; it has {', '.join(self.rule.defaults)}."
+            )
+        self.rule.check(self.params)
+
+    def __repr__(self) -> str:
+        return f"rule_of({', '.join([repr(self.rule.name), *self._options()])})"
+
+    def __str__(self) -> str:
+        options = [*self._options(), *(["profile=True"] if self.profile else [])]
+        return f"{self.rule.name}({', '.join(options)})"
+
+    def _options(self) -> list[str]:
+        own = {name: value for name, value in self.params.items() if value != self.rule.defaults[name]}
+        return [f"{name}={value!r}" for name, value in (own | self.steps.to_json()).items()]
+
+    @property
+    def summary(self) -> SummaryType:
+        """What makes this rule's summaries."""
+        kind = self.rule.summary(self.params)
+        return ProfiledOf(kind) if self.profile else self.steps.summary(kind)
+
+    @cached_property
+    def plain_params(self) -> dict[str, Any]:
+        """The parameters as `plain` writes them."""
+        return {name: plain(value, self.rule.defaults[name]) for name, value in self.params.items()}
+
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        """Equal exactly for equal rules with equal parameters and steps."""
+        steps = [] if self.steps == PLAIN else [repr(self.steps.to_json())]
+        profile = " and a profile" if self.profile else ""
+        return self.rule.name, repr(sorted(self.plain_params.items())) + profile, *steps
+
+    def attribute(self, name: str, summary: Any) -> Any:
+        """Compute a fitted attribute, once a summary; arrays are views of what cannot be written to."""
+        value = summary.cached((self.key, name), lambda: self.rule.attributes[name](needed(summary), self.params))
+        if not isinstance(value, np.ndarray):
+            return value
+        view = value.view()
+        view.flags.writeable = False
+        return view
+
+    def lacking(self, summary: Any) -> NDArray[np.bool_]:
+        """Tell which columns have too few values for their statistics, whatever the rows were grouped by."""
+        found: NDArray[np.bool_] = summary.cached(
+            (self.key, "lacking"), lambda: self.rule.lacking(needed(summary.overall), self.params)
+        )
+        return found
+
+    def plan(self, summary: Any) -> Plan:
+        """Make the plan, once a summary."""
+
+        def make() -> Plan:
+            return self.steps.finish(self.rule.plan(needed(summary), self.params))
+
+        plan: Plan = summary.cached((self.key, "plan"), make)
+        return plan
+
+    def filling(self, summary: Any) -> NDArray[np.float64] | None:
+        """Give what missing values of each column become before they are scaled, once a summary."""
+        values: NDArray[np.float64] | None = summary.cached((self.key, "filling"), lambda: self.steps.filling(summary))
+        return values
+
+
+def plain(value: Any, default: Any) -> Any:
+    """Write a parameter as its default is written, so that equal values are one: 1, 1.0 and NumPy's.
+
+    Examples
+    --------
+    >>> plain(1.0, default=0), plain(0.5, default=0), plain((25, 75), default=(25.0, 75.0))
+    (1, 0.5, (25.0, 75.0))
+    """
+    if type(value) is type(default) and not isinstance(value, tuple):
+        return value
+    if isinstance(default, tuple) and isinstance(value, (tuple, list)) and len(value) == len(default):
+        return tuple(map(plain, value, default))
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if not isinstance(value, Real):
+        return value
+    whole = isinstance(default, int) and (isinstance(value, Integral) or float(value).is_integer())
+    number: Any = value
+    return int(number) if whole else float(number)
