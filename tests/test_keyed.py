@@ -395,7 +395,7 @@ def test_keys_are_not_exported_as_if_they_were_none(to, tmp_path):
 
 
 def test_a_damaged_state_is_refused(tmp_path):
-    from streamnorm.states.file import _checksum
+    from streamnorm.states.document import _checksum
 
     path = tmp_path / "state.json"
     sn.save(sn.TableNormalizer(by="key").fit(SEEN), path)

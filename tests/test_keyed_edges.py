@@ -15,7 +15,7 @@ import streamnorm as sn
 from streamnorm.errors import DataError, MergeError, StateError
 from streamnorm.formats.source import Unit
 from streamnorm.jobs.reading import together
-from streamnorm.states.file import _checksum
+from streamnorm.states.document import _checksum
 
 SCALERS = ["standard", "minmax", "robust"]
 

@@ -126,7 +126,7 @@ def test_every_length_and_every_flipped_bit_of_a_small_state(tmp_path):
 
 
 def signed(document) -> str:
-    from streamnorm.states.file import _checksum
+    from streamnorm.states.document import _checksum
 
     document.pop("checksum", None)
     document["checksum"] = _checksum(document)

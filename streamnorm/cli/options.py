@@ -22,7 +22,7 @@ from streamnorm.errors import DataError
 if TYPE_CHECKING:
     from streamnorm.formats.options import CsvOptions
     from streamnorm.formats.source import Source
-    from streamnorm.states.file import Counted
+    from streamnorm.states.state import Counted
     from streamnorm.tables.table import Table
 
 __all__ = [

@@ -19,9 +19,10 @@ from streamnorm.jobs.ledger import check_not_vanished, covered, emptied, pair_up
 from streamnorm.jobs.outputs import check_state_path
 from streamnorm.jobs.reading import Progress, fit_state
 from streamnorm.jobs.schema import check_choices
-from streamnorm.states.file import Counted, State, read
+from streamnorm.states.file import read
 from streamnorm.states.holding import Held, holding
 from streamnorm.states.parts import Parts
+from streamnorm.states.state import Counted, State
 from streamnorm.summaries import Moments
 from streamnorm.tables.table import Learnt, Table
 

@@ -21,7 +21,8 @@ from streamnorm.formats.csv.source import CsvSource
 from streamnorm.formats.options import CsvOptions
 from streamnorm.formats.registry import kind_of
 from streamnorm.formats.source import Source
-from streamnorm.states.file import Counted, read
+from streamnorm.states.file import read
+from streamnorm.states.state import Counted
 from streamnorm.tables.table import Learnt
 
 __all__ = [

@@ -21,8 +21,8 @@ from streamnorm.jobs.schema import REMEMBERED, check_columns, nothing_of
 from streamnorm.jobs.schema_notes import Differences, tell_of_strays
 from streamnorm.jobs.threads import in_any_order, threads_of
 from streamnorm.jobs.work import summarise
-from streamnorm.states.file import State
 from streamnorm.states.parts import Parts
+from streamnorm.states.state import State
 from streamnorm.tables.table import Learnt, Table
 
 __all__ = ["Progress", "fit_state", "summarise_units", "together"]

@@ -13,7 +13,7 @@ from streamnorm.files.places import naming
 from streamnorm.formats.csv.source import CsvSource
 from streamnorm.formats.source import Source
 from streamnorm.jobs.work import nothing
-from streamnorm.states.file import State
+from streamnorm.states.state import State
 from streamnorm.tables.table import Learnt, Table
 
 __all__ = ["REMEMBERED", "check_choices", "check_columns", "nothing_of", "schema_of"]

@@ -28,7 +28,8 @@ from streamnorm.report.figures import to_json
 from streamnorm.report.keys import of_key
 from streamnorm.report.page import fragment, page
 from streamnorm.report.text import show_table
-from streamnorm.states.file import State, read, state_of
+from streamnorm.states.file import read, state_of
+from streamnorm.states.state import State
 
 __all__ = ["Drift", "Shown", "diff", "show", "write"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streamnorm.errors import StateError
 from streamnorm.report.words import number, printable
-from streamnorm.states.file import State
+from streamnorm.states.state import State
 from streamnorm.summaries import Moments, part
 from streamnorm.tables.keyed import Keyed
 from streamnorm.tables.keys import Keys

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from streamnorm.errors import StateError, StreamnormError
 from streamnorm.files.locks import claim, folder_locked, identity
-from streamnorm.states.file import State, read, write
+from streamnorm.states.file import read, write
+from streamnorm.states.state import State
 
 __all__ = ["Held", "holding"]
 

@@ -16,7 +16,9 @@ from pathlib import Path
 from streamnorm.errors import OutputError, StateError
 from streamnorm.files.atomic import replacing, sweep
 from streamnorm.files.locks import claim
-from streamnorm.states.file import Counted, State, read, to_json
+from streamnorm.states.document import to_json
+from streamnorm.states.file import read
+from streamnorm.states.state import Counted, State
 from streamnorm.tables.table import Learnt, Table
 
 __all__ = ["Parts"]

@@ -1,0 +1,176 @@
+"""The state file: a normalizer and the record of what it has counted, as JSON with a checksum.
+
+Layout of version 1::
+
+    {"format": "streamnorm-state", "version": 1,
+     "class": "TableNormalizer", "parameters": {...},
+     "rules": [{"scaler": "standard", "parameters": {...}}],
+     "columns": [{"name": ..., "type": ..., "rule": 0, "summary": {...}}],
+     "sources": [{"location": ..., "size": ..., "rows": ..., "fingerprint": ...,
+                  "digest": ..., "modified": ..., "from_footer": ..., "options": {"decimal": ","}}],
+     "checksum": "sha256 of all the rest"}
+
+A rule whose columns have a profile says ``"profile": true``, and their summaries hold it under
+``"profile"``: moments and histogram, without what the scaler needs anyway.
+
+Version 2 has also columns of vectors: ``"vector": {"width": 768, "whole": false}``, and as their summary a
+list with one for each element; in rules, what a recipe does beside scaling: ``"steps": {"log1p": true}``, and
+what filling needs in the summaries' ``"profile"``; the names of columns that are ``"dropped"``; and statistics
+per key: `keys` holds the distinct values of the key columns in ascending order, and the arrays of each column's
+`summary` have a slot for each, packed into bytes::
+
+     "keys": {"count": 2, "columns": [{"name": "store", "type": "string", "values": ["a", "b"]}]},
+
+Numbers that must be exact are text. What is between version and checksum for normalizers that depend on the
+order of the rows is described in `ordered_states`. Nothing in a state is executed, and no path is taken from one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from streamnorm.errors import StateError
+from streamnorm.states.ordered import HOMES
+from streamnorm.states.state import Counted, State
+from streamnorm.states.tables import is_plain, learnt_from_json, learnt_to_json
+from streamnorm.tables.grouping import By
+from streamnorm.tables.table import Table
+
+__all__ = ["UNREADABLE", "from_json", "signed", "state_from", "to_json", "unaddable", "verified"]
+
+FORMAT = "streamnorm-state"
+
+
+#: A state is written in the oldest version that can say it.
+_FIRST, _SECOND = _VERSIONS = (1, 2)
+
+
+#: What reading raises where a document is signed and yet not what this package writes.
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
+
+
+def _checksum(document: Mapping[str, Any]) -> str:
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def signed(content: Mapping[str, Any], version: int = _FIRST) -> str:
+    """Write a document as text, with the format in front and the checksum at the end."""
+    document: dict[str, Any] = {"format": FORMAT, "version": version, **content}
+    document["checksum"] = _checksum(document)
+    return json.dumps(document, indent=1) + "\n"
+
+
+def to_json(state: State) -> str:
+    """Write a state as text; equal states with equal records are equal text."""
+    learnt = state.table.learnt
+    content: dict[str, Any] = {
+        "class": state.kind,
+        "parameters": {**state.table.settings(), **state.parameters},
+        **learnt_to_json(learnt),
+        "sources": [source.to_json() for source in state.sources],
+    }
+    return signed(content, _FIRST if is_plain(learnt) else _SECOND)
+
+
+def verified(text: str, name: str) -> dict[str, Any]:
+    """Read what `_signed` wrote.
+
+    Raises
+    ------
+    StateError
+        If it is no state, of another version, or damaged.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StateError(f"{name} is no state file: it is not JSON ({error}); fit again.") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise StateError(f"{name} is no state file: expected the format {FORMAT!r}; name a file written by fit.")
+    if document.get("version") not in _VERSIONS:
+        raise StateError(
+            f"{name} has version {document.get('version')!r}, this streamnorm reads versions {_FIRST} to {_SECOND}: "
+            "use the streamnorm that wrote it, or fit again."
+        )
+    if document.pop("checksum", None) != _checksum(document):
+        raise StateError(f"{name} is damaged: its checksum does not match; restore a copy or fit again.")
+    if not isinstance(document.get("class"), str):
+        raise StateError(f"{name} cannot be read: its class is no text; restore a copy or fit again.")
+    return document
+
+
+def from_json(text: str, name: str = "state") -> State:
+    """Read what `to_json` wrote.
+
+    Raises
+    ------
+    StateError
+        If it is no state, of another version, damaged, or of a normalizer whose states do not add.
+    """
+    return state_from(verified(text, name), name)
+
+
+def state_from(document: Mapping[str, Any], name: str) -> State:
+    if document.get("class") in HOMES:
+        raise unaddable(f"{name} holds a {document['class']}")
+    try:
+        return _state_of(document)
+    except UNREADABLE as error:
+        raise StateError(f"{name} cannot be read: {error!r}; restore a copy or fit again.") from error
+
+
+def _state_of(document: Mapping[str, Any]) -> State:
+    learnt, keys = learnt_from_json(document)
+    parameters = dict(document["parameters"])
+    settings = {name: parameters.pop(name) for name in Table(by=keys or None).settings()}
+    if document["class"] == "TableNormalizer" and parameters:
+        raise ValueError(f"there is no parameter {min(parameters)!r}")
+    _check_settings(**settings)
+    if tuple(settings.get("by", ())) != keys:
+        raise ValueError("the keys are those of other columns")
+    profile = any(group.rule.profile for group in learnt.groups)
+    table = Table(None, dict.fromkeys(learnt.types, None), **settings, profile=profile).with_learnt(learnt)
+    sources = tuple(_counted(**source) for source in document["sources"])
+    return State(table, sources, str(document["class"]), parameters)
+
+
+def _check_settings(dtype: Any, suffix: Any, infinite: Any, **by: Any) -> None:
+    known = dtype in (None, "float16", "float32", "float64") and infinite in ("error", "skip")
+    if not (known and isinstance(suffix, str)):
+        raise ValueError(f"no such settings: {(dtype, suffix, infinite)!r}")
+    if by:
+        By.of(**by)
+
+
+def _counted(options: Any = None, **given: Any) -> Counted:
+    source = Counted(**given, options=_options_of({} if options is None else options))
+    numbers = (source.size, source.rows, source.modified, source.from_footer)
+    texts = (source.location, source.fingerprint, source.digest)
+    whole = all(type(number) is int and 0 <= number < 2**63 for number in numbers)
+    if not (whole and all(isinstance(text, str) for text in texts)):
+        raise ValueError(f"no source is like that: {source.location!r}"[:200])
+    return source
+
+
+def _options_of(given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Read how a CSV file is written: text, a number of rows and a list of texts."""
+    options = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    texts = {"delimiter", "decimal", "encoding"}
+    for name, value in options.items():
+        is_text = name in texts and isinstance(value, str)
+        is_count = name == "skip_rows" and type(value) is int and 0 <= value < 2**63
+        is_list = name == "null_values" and isinstance(value, tuple) and all(isinstance(text, str) for text in value)
+        if not (is_text or is_count or is_list):
+            raise ValueError(f"no CSV file is written like that: {name!r}"[:200])
+    return tuple(sorted(options.items()))
+
+
+def unaddable(found: str) -> StateError:
+    """Give the error for a normalizer that depends on the order of the rows."""
+    return StateError(
+        f"{found}, which depends on the order of the rows: commands and jobs over files cannot use it; use "
+        "streamnorm.load, partial_fit and transform in Python."
+    )

@@ -1,0 +1,82 @@
+"""A state: a normalizer over tables, and the record of what it has counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from streamnorm.errors import MergeError
+from streamnorm.tables.table import Table
+
+__all__ = ["Counted", "State"]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A source that is in the statistics.
+
+    Parameters
+    ----------
+    location : str
+        Path or URI as it was given.
+    size : int
+        Bytes.
+    rows : int
+    fingerprint : str
+        Hash of its content.
+    digest : str
+        Hash of what was learnt from it; empty where that is not known.
+    modified : int
+        When it was last written to, in nanoseconds since 1970; 0 where that is not known.
+    from_footer : int
+        How many columns' least and greatest values were told by a Parquet footer and not read, all or some of
+        them; not compared, since the values are the same.
+    options : tuple of (str, object)
+        How a CSV file is written, by the names and values of `CsvOptions`, as far as it is no common one.
+    """
+
+    location: str
+    size: int
+    rows: int
+    fingerprint: str
+    digest: str = ""
+    modified: int = 0
+    from_footer: int = field(default=0, compare=False)
+    options: tuple[tuple[str, Any], ...] = field(default=(), compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what `Counted` is made of, without what few sources have."""
+        content = {**asdict(self), "options": dict(self.options)}
+        return {name: value for name, value in content.items() if name not in ("from_footer", "options") or value}
+
+
+@dataclass(frozen=True)
+class State:
+    """A fitted table and the sources counted in it.
+
+    Parameters
+    ----------
+    table : Table
+    sources : tuple of Counted
+    kind : str
+        The normalizer's class. One that is no TableNormalizer is kept as a table of one rule.
+    parameters : mapping
+        Of that class, as far as the rule does not have them.
+    """
+
+    table: Table
+    sources: tuple[Counted, ...] = ()
+    kind: str = "TableNormalizer"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __add__(self, other: State) -> State:
+        twice = {s.location for s in self.sources} & {s.location for s in other.sources}
+        if twice:
+            raise MergeError(
+                f"both states have counted {min(twice)!r}: merging would count it twice; fit one of them without."
+            )
+        if (self.kind, self.parameters) != (other.kind, other.parameters):
+            raise MergeError(f"cannot add a {self.kind} {self.parameters} and a {other.kind} {other.parameters}.")
+        sources = sorted((*self.sources, *other.sources), key=lambda s: s.location)
+        return State(self.table + other.table, tuple(sources), self.kind, self.parameters)
