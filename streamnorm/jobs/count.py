@@ -15,7 +15,7 @@ from streamnorm.errors import DataError, MergeError, SourceError
 from streamnorm.formats.options import CsvOptions
 from streamnorm.formats.source import Source
 from streamnorm.inputs.expand import expand
-from streamnorm.jobs.ledger import check_not_vanished, covered, emptied, pair_up, same_content
+from streamnorm.jobs.ledger import check_not_vanished, covered, pair_up, same_content
 from streamnorm.jobs.outputs import check_state_path
 from streamnorm.jobs.reading import Progress, fit_state
 from streamnorm.jobs.schema import check_choices
@@ -87,7 +87,7 @@ def count(
                 check_choices(known, table, found)
             found = _to_rebuild(known, given, found, held) if rebuild else _new(known, given, found, held, parts)
             if rebuild:
-                known = _forgetful(known)
+                known = known.emptied()
         return _replace(held, parts, kept, found, table, known, threads, progress)
 
 
@@ -105,11 +105,6 @@ def _replace(
         raise
     parts.tidy(result.sources if kept else ())
     return result
-
-
-def _forgetful(state: State) -> State:
-    """Give a state of the same columns and scalers that has counted nothing."""
-    return dataclasses.replace(state, table=state.table.with_learnt(emptied(state.table.learnt)), sources=())
 
 
 def _new(known: State, given: Given, found: Iterable[Source], held: Held, parts: Parts) -> list[Source]:
@@ -226,7 +221,7 @@ def _part(
     remedy = f"restore it, or count all others again (streamnorm fit SRC --state {held.path} --rebuild)."
     if source is None:
         raise DataError(f"{entry.location} is not there, and its part was not kept (--keep-parts): {remedy}")
-    again = fit_state([source], known.table, known=_forgetful(known), threads=threads, progress=progress)
+    again = fit_state([source], known.table, known=known.emptied(), threads=threads, progress=progress)
     (found,) = again.sources
     if found.fingerprint != entry.fingerprint:
         raise DataError(
@@ -245,7 +240,7 @@ def _without(known: State, taken: Sequence[Learnt], left: Sequence[Counted], par
     learnt = known.table.learnt
     if (not left or parts.has(left)) and not all(isinstance(group.summary, Moments) for group in learnt.groups):
         kept = [parts.find(entry) for entry in left]
-        rest = reduce(add, [part for part in kept if part is not None], emptied(learnt))
+        rest = reduce(add, [part for part in kept if part is not None], learnt.emptied())
         if None not in kept and reduce(add, taken, rest) == learnt:
             return rest
     try:
@@ -292,7 +287,7 @@ def verify(
         If anything differs; it names the sources or columns that do.
     """
     known = read(path)
-    empty = _forgetful(known)
+    empty = known.emptied()
     again = fit_state(found, known.table, known=empty, threads=threads, progress=progress, footers=False)
     differences = _differing_sources(known, again, found) if known.sources else []
     if not differences and again.table.learnt != known.table.learnt:

@@ -5,7 +5,6 @@ Of the locations in a record only the text is compared: no path is taken from a 
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import warnings
 from collections.abc import Iterable, Sequence
@@ -29,7 +28,6 @@ __all__ = [
     "Reading",
     "check_not_vanished",
     "covered",
-    "emptied",
     "options_of",
     "pair_up",
     "record_of",
@@ -40,11 +38,6 @@ __all__ = [
 #: A file written less than this before the state was may have been written to again within one tick of the
 #: file system's clock; its time proves nothing.
 _TICKS = 2_000_000_000
-
-
-def emptied(learnt: Learnt) -> Learnt:
-    """Give the same columns and scalers with nothing learnt."""
-    return dataclasses.replace(learnt, groups=tuple(group.emptied() for group in learnt.groups))
 
 
 class Reading:

@@ -16,7 +16,7 @@ from streamnorm.files.places import naming
 from streamnorm.files.stamps import stamp
 from streamnorm.formats.source import Source, Unit
 from streamnorm.jobs.footers import learn
-from streamnorm.jobs.ledger import Reading, emptied, warn_of_copies
+from streamnorm.jobs.ledger import Reading, warn_of_copies
 from streamnorm.jobs.schema import REMEMBERED, check_columns, nothing_of
 from streamnorm.jobs.schema_notes import Differences, tell_of_strays
 from streamnorm.jobs.threads import in_any_order, threads_of
@@ -119,7 +119,7 @@ def fit_state(
     if known is None:
         known = State(table.with_learnt(nothing_of(table, sources)))
     total = known.table.learnt
-    empty = emptied(total)
+    empty = total.emptied()
     differences = Differences(empty.types, origin)
     types = empty.types
     for source in sources:

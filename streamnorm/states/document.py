@@ -114,6 +114,7 @@ def from_json(text: str, name: str = "state") -> State:
 
 
 def state_from(document: Mapping[str, Any], name: str) -> State:
+    """Make a state of a document that was verified; raises StateError where it is none."""
     if document.get("class") in HOMES:
         raise unaddable(f"{name} holds a {document['class']}")
     try:

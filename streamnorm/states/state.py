@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from streamnorm.errors import MergeError
@@ -69,6 +69,10 @@ class State:
     sources: tuple[Counted, ...] = ()
     kind: str = "TableNormalizer"
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def emptied(self) -> State:
+        """Give a state of the same columns and scalers that has counted nothing."""
+        return replace(self, table=self.table.with_learnt(self.table.learnt.emptied()), sources=())
 
     def __add__(self, other: State) -> State:
         twice = {s.location for s in self.sources} & {s.location for s in other.sources}

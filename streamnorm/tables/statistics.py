@@ -164,6 +164,10 @@ class Learnt:
         groups = tuple(a - b for a, b in self._combine(other, "subtract"))
         return Learnt(groups, self.types, self.dropped)
 
+    def emptied(self) -> Learnt:
+        """Give the same columns and scalers with nothing learnt."""
+        return dataclasses.replace(self, groups=tuple(group.emptied() for group in self.groups))
+
     def columns(self) -> dict[str, tuple[Group, int]]:
         """Find each column's group and first slot, in the table's order."""
         found = {name: (group, i) for group in self.groups for i, name in enumerate(group.names)}
