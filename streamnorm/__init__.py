@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from streamnorm import report as report
     from streamnorm.engines import dask as dask
     from streamnorm.engines import spark as spark
-    from streamnorm.jobs.transform import fit, transform
+    from streamnorm.jobs.fit import fit
+    from streamnorm.jobs.transform import transform
     from streamnorm.normalizers.adaptive import AdaptiveStandardScaler
     from streamnorm.normalizers.batch import BatchNormalizer
     from streamnorm.normalizers.estimators import (
@@ -52,7 +53,7 @@ _HOME = {
     "StandardScaler": "streamnorm.normalizers.estimators",
     "StreamingPipeline": "streamnorm.normalizers.pipeline",
     "TableNormalizer": "streamnorm.normalizers.table_normalizer",
-    "fit": "streamnorm.jobs.transform",
+    "fit": "streamnorm.jobs.fit",
     "load": "streamnorm.states.file",
     "save": "streamnorm.states.file",
     "transform": "streamnorm.jobs.transform",

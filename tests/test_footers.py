@@ -15,7 +15,7 @@ import streamnorm as sn
 from streamnorm.errors import DataError
 from streamnorm.formats.parquet.source import ParquetSource
 from streamnorm.inputs.expand import expand
-from streamnorm.jobs.count import verify
+from streamnorm.jobs.verify import verify
 
 INTEGERS = [pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.int32(), pa.uint32(), pa.int64(), pa.uint64()]
 DECIMALS = [pa.decimal32(7, 2), pa.decimal64(17, 4), pa.decimal128(38, 3), pa.decimal256(60, 1), pa.decimal128(9, 0)]

@@ -15,7 +15,7 @@ from shell import streamnorm
 
 import streamnorm as sn
 from streamnorm.errors import DataError, OutputError, SourceError
-from streamnorm.jobs.count import forget
+from streamnorm.jobs.forget import forget
 
 
 def numbers(n=5000, seed=0) -> pa.Table:

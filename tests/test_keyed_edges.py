@@ -14,7 +14,7 @@ import pytest
 import streamnorm as sn
 from streamnorm.errors import DataError, MergeError, StateError
 from streamnorm.formats.source import Unit
-from streamnorm.jobs.reading import together
+from streamnorm.jobs.work import together
 from streamnorm.states.document import _checksum
 
 SCALERS = ["standard", "minmax", "robust"]

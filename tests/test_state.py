@@ -15,8 +15,9 @@ from hostile import KINDS, contents, failure, written
 from shell import streamnorm
 
 import streamnorm as sn
+from streamnorm.engines.wire import from_bytes, to_bytes
 from streamnorm.errors import DataError, StateError, StreamnormError
-from streamnorm.jobs.work import from_bytes, nothing, summarise, to_bytes, worker_table
+from streamnorm.jobs.work import nothing, summarise, worker_table
 
 #: Files written by a release stay here and load for ever.
 OLD = Path(__file__).parent / "states"

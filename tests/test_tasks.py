@@ -13,8 +13,9 @@ import pytest
 from clusters import SCALERS, rows
 
 import streamnorm as sn
+from streamnorm.engines.wire import from_bytes, merge, to_bytes
 from streamnorm.errors import DataError, InfiniteValueError, SourceError, StateError, UnseenKeyError
-from streamnorm.jobs.work import from_bytes, map_batch, merge, nothing, summarise, table_of, to_bytes
+from streamnorm.jobs.work import map_batch, nothing, summarise, table_of
 
 
 def states(scaler: str, parts: int = 5):

@@ -22,17 +22,18 @@ from typing import Any
 import pyarrow as pa
 
 from streamnorm.arrow.containers import batches_of
+from streamnorm.engines import wire
 from streamnorm.errors import DataError
 from streamnorm.formats.csv.source import CsvSource
 from streamnorm.formats.options import CsvOptions
 from streamnorm.formats.source import Source
 from streamnorm.inputs.expand import expand
-from streamnorm.jobs import work as tasks
+from streamnorm.jobs import work
 from streamnorm.jobs.ledger import options_of
 from streamnorm.jobs.outputs import outputs_of
-from streamnorm.jobs.reading import summarise_units, together
 from streamnorm.jobs.schema import check_columns, nothing_of
 from streamnorm.jobs.transform import check_inputs, map_files
+from streamnorm.jobs.work import summarise_units, together
 from streamnorm.states.file import state_of
 from streamnorm.tables.table import Table
 
@@ -76,21 +77,21 @@ def fit(data: Any, normalizer: Any = None, *, options: CsvOptions | None = None)
     >>> normalizer.digest() == sn.fit("data/flights.parquet").digest()
     True
     """
-    delayed, table = _dask().delayed, tasks.table_of(normalizer)
+    delayed, table = _dask().delayed, work.table_of(normalizer)
     if _is_frame(data):
-        like = tasks.nothing(table, pa.Schema.from_pandas(data._meta, preserve_index=False))
-        worker = tasks.worker_table(table, like)
+        like = work.nothing(table, pa.Schema.from_pandas(data._meta, preserve_index=False))
+        worker = work.worker_table(table, like)
         parts = data[table.read_columns(like)].to_delayed()
         states = [delayed(_summarise_frame)(worker, number, part) for number, part in enumerate(parts)]
     else:
         sources = expand(data, options)
         like = nothing_of(table, sources)
-        worker, first = tasks.worker_table(table, like), _bare(sources[0])
+        worker, first = work.worker_table(table, like), _bare(sources[0])
         states = [delayed(_summarise_units)(worker, first, source, units) for source, units in _units(sources)]
     while len(states) > 1:
         groups = [states[i : i + _FAN_IN] for i in range(0, len(states), _FAN_IN)]
         states = [delayed(_merge)(worker, group) for group in groups]
-    return table.with_learnt(tasks.from_bytes(states[0].compute(), like))
+    return table.with_learnt(wire.from_bytes(states[0].compute(), like))
 
 
 def transform(
@@ -132,7 +133,7 @@ def transform(
     dask, known = _dask(), state_of(normalizer)
     table = known.table
     table.warn_of_empty()
-    worker = tasks.worker_table(table, table.learnt)
+    worker = work.worker_table(table, table.learnt)
     if _is_frame(data):
         if output is not None:
             raise DataError("a data frame has no output: write what transform gives, for instance by to_parquet.")
@@ -191,15 +192,15 @@ def _summarise_units(table: Table, first: Source, source: Source, units: range |
     for neighbours in together(wanted, table):
         part, _ = summarise_units(table, table.learnt, source, neighbours, told=set())
         total = total if part is None else total + part
-    return tasks.to_bytes(total)
+    return wire.to_bytes(total)
 
 
 def _summarise_frame(table: Table, number: int, frame: Any) -> bytes:
-    return tasks.summarise_partition(table, number, batches_of(frame))
+    return wire.summarise_partition(table, number, batches_of(frame))
 
 
 def _merge(table: Table, states: Sequence[bytes]) -> bytes:
-    return tasks.to_bytes(tasks.merge(states, table.learnt))
+    return wire.to_bytes(wire.merge(states, table.learnt))
 
 
 def _map_frame(frame: Any, table: Table, inverse: bool, partition_info: dict[str, Any] | None = None) -> Any:
@@ -207,6 +208,6 @@ def _map_frame(frame: Any, table: Table, inverse: bool, partition_info: dict[str
         return table.inverse_transform(frame) if inverse else table.transform(frame)
     except DataError:
         batches = batches_of(frame.filter(items=[*table.inputs(inverse), *table.key_names]))
-        for _ in tasks.map_partition(table, (partition_info or {}).get("number", 0), batches, inverse=inverse):
+        for _ in wire.map_partition(table, (partition_info or {}).get("number", 0), batches, inverse=inverse):
             pass  # again, as batches: their errors say where
         raise

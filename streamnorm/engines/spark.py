@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from streamnorm.engines import wire
 from streamnorm.errors import DataError, SourceError
-from streamnorm.jobs import work as tasks
+from streamnorm.jobs import work
 from streamnorm.states.file import state_of
 from streamnorm.tables.table import Table
 
@@ -77,8 +78,8 @@ def fit(df: DataFrame, normalizer: Any = None) -> Any:
     >>> normalizer.digest() == sn.fit("flights/", normalizer).digest()                   # doctest: +SKIP
     True
     """
-    table = tasks.table_of(normalizer)
-    worker = tasks.worker_table(table, tasks.nothing(table, _arrow_schema(df)))
+    table = work.table_of(normalizer)
+    worker = work.worker_table(table, work.nothing(table, _arrow_schema(df)))
     states = (
         _numbered(df)
         .select([f"c{df.columns.index(name)}" for name in worker.read_columns(worker.learnt)])
@@ -86,7 +87,7 @@ def fit(df: DataFrame, normalizer: Any = None) -> Any:
         .repartition("partition")
         .mapInArrow(partial(_merge_states, worker), _STATES_DDL)
     )
-    return table.with_learnt(tasks.merge(_collect(states), worker.learnt))
+    return table.with_learnt(wire.merge(_collect(states), worker.learnt))
 
 
 def _collect(states: DataFrame) -> list[bytes]:
@@ -133,7 +134,7 @@ def transform(normalizer: Any, df: DataFrame, *, inverse: bool = False) -> DataF
         raise DataError("Spark has no float16: choose dtype float32 or float64.")
     table.warn_of_empty()
     schema = _mapped_schema(table, df, inverse)
-    worker = tasks.worker_table(table, table.learnt)
+    worker = work.worker_table(table, table.learnt)
     return _numbered(df).mapInArrow(partial(_map_partition, worker, inverse, df.columns), schema)
 
 
@@ -144,7 +145,7 @@ def _summarise_partition(table: Table, batches: Iterable[pa.RecordBatch]) -> Ite
     """Give the summary of one partition, or what is wrong with it: trying again would not help."""
     number, names = _partition(), table.read_columns(table.learnt)
     try:
-        state = tasks.summarise_partition(table, number, _named(batches, names))
+        state = wire.summarise_partition(table, number, _named(batches, names))
     except DataError as error:
         yield _states(number, None, str(error))
     else:
@@ -156,8 +157,8 @@ def _merge_states(table: Table, batches: Iterable[pa.RecordBatch]) -> Iterator[p
     total = table.learnt
     for batch in batches:
         yield batch.filter(batch["error"].is_valid())
-        total = total + tasks.merge((state.as_py() for state in batch["state"].drop_null()), table.learnt)
-    yield _states(_partition(), tasks.to_bytes(total), None)
+        total = total + wire.merge((state.as_py() for state in batch["state"].drop_null()), table.learnt)
+    yield _states(_partition(), wire.to_bytes(total), None)
 
 
 def _states(partition: int, state: bytes | None, error: str | None) -> pa.RecordBatch:
@@ -167,7 +168,7 @@ def _states(partition: int, state: bytes | None, error: str | None) -> pa.Record
 def _map_partition(
     table: Table, inverse: bool, names: list[str], batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    return tasks.map_partition(table, _partition(), _named(batches, names), inverse=inverse)
+    return wire.map_partition(table, _partition(), _named(batches, names), inverse=inverse)
 
 
 def _partition() -> int:
@@ -197,7 +198,7 @@ def _mapped_schema(table: Table, df: DataFrame, inverse: bool) -> StructType:
     """Give the schema after mapping: Spark's own for the columns that pass, nullable numbers for the others."""
     from pyspark.sql.types import DoubleType, FloatType, StructField, StructType
 
-    after = tasks.mapped_schema(table, _arrow_schema(df), inverse=inverse)
+    after = work.mapped_schema(table, _arrow_schema(df), inverse=inverse)
     kinds = {pa.float32(): FloatType(), pa.float64(): DoubleType()}
     made = {
         target: StructField(target, kinds[after.field(target).type], True, df.schema[source].metadata)

@@ -11,21 +11,19 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from glob import has_magic
 from pathlib import Path, PurePath
-from threading import Lock
 
 from streamnorm.errors import DataError, StateError
 from streamnorm.files.places import Place, location_of
-from streamnorm.files.stamps import Stamp, check_unchanged, stamp
+from streamnorm.files.stamps import stamp
 from streamnorm.formats.csv.source import CsvSource
 from streamnorm.formats.options import CsvOptions
 from streamnorm.formats.registry import kind_of
 from streamnorm.formats.source import Source
 from streamnorm.states.file import read
 from streamnorm.states.state import Counted
-from streamnorm.tables.table import Learnt
 
 __all__ = [
-    "Reading",
+    "Given",
     "check_not_vanished",
     "covered",
     "options_of",
@@ -38,57 +36,6 @@ __all__ = [
 #: A file written less than this before the state was may have been written to again within one tick of the
 #: file system's clock; its time proves nothing.
 _TICKS = 2_000_000_000
-
-
-class Reading:
-    """One source while it is counted: what its parts gave, and whether it stays the same meanwhile.
-
-    Parameters
-    ----------
-    source : Source
-    before : tuple of int
-        Its stamp before anything was read of it.
-    nothing : Learnt
-        Columns and scalers, with nothing learnt.
-    footers : bool
-        Whether what a footer tells need not be read.
-    """
-
-    def __init__(self, source: Source, before: Stamp, nothing: Learnt, footers: bool = True) -> None:
-        self.source, self.nothing = source, nothing
-        self.told: set[str] | None = set() if footers else None
-        self.total, self.rows, self.fingerprint = nothing, 0, ""
-        self._before = before
-        self._lock = Lock()
-
-    @property
-    def size(self) -> int:
-        """Bytes, at the start."""
-        return self._before[1]
-
-    def add(self, part: Learnt | None, rows: int) -> None:
-        """Add what one unit gave; from any thread."""
-        with self._lock:
-            self.total = self.total if part is None else self.total + part
-            self.rows += rows
-
-    def check_unchanged(self) -> None:
-        """Raise SourceError if the file was written to or replaced since."""
-        check_unchanged(self.source.path, self._before)
-
-    def counted(self) -> Counted:
-        """Give the entry for the record."""
-        _, size, modified = self._before
-        return Counted(
-            self.source.location,
-            size,
-            self.rows,
-            self.fingerprint,
-            digest=self.total.digest(),
-            modified=max(0, modified),
-            from_footer=len(self.told or ()),
-            options=self.source.options.uncommon() if isinstance(self.source, CsvSource) else (),
-        )
 
 
 def options_of(record: Iterable[Counted]) -> CsvOptions | None:
@@ -179,3 +126,6 @@ def warn_of_copies(new: Iterable[Counted], counted: Iterable[Counted]) -> None:
                 "its rows count twice.",
                 stacklevel=3,
             )
+
+
+Given = Sequence[str | Path]

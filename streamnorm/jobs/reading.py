@@ -8,71 +8,84 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
 from streamnorm.arrow.types import widest
 from streamnorm.files.places import naming
-from streamnorm.files.stamps import stamp
+from streamnorm.files.stamps import Stamp, check_unchanged, stamp
+from streamnorm.formats.csv.source import CsvSource
 from streamnorm.formats.source import Source, Unit
-from streamnorm.jobs.footers import learn
-from streamnorm.jobs.ledger import Reading, warn_of_copies
+from streamnorm.jobs.ledger import warn_of_copies
 from streamnorm.jobs.schema import REMEMBERED, check_columns, nothing_of
 from streamnorm.jobs.schema_notes import Differences, tell_of_strays
 from streamnorm.jobs.threads import in_any_order, threads_of
-from streamnorm.jobs.work import summarise
+from streamnorm.jobs.work import summarise_units, together
 from streamnorm.states.parts import Parts
-from streamnorm.states.state import State
+from streamnorm.states.state import Counted, State
 from streamnorm.tables.table import Learnt, Table
 
-__all__ = ["Progress", "fit_state", "summarise_units", "together"]
+__all__ = ["Progress", "Reading", "fit_state"]
+
+
+class Reading:
+    """One source while it is counted: what its parts gave, and whether it stays the same meanwhile.
+
+    Parameters
+    ----------
+    source : Source
+    before : tuple of int
+        Its stamp before anything was read of it.
+    nothing : Learnt
+        Columns and scalers, with nothing learnt.
+    footers : bool
+        Whether what a footer tells need not be read.
+    """
+
+    def __init__(self, source: Source, before: Stamp, nothing: Learnt, footers: bool = True) -> None:
+        self.source, self.nothing = source, nothing
+        self.told: set[str] | None = set() if footers else None
+        self.total, self.rows, self.fingerprint = nothing, 0, ""
+        self._before = before
+        self._lock = Lock()
+
+    @property
+    def size(self) -> int:
+        """Bytes, at the start."""
+        return self._before[1]
+
+    def add(self, part: Learnt | None, rows: int) -> None:
+        """Add what one unit gave; from any thread."""
+        with self._lock:
+            self.total = self.total if part is None else self.total + part
+            self.rows += rows
+
+    def check_unchanged(self) -> None:
+        """Raise SourceError if the file was written to or replaced since."""
+        check_unchanged(self.source.path, self._before)
+
+    def counted(self) -> Counted:
+        """Give the entry for the record."""
+        _, size, modified = self._before
+        return Counted(
+            self.source.location,
+            size,
+            self.rows,
+            self.fingerprint,
+            digest=self.total.digest(),
+            modified=max(0, modified),
+            from_footer=len(self.told or ()),
+            options=self.source.options.uncommon() if isinstance(self.source, CsvSource) else (),
+        )
+
 
 #: Called with the bytes of input and the rows that have been dealt with since the last time.
 Progress = Callable[[int, int], Any]
 
+
 #: A source, and the bytes and rows of it that a task has dealt with.
 _Done = tuple[Reading, int, int]
-
-#: Input summarised at once where there are keys: adding them up takes as long for few rows as for many.
-_KEYED_BYTES = 1 << 26
-
-
-def together(units: Iterable[Unit], table: Table) -> Iterator[list[Unit]]:
-    """Put neighbouring units together, of which a table with keys wants many at once."""
-    enough = _KEYED_BYTES if table.key_names else 0
-    pending: list[Unit] = []
-    size = 0
-    for unit in units:
-        pending.append(unit)
-        size += unit.size
-        if size >= enough:
-            yield pending
-            pending, size = [], 0
-    if pending:
-        yield pending
-
-
-def summarise_units(
-    table: Table, like: Learnt, source: Source, units: Sequence[Unit], told: set[str] | None = None
-) -> tuple[Learnt | None, int]:
-    """Summarise neighbouring units of a source, those of `together`; also give the number of their rows.
-
-    With `told`, what a footer tells is not read, and `told` gets the names of those columns.
-    """
-
-    def read_together(like: Learnt) -> tuple[Learnt | None, int]:
-        batches = (batch for unit in units for batch in source.read(unit, list(like.types), table.key_names))
-        return summarise(table, like, batches, partial(source.rows_before, units[0]))
-
-    def read(like: Learnt) -> tuple[Learnt | None, int]:
-        slices = [] if table.key_names else source.slices(units[0], list(like.types))
-        if len(slices) < 2:
-            return read_together(like)
-        parts, rows = zip(*(read_together(like.only(names)) for names in slices), strict=True)
-        return like.of_parts(part for part in parts if part is not None), rows[0]
-
-    with naming(source.path):
-        return read(like) if table.key_names or told is None else learn(like, source, units[0], read, told)
 
 
 def fit_state(

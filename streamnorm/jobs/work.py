@@ -1,17 +1,13 @@
 """The work on one part of the data, on whatever machine: batches to a summary, a batch to a batch.
 
-Threads of a local job and tasks of a cluster run these same functions. Summaries travel as bytes; they
-add in any order, so that neither retries nor the shape of a tree of merges can be seen in the result.
+Threads of a local job and tasks of a cluster run these same functions.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import io
-import pickle
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -19,25 +15,22 @@ import pyarrow.compute as pc
 
 from streamnorm.arrow.batches import no_rows
 from streamnorm.arrow.types import vector_values
-from streamnorm.errors import DataError, InfiniteValueError, StateError, UnseenKeyError
+from streamnorm.errors import DataError, InfiniteValueError, UnseenKeyError
+from streamnorm.files.places import naming
+from streamnorm.formats.source import Source, Unit
+from streamnorm.jobs.footers import learn
 from streamnorm.tables.table import Learnt, Table
 
 __all__ = [
-    "from_bytes",
     "map_batch",
-    "map_partition",
     "mapped_schema",
-    "merge",
     "nothing",
     "summarise",
-    "summarise_partition",
+    "summarise_units",
     "table_of",
-    "to_bytes",
+    "together",
     "worker_table",
 ]
-
-#: What arrays are made of again, of any numpy; classes of this package are the rest.
-_NUMPY = {"_frombuffer", "_reconstruct", "dtype", "ndarray"}
 
 
 def table_of(normalizer: Any = None) -> Any:
@@ -66,9 +59,6 @@ def mapped_schema(table: Table, schema: pa.Schema, *, inverse: bool = False) -> 
 def worker_table(table: Table, learnt: Learnt) -> Table:
     """Give what a worker needs to know of a table: settings, columns and rules, and no scikit-learn."""
     return Table(None, **table.settings()).with_learnt(learnt)
-
-
-# ---- the two pure functions ----
 
 
 def summarise(
@@ -148,88 +138,43 @@ def _infinite_row(column: pa.Array) -> int:
     return int(pc.index(pc.is_inf(column), pa.scalar(True)).as_py())
 
 
-# ---- partitions of a data frame ----
+#: Input summarised at once where there are keys: adding them up takes as long for few rows as for many.
+_KEYED_BYTES = 1 << 26
 
 
-def summarise_partition(table: Table, number: int, batches: Iterable[pa.RecordBatch]) -> bytes:
-    """Summarise the batches of one partition, for `merge`; errors are those of `summarise`, and name the partition."""
-    with _in_partition(number):
-        learnt, _ = summarise(table, table.learnt, batches)
-    return to_bytes(learnt or table.learnt)
+def together(units: Iterable[Unit], table: Table) -> Iterator[list[Unit]]:
+    """Put neighbouring units together, of which a table with keys wants many at once."""
+    enough = _KEYED_BYTES if table.key_names else 0
+    pending: list[Unit] = []
+    size = 0
+    for unit in units:
+        pending.append(unit)
+        size += unit.size
+        if size >= enough:
+            yield pending
+            pending, size = [], 0
+    if pending:
+        yield pending
 
 
-def map_partition(
-    table: Table, number: int, batches: Iterable[pa.RecordBatch], *, inverse: bool = False
-) -> Iterator[pa.RecordBatch]:
-    """Map the batches of one partition; errors are those of `summarise_partition`."""
-    rows = 0
-    with _in_partition(number):
-        for batch in batches:
-            yield map_batch(table, batch, inverse=inverse, rows=rows)
-            rows += batch.num_rows
+def summarise_units(
+    table: Table, like: Learnt, source: Source, units: Sequence[Unit], told: set[str] | None = None
+) -> tuple[Learnt | None, int]:
+    """Summarise neighbouring units of a source, those of `together`; also give the number of their rows.
 
-
-@contextmanager
-def _in_partition(number: int) -> Iterator[None]:
-    try:
-        yield
-    except DataError as error:
-        raise DataError(f"partition {number}: {error}") from error
-
-
-# ---- summaries on the way ----
-
-
-def to_bytes(learnt: Learnt) -> bytes:
-    """Write what was learnt, without the names and rules, which both ends know.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> batch = pa.record_batch({"x": [1.0, 5.0, None]})
-    >>> table = Table()
-    >>> like = nothing(table, batch.schema)
-    >>> learnt, rows = summarise(table, like, [batch])
-    >>> from_bytes(to_bytes(learnt), like) == learnt, rows
-    (True, 3)
+    With `told`, what a footer tells is not read, and `told` gets the names of those columns.
     """
-    known = {"rule", "names"}
-    groups = [{f.name: getattr(g, f.name) for f in dataclasses.fields(g)} for g in learnt.groups]
-    numbers = [{name: value for name, value in group.items() if name not in known} for group in groups]
-    return zlib.compress(pickle.dumps(numbers, protocol=5), level=1)
 
+    def read_together(like: Learnt) -> tuple[Learnt | None, int]:
+        batches = (batch for unit in units for batch in source.read(unit, list(like.types), table.key_names))
+        return summarise(table, like, batches, partial(source.rows_before, units[0]))
 
-def from_bytes(data: bytes, like: Learnt) -> Learnt:
-    """Read what `to_bytes` wrote of columns and rules like these; nothing but numbers is made of it.
+    def read(like: Learnt) -> tuple[Learnt | None, int]:
+        slices = [] if table.key_names else source.slices(units[0], list(like.types))
+        if len(slices) < 2:
+            return read_together(like)
+        parts, rows = zip(*(read_together(like.only(names)) for names in slices), strict=True)
+        return like.of_parts(part for part in parts if part is not None), rows[0]
 
-    Raises
-    ------
-    StateError
-        If it is something else.
-    """
-    try:
-        numbers = _NumbersOnly(io.BytesIO(zlib.decompress(data))).load()
-        groups = [dataclasses.replace(group, **own) for group, own in zip(like.groups, numbers, strict=True)]
-    except (zlib.error, pickle.UnpicklingError, EOFError, TypeError, ValueError, AttributeError) as error:
-        raise StateError(f"a worker's summary cannot be read: {error}; run one streamnorm everywhere.") from error
-    return dataclasses.replace(like, groups=tuple(groups))
-
-
-class _NumbersOnly(pickle.Unpickler):
-    """Makes arrays and this package's records of them; any other name is refused, so that nothing is run."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        package = module.partition(".")[0]
-        found = super().find_class(module, name) if package in ("numpy", "streamnorm") else None
-        if (package == "numpy" and name in _NUMPY) or dataclasses.is_dataclass(found):
-            return found
-        raise pickle.UnpicklingError(f"{module}.{name} is no part of a summary")
-
-
-def merge(states: Iterable[bytes], like: Learnt) -> Learnt:
-    """Add up what `to_bytes` wrote, in any order; nothing at all is nothing learnt."""
-    total = None
-    for state in states:
-        part = from_bytes(state, like)
-        total = part if total is None else total + part
-    return like if total is None else total
+    with naming(source.path):
+        return read(like) if table.key_names or told is None else learn(like, source, units[0], read, told)

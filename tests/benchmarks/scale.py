@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 import streamnorm as sn
-from streamnorm.jobs.work import merge, nothing, summarise_partition, to_bytes, worker_table
+from streamnorm.engines.wire import merge, summarise_partition, to_bytes
+from streamnorm.jobs.work import nothing, worker_table
 from streamnorm.tables.table import Learnt
 
 #: Columns that are measured. Of histograms few are as good as many; of moments they would show what is not columns.

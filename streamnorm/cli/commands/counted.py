@@ -22,12 +22,12 @@ def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
 
     Files that are as they were are read again; others are taken out by their parts (fit --keep-parts).
     """
-    from streamnorm.jobs import count as counting
+    from streamnorm.jobs import forget as job
     from streamnorm.jobs.ledger import covered
     from streamnorm.states.file import read
 
     options = csv_options(words, [entry for entry in read(state).sources if covered(entry.location, sources)])
-    gone = counting.forget(Path(state), sources, threads=threads, options=options)
+    gone = job.forget(Path(state), sources, threads=threads, options=options)
     if not quiet:
         say(f"{state}: forgot {counted(len(gone), 'source')}, {counted(sum(entry.rows for entry in gone), 'row')}")
 
@@ -39,12 +39,12 @@ def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
 @COMMON
 def verify(state: str, sources: tuple[str, ...], threads: int | None, quiet: bool, **words: Any) -> None:
     """Count SRC again and compare with STATE, exactly; it is an error if anything differs."""
-    from streamnorm.jobs import count as counting
+    from streamnorm.jobs import verify as job
     from streamnorm.states.file import read
 
     found = sources_of(sources, words, read(state).sources)
     with progress_of(found, quiet) as progress:
-        again = counting.verify(Path(state), sources, found, threads=threads, progress=progress)
+        again = job.verify(Path(state), sources, found, threads=threads, progress=progress)
     if not quiet:
         click.echo(
             f"{state}: the same, bit for bit: {counted(len(again.table.learnt.types), 'column')}, "

@@ -1,0 +1,107 @@
+"""The job of fitting: files, past a normalizer, to statistics and a state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from streamnorm.errors import DataError, OutputError
+from streamnorm.formats.options import CsvOptions
+from streamnorm.inputs.expand import expand
+from streamnorm.jobs.count import count
+from streamnorm.jobs.ledger import options_of, record_of
+from streamnorm.jobs.reading import Progress, fit_state
+from streamnorm.jobs.work import table_of
+
+__all__ = ["fit"]
+
+
+def fit(
+    sources: Any,
+    normalizer: Any = None,
+    *,
+    state: str | Path | None = None,
+    update: bool = False,
+    rebuild: bool = False,
+    overwrite: bool = False,
+    keep_parts: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    options: CsvOptions | None = None,
+) -> Any:
+    """Fit a normalizer to files.
+
+    Their columns may differ in order, and in the width or kind of numbers: what does is told to the logger
+    ``streamnorm``, at level ``INFO``. A column that holds nothing but nulls in some of them is missing there.
+
+    Parameters
+    ----------
+    sources : str, Path or sequence of these
+        Files, globs and folders of Parquet, CSV (also ``.gz``) or Arrow files.
+    normalizer : TableNormalizer or scaler, optional
+        By default ``TableNormalizer()``: every numeric column is standardised. A scaler stands for a
+        `TableNormalizer` that has it as its default.
+    state : str or Path, optional
+        Where to write the state file.
+    update : bool, default=False
+        Add the sources to those that the state has counted already; those it knows are not read again.
+    rebuild : bool, default=False
+        Count all sources again, with the columns and scalers of the state.
+    overwrite : bool, default=False
+        Whether a state that exists may be replaced by one of these sources alone.
+    keep_parts : bool, default=False
+        Keep each source's own summary beside the state, in the folder ``STATE.parts``, so that it can be
+        forgotten when the file has changed or is gone.
+    threads : int, optional
+        By default one for each processor. The result does not depend on it.
+    progress : callable, optional
+        Called with numbers of bytes and of rows as they have been dealt with.
+    options : CsvOptions, optional
+        How CSV files are written; by default as those that the state has counted, else with commas and points.
+
+    Returns
+    -------
+    TableNormalizer
+        Fitted; where there is a `state`, `sources_` lists what that has counted.
+
+    Raises
+    ------
+    SourceError, DataError, StateError, OutputError
+        If a file is missing or damaged, a column or parameter does not fit, or the state cannot be used or may not be
+        replaced.
+
+    Examples
+    --------
+    >>> import tempfile, pyarrow as pa, pyarrow.parquet as pq, streamnorm as sn
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     pq.write_table(pa.table({"x": [1.0, 3.0]}), folder + "/a.parquet")
+    ...     pq.write_table(pa.table({"x": [5.0, None]}), folder + "/b.parquet")
+    ...     normalizer = sn.fit(folder)
+    >>> normalizer.transform(pa.table({"x": [3.0]})).to_pydict()
+    {'x': [0.0]}
+    """
+    from streamnorm.normalizers.table_normalizer import TableNormalizer
+
+    for name, asked in (("update", update), ("rebuild", rebuild), ("keep_parts", keep_parts)):
+        if asked and state is None:
+            raise DataError(f"{name} is about a state file, and none was named: name it (state).")
+    if state is not None and Path(state).exists():
+        if not (update or rebuild or overwrite):
+            raise OutputError(f"{state} exists: add to it (update), replace it (overwrite), or name another.")
+        options = options or (None if overwrite else options_of(record_of(state)))
+    found = expand(sources, options)
+    table = table_of(normalizer)
+    if state is None:
+        result = fit_state(found, table, threads=threads, progress=progress, record=False)
+    else:
+        result = count(
+            Path(state), [sources] if isinstance(sources, (str, Path)) else list(sources), found, table,
+            asked=normalizer is not None, update=update, rebuild=rebuild, keep_parts=keep_parts,
+            threads=threads, progress=progress,
+        )  # fmt: skip
+    columns = {name: group.rule for name, (group, _) in result.table.learnt.columns().items()}
+    if not isinstance(result.table, TableNormalizer):
+        table = TableNormalizer(None, columns, **result.table.settings(), profile=result.table.profile)
+    fitted = table.with_learnt(result.table.learnt)
+    fitted.sources_ = result.sources
+    return fitted

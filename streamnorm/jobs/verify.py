@@ -1,0 +1,84 @@
+"""Counting the sources of a state again, and comparing exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from streamnorm.errors import DataError
+from streamnorm.formats.source import Source
+from streamnorm.jobs.ledger import Given, pair_up
+from streamnorm.jobs.reading import Progress, fit_state
+from streamnorm.states.file import read
+from streamnorm.states.state import State
+from streamnorm.tables.table import Learnt
+
+__all__ = ["verify"]
+
+
+def verify(
+    path: Path,
+    given: Given,
+    found: list[Source],
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> State:
+    """Count all sources of a state again and compare, exactly; what a footer told is read now.
+
+    Parameters
+    ----------
+    path : Path
+        The state file.
+    given : sequence of str or Path
+        Files, globs and folders: all that the state has counted.
+    found : list of Source
+        The sources that are there now.
+    threads, progress
+        As for `fit`.
+
+    Returns
+    -------
+    State
+        What the sources give: the statistics of the file, bit for bit, and the record of this count.
+
+    Raises
+    ------
+    DataError
+        If anything differs; it names the sources or columns that do.
+    """
+    known = read(path)
+    empty = known.emptied()
+    again = fit_state(found, known.table, known=empty, threads=threads, progress=progress, footers=False)
+    differences = _differing_sources(known, again, found) if known.sources else []
+    if not differences and again.table.learnt != known.table.learnt:
+        names = ", ".join(map(repr, _differing_columns(known.table.learnt, again.table.learnt)))
+        differences = [f"the statistics of column {names} are not those of the sources"]
+    if differences:
+        shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if differences[3:] else "")
+        raise DataError(
+            f"{path} is not what these sources give: {shown}. Name all that was counted and nothing else, "
+            f"restore what changed, or fit again (--rebuild)."
+        )
+    return again
+
+
+def _differing_sources(known: State, again: State, found: Iterable[Source]) -> list[str]:
+    pairs, gone = pair_up(known.sources, found)
+    entries = {entry.location: entry for entry in again.sources}
+    differences = [f"{entry.location} was counted, and is not among them" for entry in gone]
+    for source, counted in pairs:
+        now = entries[source.location]
+        if counted is None:
+            differences.append(f"{source.path} was never counted")
+        elif now.fingerprint != counted.fingerprint:
+            differences.append(f"{source.path} has changed since it was counted")
+        elif (counted.rows, counted.digest or now.digest) != (now.rows, now.digest):
+            differences.append(f"{source.path} gives other statistics than when it was counted")
+    return differences
+
+
+def _differing_columns(mine: Learnt, theirs: Learnt) -> list[str]:
+    columns = mine.where(), theirs.where()
+    slots = [{name: group.summary.take([slot]) for name, (group, slot) in where.items()} for where in columns]
+    return [name for name in slots[0] if slots[0][name] != slots[1].get(name)]
