@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from streamnorm.version import __version__
+
 if TYPE_CHECKING:
     from streamnorm import export as export
     from streamnorm import report as report
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from streamnorm.normalizers.pipeline import StreamingPipeline
     from streamnorm.normalizers.table_normalizer import TableNormalizer
     from streamnorm.states.file import load, save
-
-__version__ = "0.1.0"
 
 #: Parts whose names are used through them, ``sn.report.diff``, and their modules.
 _PARTS = {

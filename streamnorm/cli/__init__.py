@@ -3,63 +3,6 @@
 Nothing heavy is imported before a command needs it.
 """
 
-from __future__ import annotations
-
-import sys
-import warnings
-
-import click
-
-import streamnorm
-from streamnorm.cli.commands import counted, data, export, recipes, reports, states
-from streamnorm.cli.options import one_line, say
-from streamnorm.cli.signals import Terminated, in_order, standard_streams_open
-from streamnorm.errors import StreamnormError
+from streamnorm.cli.group import cli, main
 
 __all__ = ["cli", "main"]
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(streamnorm.__version__, message="streamnorm %(version)s")
-def cli() -> None:
-    """Normalise numeric data too large for memory, on exact statistics.
-
-    SRC are files, globs and folders of Parquet, CSV (also .gz) or Arrow files.
-    """
-
-
-for _command in (
-    recipes.init, data.fit, data.transform, data.run, states.merge, counted.forget, counted.verify,
-    reports.show, reports.diff, reports.report, export.export,
-):  # fmt: skip
-    cli.add_command(_command)
-
-
-def main() -> None:
-    """Run the command; a known problem is one line and exit code 1."""
-    warnings.showwarning = lambda message, *args, **kwargs: say(f"warning: {one_line(message)}")
-    standard_streams_open()
-    try:
-        with in_order():
-            code = cli.main(standalone_mode=False)
-    except click.UsageError as error:
-        error.show()
-        code = 2
-    except click.exceptions.Exit as error:
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        say("interrupted")
-        code = 130
-    except Terminated as error:
-        say("terminated")
-        code = error.code
-    except StreamnormError as error:
-        say(f"error: {one_line(error)}")
-        code = 1
-    except BrokenPipeError:
-        code = 1
-    except OSError as error:  # of files that are only looked for, as of any that cannot be reached
-        where = f"{error.filename}: " if error.filename else ""
-        say(f"error: {one_line(f'{where}{error.strerror or error}; see to it and run this again.')}")
-        code = 1
-    sys.exit(code or 0)

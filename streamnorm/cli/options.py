@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import math
-import re
 import shlex
-import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from threading import Lock
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from streamnorm.cli.messages import say
 from streamnorm.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,6 +19,7 @@ if TYPE_CHECKING:
     from streamnorm.formats.source import Source
     from streamnorm.states.state import Counted
     from streamnorm.tables.table import Table
+
 
 __all__ = [
     "CHOICES",
@@ -34,12 +30,8 @@ __all__ = [
     "SOURCES",
     "STATE",
     "asked",
-    "counted",
     "csv_options",
     "listed",
-    "one_line",
-    "progress_of",
-    "say",
     "sources_of",
     "table_of",
     "together",
@@ -60,11 +52,17 @@ def together(*options: Decorator) -> Decorator:
 
 
 SOURCES = click.argument("sources", metavar="SRC...", nargs=-1, required=True)
+
+
 STATE = click.argument("state", metavar="STATE")
+
+
 COMMON = together(
     click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads; one a processor by default."),
     click.option("--quiet", is_flag=True, help="Say nothing but errors."),
 )
+
+
 CSV = together(
     click.option("--delimiter", metavar="CHAR", help="CSV: between fields; a comma by default."),
     click.option("--decimal", default=".", metavar="CHAR", help="CSV: the decimal point."),
@@ -76,6 +74,8 @@ CSV = together(
     click.option("--skip-rows", type=click.IntRange(0), default=0, metavar="N", help="CSV: lines before the header."),
     click.option("--encoding", default="utf8", metavar="NAME", help="CSV: the encoding."),
 )
+
+
 CHOICES = together(
     click.option("--recipe", metavar="FILE", help="A TOML file that says it for every column, instead of these."),
     click.option(
@@ -118,6 +118,8 @@ CHOICES = together(
     click.option("--suffix", default="", metavar="TEXT", help="Keep the columns; add normalised ones named so."),
     click.option("--profile", is_flag=True, help="Also keep moments and a histogram of every column, for reports."),
 )
+
+
 OUTPUT = together(
     click.option(
         "--output", required=True, metavar="DST", help="A file for one file (-: standard output), else a folder."
@@ -205,86 +207,3 @@ def csv_options(words: dict[str, Any], record: Sequence[Counted] = ()) -> CsvOpt
     if words["null_values"] is not None:
         given["null_values"] = ("", *listed(words["null_values"]))
     return dataclasses.replace(options_of(record) or CsvOptions(), **given)
-
-
-@contextmanager
-def progress_of(found: list[Source], quiet: bool) -> Iterator[Callable[[int, int], Any] | None]:
-    """Show bytes, rows a second and time left on a terminal, once a job has taken a second."""
-    from streamnorm.kernel import COMPILED
-
-    if quiet:
-        warnings.simplefilter("ignore")
-    if not (quiet or COMPILED):
-        say("note: the compiled kernel is missing: the same results take longer; reinstall where a C compiler is.")
-    with nullcontext() if quiet else _notes():
-        if quiet or not sys.stderr.isatty():
-            yield None
-            return
-        from tqdm import tqdm
-
-        with tqdm(total=sum(s.size for s in found), unit="B", unit_scale=True, delay=1, leave=False) as bar:
-            yield _telling(bar)
-
-
-def _telling(bar: Any) -> Callable[[int, int], None]:
-    """Give what moves a bar by bytes and rows, from any thread."""
-    lock, total = Lock(), 0
-
-    def tell(size: int, rows: int) -> None:
-        nonlocal total
-        with lock:
-            total += rows
-            rate = total / max(bar.format_dict["elapsed"], 1e-9)
-            bar.set_postfix_str(f"{bar.format_sizeof(rate)} rows/s", refresh=False)
-            bar.update(size)
-
-    return tell
-
-
-class _Notes(logging.Handler):
-    """Writes what a job tells as notes."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        say(f"note: {one_line(record.getMessage())}")
-
-
-@contextmanager
-def _notes() -> Iterator[None]:
-    log, handler = logging.getLogger("streamnorm"), _Notes()
-    level = log.level
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-
-
-def counted(number: int, noun: str) -> str:
-    """Write a number and what it counts."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-#: A word longer than any file's name: of a column's, the ends are told.
-_LONG_WORD = re.compile(r"[^\s/]{300,}")
-
-
-def one_line(message: object) -> str:
-    r"""Write what may quote a file or a name so that it is one short line, and no codes reach the terminal.
-
-    Examples
-    --------
-    >>> one_line("column 'a\x1b[2J' of\n x.csv")
-    "column 'a\\x1b[2J' of x.csv"
-    >>> len(one_line(f"column {'a' * 10_000!r} of x.csv"))
-    137
-    """
-    text = " ".join(str(message).split())
-    text = _LONG_WORD.sub(lambda word: f"{word[0][:100]}…{word[0][-20:]}", text)
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
-def say(words: str) -> None:
-    """Write words for the user, apart from results."""
-    click.echo(words, err=True)

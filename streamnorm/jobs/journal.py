@@ -13,12 +13,12 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-import streamnorm
 from streamnorm.errors import OutputError
 from streamnorm.files.atomic import sweep
 from streamnorm.files.stamps import check_unchanged, stamp
 from streamnorm.formats.source import Source
 from streamnorm.tables.table import Table
+from streamnorm.version import __version__
 
 __all__ = ["Journal", "job_of"]
 
@@ -28,7 +28,7 @@ Pair = tuple[Source, Path]
 def job_of(table: Table, sources: Sequence[Source], inverse: bool) -> str:
     """Name what makes two transforms write the same: statistics, direction, CSV options and version."""
     options = sorted({repr(source.options) for source in sources})
-    text = repr((table.digest(), inverse, options, streamnorm.__version__))
+    text = repr((table.digest(), inverse, options, __version__))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""The commands over data files: fit, transform, run."""
+"""The commands over data files: init, fit, transform, run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamnorm.cli.messages import counted, say
 from streamnorm.cli.options import (
     CHOICE_NAMES,
     CHOICES,
@@ -18,12 +19,10 @@ from streamnorm.cli.options import (
     SOURCES,
     STATE,
     asked,
-    counted,
-    progress_of,
-    say,
     sources_of,
     table_of,
 )
+from streamnorm.cli.progress import progress_of
 from streamnorm.cli.stdout import piped
 from streamnorm.errors import OutputError
 
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
     from streamnorm.jobs.journal import Journal
     from streamnorm.tables.table import Table
 
-__all__ = ["fit", "run", "transform"]
+
+__all__ = ["fit", "init", "run", "transform"]
 
 
 @click.command()
@@ -139,3 +139,16 @@ def _write(table: Table, journal: Journal, output: str, quiet: bool, **choices: 
         write_outputs(table, journal, progress=progress, **choices)
     if not quiet:
         say(f"{output}: {counted(len(journal.pairs), 'file')}, {counted(len(table.learnt.types), 'column')} normalised")
+
+
+@click.command()
+@SOURCES
+@CSV
+@COMMON
+def init(sources: tuple[str, ...], threads: int | None, quiet: bool, **words: Any) -> None:
+    """Look at SRC and print a recipe to edit, for --recipe: what would become of each column, and why."""
+    from streamnorm.jobs.suggest import recipe_for
+
+    found = sources_of(sources, words)
+    with progress_of(found, quiet) as progress:
+        click.echo(recipe_for(found, threads=threads, progress=progress), nl=False)

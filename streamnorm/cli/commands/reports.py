@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamnorm.cli.options import STATE, counted, say
+from streamnorm.cli.messages import counted, say
+from streamnorm.cli.options import STATE
 from streamnorm.errors import DataError, listed
 
 if TYPE_CHECKING:

@@ -1,14 +1,18 @@
-"""The commands over state files: merge."""
+"""The commands over state files: merge, forget, verify."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from streamnorm.cli.messages import counted, say
+from streamnorm.cli.options import COMMON, CSV, SOURCES, STATE, csv_options, sources_of
+from streamnorm.cli.progress import progress_of
 from streamnorm.errors import OutputError
 
-__all__ = ["merge"]
+__all__ = ["forget", "merge", "verify"]
 
 
 @click.command()
@@ -25,3 +29,43 @@ def merge(states: tuple[str, ...], output: str, overwrite: bool) -> None:
     if Path(output).exists() and not overwrite:
         raise OutputError(f"{output} exists: name another, or overwrite it (--overwrite).")
     files.write(reduce(add, [files.read(path) for path in states]), output)
+
+
+@click.command()
+@STATE
+@SOURCES
+@CSV
+@COMMON
+def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: bool, **words: Any) -> None:
+    """Take SRC out of STATE, exactly.
+
+    Files that are as they were are read again; others are taken out by their parts (fit --keep-parts).
+    """
+    from streamnorm.jobs import forget as job
+    from streamnorm.jobs.ledger import covered
+    from streamnorm.states.file import read
+
+    options = csv_options(words, [entry for entry in read(state).sources if covered(entry.location, sources)])
+    gone = job.forget(Path(state), sources, threads=threads, options=options)
+    if not quiet:
+        say(f"{state}: forgot {counted(len(gone), 'source')}, {counted(sum(entry.rows for entry in gone), 'row')}")
+
+
+@click.command()
+@STATE
+@SOURCES
+@CSV
+@COMMON
+def verify(state: str, sources: tuple[str, ...], threads: int | None, quiet: bool, **words: Any) -> None:
+    """Count SRC again and compare with STATE, exactly; it is an error if anything differs."""
+    from streamnorm.jobs import verify as job
+    from streamnorm.states.file import read
+
+    found = sources_of(sources, words, read(state).sources)
+    with progress_of(found, quiet) as progress:
+        again = job.verify(Path(state), sources, found, threads=threads, progress=progress)
+    if not quiet:
+        click.echo(
+            f"{state}: the same, bit for bit: {counted(len(again.table.learnt.types), 'column')}, "
+            f"{counted(len(found), 'source')}, {counted(sum(entry.rows for entry in again.sources), 'row')}"
+        )
