@@ -12,7 +12,7 @@ from pathlib import Path
 
 import streamnorm as sn
 from streamnorm.errors import StreamnormError
-from streamnorm.formats.options import CsvOptions
+from streamnorm.formats import CsvOptions
 
 
 def main(words: list[str] | None = None) -> None:

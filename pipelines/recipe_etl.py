@@ -13,8 +13,8 @@ from pathlib import Path
 
 import streamnorm as sn
 from streamnorm.errors import StreamnormError
-from streamnorm.inputs.expand import expand
-from streamnorm.jobs.suggest import recipe_for
+from streamnorm.inputs import expand
+from streamnorm.jobs import recipe_for
 
 
 def main(words: list[str] | None = None) -> None:

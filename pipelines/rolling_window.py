@@ -13,7 +13,7 @@ from pathlib import Path
 
 import streamnorm as sn
 from streamnorm.errors import StreamnormError
-from streamnorm.jobs.forget import forget
+from streamnorm.jobs import forget
 
 
 def main(words: list[str] | None = None) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
     from streamnorm.normalizers.pipeline import StreamingPipeline
     from streamnorm.normalizers.table_normalizer import TableNormalizer
-    from streamnorm.states.file import load, save
+    from streamnorm.states import load, save
 
 #: Parts whose names are used through them, ``sn.report.diff``, and their modules.
 _PARTS = {

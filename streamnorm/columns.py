@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamnorm import kernel
-from streamnorm.arrow.types import readable
+from streamnorm.arrow import readable
 from streamnorm.errors import InfiniteValueError
 from streamnorm.plans import Plan
 from streamnorm.summaries import Block, Moments

@@ -244,7 +244,7 @@ def test_the_error_of_a_file_that_changed_says_so(job, tmp_path, monkeypatch):
 
 CUT_SHORT = """
 import os, sys
-from streamnorm.formats.source import expand
+from streamnorm.inputs import expand
 (source,) = expand(sys.argv[1])
 (unit,) = source.units()
 batches = source.read(unit)

@@ -26,7 +26,8 @@ if sys.stdin.isatty():
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from streamnorm import cli
 from streamnorm.jobs import reading as fitting
-from streamnorm.jobs import transform as jobs
+
+jobs = importlib.import_module("streamnorm.jobs.transform")
 pause = 0.25 * int(sys.argv[sys.argv.index("--threads") + 1])
 def slowly(function):
     def slow(*args, **kwargs):

@@ -1,0 +1,38 @@
+"""Arrow memory and types: containers as batches, batches put together, which types hold numbers.
+
+The room imports `errors` alone; it knows no statistics and no files. Begin with `types`, the table of what each
+Arrow type is to a normalizer.
+"""
+
+from streamnorm.arrow.arrays import booleans, integers, large_strings, strings
+from streamnorm.arrow.batches import in_large_batches, no_rows
+from streamnorm.arrow.containers import batches_of, check_container, is_arrow, is_stream, parts_of, to_batches
+from streamnorm.arrow.frames import arrays_of_frame, as_output, as_pandas, in_seconds, naming_text, table_with_nulls
+from streamnorm.arrow.types import is_choosable, is_chosen, is_numeric, readable, vector_values, widest
+
+__all__ = [
+    "arrays_of_frame",
+    "as_output",
+    "as_pandas",
+    "batches_of",
+    "booleans",
+    "check_container",
+    "in_large_batches",
+    "in_seconds",
+    "integers",
+    "is_arrow",
+    "is_choosable",
+    "is_chosen",
+    "is_numeric",
+    "is_stream",
+    "large_strings",
+    "naming_text",
+    "no_rows",
+    "parts_of",
+    "readable",
+    "strings",
+    "table_with_nulls",
+    "to_batches",
+    "vector_values",
+    "widest",
+]

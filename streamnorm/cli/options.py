@@ -15,10 +15,9 @@ from streamnorm.cli.messages import say
 from streamnorm.errors import DataError
 
 if TYPE_CHECKING:
-    from streamnorm.formats.options import CsvOptions
-    from streamnorm.formats.source import Source
-    from streamnorm.states.state import Counted
-    from streamnorm.tables.table import Table
+    from streamnorm.formats import CsvOptions, Source
+    from streamnorm.states import Counted
+    from streamnorm.tables import Table
 
 
 __all__ = [
@@ -149,8 +148,8 @@ def listed(text: str | None) -> list[str]:
 
 def table_of(words: dict[str, Any]) -> Table:
     """Make the table normalizer that the words ask for."""
-    from streamnorm.rules.family import FAMILY, rule_of
-    from streamnorm.tables.table import Table
+    from streamnorm.rules import FAMILY, rule_of
+    from streamnorm.tables import Table
 
     if words["recipe"] is not None:
         if asked(CHOICE_NAMES[1:]):
@@ -183,8 +182,8 @@ def table_of(words: dict[str, Any]) -> Table:
 
 def sources_of(sources: tuple[str, ...], words: dict[str, Any], record: Sequence[Counted] = ()) -> list[Source]:
     """Find the sources that the words name; CSV files are written as those of the record are, if not said otherwise."""
-    from streamnorm.formats.csv.source import CsvSource
-    from streamnorm.inputs.expand import expand
+    from streamnorm.formats import CsvSource
+    from streamnorm.inputs import expand
 
     found = expand(sources, options := csv_options(words, record))
     remembered = [(name, value) for name, value in options.uncommon() if not asked([name])]
@@ -200,8 +199,8 @@ def _as_word(value: object) -> str:
 
 def csv_options(words: dict[str, Any], record: Sequence[Counted] = ()) -> CsvOptions:
     """Gather what is said of how CSV files are written, and for the rest what a record remembers of its own."""
-    from streamnorm.formats.options import CsvOptions
-    from streamnorm.jobs.ledger import options_of
+    from streamnorm.formats import CsvOptions
+    from streamnorm.jobs import options_of
 
     given = {name: words[name] for name in ("delimiter", "decimal", "skip_rows", "encoding") if asked([name])}
     if words["null_values"] is not None:

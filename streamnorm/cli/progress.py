@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from streamnorm.cli.messages import one_line, say
 
 if TYPE_CHECKING:
-    from streamnorm.formats.source import Source
+    from streamnorm.formats import Source
 
 
 __all__ = ["progress_of"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from streamnorm.formats.source import Source
+    from streamnorm.formats import Source
 
 __all__ = ["piped"]
 

@@ -21,21 +21,26 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamnorm.arrow.containers import batches_of
+from streamnorm.arrow import batches_of
 from streamnorm.engines import wire
 from streamnorm.errors import DataError
-from streamnorm.formats.csv.source import CsvSource
-from streamnorm.formats.options import CsvOptions
-from streamnorm.formats.source import Source
-from streamnorm.inputs.expand import expand
-from streamnorm.jobs import work
-from streamnorm.jobs.ledger import options_of
-from streamnorm.jobs.outputs import outputs_of
-from streamnorm.jobs.schema import check_columns, nothing_of
-from streamnorm.jobs.transform import check_inputs, map_files
-from streamnorm.jobs.work import summarise_units, together
-from streamnorm.states.file import state_of
-from streamnorm.tables.table import Table
+from streamnorm.formats import CsvOptions, CsvSource, Source
+from streamnorm.inputs import expand
+from streamnorm.jobs import (
+    check_columns,
+    check_inputs,
+    map_files,
+    nothing,
+    nothing_of,
+    options_of,
+    outputs_of,
+    summarise_units,
+    table_of,
+    together,
+    worker_table,
+)
+from streamnorm.states import state_of
+from streamnorm.tables import Table
 
 __all__ = ["fit", "transform"]
 
@@ -77,16 +82,16 @@ def fit(data: Any, normalizer: Any = None, *, options: CsvOptions | None = None)
     >>> normalizer.digest() == sn.fit("data/flights.parquet").digest()
     True
     """
-    delayed, table = _dask().delayed, work.table_of(normalizer)
+    delayed, table = _dask().delayed, table_of(normalizer)
     if _is_frame(data):
-        like = work.nothing(table, pa.Schema.from_pandas(data._meta, preserve_index=False))
-        worker = work.worker_table(table, like)
+        like = nothing(table, pa.Schema.from_pandas(data._meta, preserve_index=False))
+        worker = worker_table(table, like)
         parts = data[table.read_columns(like)].to_delayed()
         states = [delayed(_summarise_frame)(worker, number, part) for number, part in enumerate(parts)]
     else:
         sources = expand(data, options)
         like = nothing_of(table, sources)
-        worker, first = work.worker_table(table, like), _bare(sources[0])
+        worker, first = worker_table(table, like), _bare(sources[0])
         states = [delayed(_summarise_units)(worker, first, source, units) for source, units in _units(sources)]
     while len(states) > 1:
         groups = [states[i : i + _FAN_IN] for i in range(0, len(states), _FAN_IN)]
@@ -133,7 +138,7 @@ def transform(
     dask, known = _dask(), state_of(normalizer)
     table = known.table
     table.warn_of_empty()
-    worker = work.worker_table(table, table.learnt)
+    worker = worker_table(table, table.learnt)
     if _is_frame(data):
         if output is not None:
             raise DataError("a data frame has no output: write what transform gives, for instance by to_parquet.")

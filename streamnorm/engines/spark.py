@@ -30,9 +30,9 @@ import pyarrow as pa
 
 from streamnorm.engines import wire
 from streamnorm.errors import DataError, SourceError
-from streamnorm.jobs import work
-from streamnorm.states.file import state_of
-from streamnorm.tables.table import Table
+from streamnorm.jobs import mapped_schema, nothing, table_of, worker_table
+from streamnorm.states import state_of
+from streamnorm.tables import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -78,8 +78,8 @@ def fit(df: DataFrame, normalizer: Any = None) -> Any:
     >>> normalizer.digest() == sn.fit("flights/", normalizer).digest()                   # doctest: +SKIP
     True
     """
-    table = work.table_of(normalizer)
-    worker = work.worker_table(table, work.nothing(table, _arrow_schema(df)))
+    table = table_of(normalizer)
+    worker = worker_table(table, nothing(table, _arrow_schema(df)))
     states = (
         _numbered(df)
         .select([f"c{df.columns.index(name)}" for name in worker.read_columns(worker.learnt)])
@@ -134,7 +134,7 @@ def transform(normalizer: Any, df: DataFrame, *, inverse: bool = False) -> DataF
         raise DataError("Spark has no float16: choose dtype float32 or float64.")
     table.warn_of_empty()
     schema = _mapped_schema(table, df, inverse)
-    worker = work.worker_table(table, table.learnt)
+    worker = worker_table(table, table.learnt)
     return _numbered(df).mapInArrow(partial(_map_partition, worker, inverse, df.columns), schema)
 
 
@@ -198,7 +198,7 @@ def _mapped_schema(table: Table, df: DataFrame, inverse: bool) -> StructType:
     """Give the schema after mapping: Spark's own for the columns that pass, nullable numbers for the others."""
     from pyspark.sql.types import DoubleType, FloatType, StructField, StructType
 
-    after = work.mapped_schema(table, _arrow_schema(df), inverse=inverse)
+    after = mapped_schema(table, _arrow_schema(df), inverse=inverse)
     kinds = {pa.float32(): FloatType(), pa.float64(): DoubleType()}
     made = {
         target: StructField(target, kinds[after.field(target).type], True, df.schema[source].metadata)

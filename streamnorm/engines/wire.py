@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from streamnorm.errors import DataError, StateError
-from streamnorm.jobs.work import map_batch, summarise
-from streamnorm.tables.table import Learnt, Table
+from streamnorm.jobs import map_batch, summarise
+from streamnorm.tables import Learnt, Table
 
 __all__ = ["from_bytes", "map_partition", "merge", "summarise_partition", "to_bytes"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streamnorm.errors import DataError
 from streamnorm.plans import Affine, Monotone, Plan, Step
-from streamnorm.tables.table import Table
+from streamnorm.tables import Table
 
 __all__ = ["ColumnMap", "Pieces", "check_scaling_only", "maps_of", "warn_of_float32"]
 

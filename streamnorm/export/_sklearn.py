@@ -9,7 +9,7 @@ from typing import Any
 from streamnorm.errors import DataError
 from streamnorm.export._maps import check_scaling_only
 from streamnorm.export._needs import need
-from streamnorm.tables.table import Group, Table
+from streamnorm.tables import Group, Table
 
 __all__ = ["dump_joblib", "dump_skops", "to_sklearn"]
 

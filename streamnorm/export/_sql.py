@@ -11,7 +11,7 @@ from streamnorm.errors import DataError
 from streamnorm.export._maps import ColumnMap, Pieces, maps_of
 from streamnorm.export._needs import need
 from streamnorm.plans import Affine, Monotone
-from streamnorm.tables.table import Table
+from streamnorm.tables import Table
 
 __all__ = ["DIALECTS", "dump_sql", "to_sql"]
 

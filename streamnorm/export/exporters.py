@@ -14,7 +14,7 @@ from streamnorm.export._onnx import dump_onnx, to_onnx
 from streamnorm.export._sklearn import dump_joblib, dump_skops, to_sklearn
 from streamnorm.export._sql import dump_sql, to_sql
 from streamnorm.export._torch import dump_torch, to_torch
-from streamnorm.files.atomic import replacing
+from streamnorm.files import replacing
 
 __all__ = ["EXPORTERS", "Exporter", "write"]
 
@@ -103,6 +103,6 @@ def write(normalizer: Any, to: str, output: str | Path, *, overwrite: bool = Fal
 
 
 def _loaded(normalizer: Any) -> Any:
-    from streamnorm.states.file import load
+    from streamnorm.states import load
 
     return load(normalizer) if isinstance(normalizer, (str, Path)) else normalizer

@@ -1,0 +1,40 @@
+"""Bytes and their places: what is read and replaced, locked and stamped.
+
+The room imports `errors` alone; it knows no format. Begin with `places`, which says where a file can lie, and
+`atomic`, by which every output takes its name.
+"""
+
+from streamnorm.files.atomic import replacing, sweep
+from streamnorm.files.locks import claim, folder_locked, identity
+from streamnorm.files.places import (
+    CHUNK_BYTES,
+    STDIN,
+    Place,
+    Remote,
+    Spooled,
+    is_elsewhere,
+    location_of,
+    naming,
+    open_input,
+)
+from streamnorm.files.stamps import Stamp, check_unchanged, stamp
+
+__all__ = [
+    "CHUNK_BYTES",
+    "STDIN",
+    "Place",
+    "Remote",
+    "Spooled",
+    "Stamp",
+    "check_unchanged",
+    "claim",
+    "folder_locked",
+    "identity",
+    "is_elsewhere",
+    "location_of",
+    "naming",
+    "open_input",
+    "replacing",
+    "stamp",
+    "sweep",
+]

@@ -13,13 +13,14 @@ import pyarrow as pa
 
 from streamnorm.errors import DataError, MergeError, OutputError, SourceError
 
-__all__ = ["STDIN", "_CHUNK", "Place", "Remote", "Spooled", "is_elsewhere", "location_of", "naming", "open_input"]
+__all__ = ["CHUNK_BYTES", "STDIN", "Place", "Remote", "Spooled", "is_elsewhere", "location_of", "naming", "open_input"]
 
 #: The name that standard input goes by on a command line.
 STDIN = "-"
 
 
-_CHUNK = 1 << 20
+#: Bytes read at a time of a file that is read whole, to be hashed or kept.
+CHUNK_BYTES = 1 << 20
 
 
 class Stat(NamedTuple):

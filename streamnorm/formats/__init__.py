@@ -1,0 +1,26 @@
+"""Parquet, CSV and Arrow IPC: a folder for each with the same names inside, and one row in `registry`.
+
+The room imports `errors`, `kernel`, `arrow` and `files`; it knows no statistics. Begin with `source`, which says
+what any file is, and `sink`, which says where batches go.
+"""
+
+from streamnorm.formats.csv.lines import text_of
+from streamnorm.formats.csv.source import CsvSource
+from streamnorm.formats.options import CsvOptions
+from streamnorm.formats.parquet.source import ParquetSource
+from streamnorm.formats.registry import FORMATS, kind_of, open_sink
+from streamnorm.formats.sink import writing
+from streamnorm.formats.source import Source, Unit
+
+__all__ = [
+    "FORMATS",
+    "CsvOptions",
+    "CsvSource",
+    "ParquetSource",
+    "Source",
+    "Unit",
+    "kind_of",
+    "open_sink",
+    "text_of",
+    "writing",
+]

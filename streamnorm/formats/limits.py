@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.arrow.batches import in_large_batches
+from streamnorm.arrow import in_large_batches
 from streamnorm.errors import DataError, SourceError
-from streamnorm.files.places import Place
+from streamnorm.files import Place
 
 __all__ = [
     "BATCH_BYTES",

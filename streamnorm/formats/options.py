@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pv
 
-from streamnorm.arrow.arrays import strings
+from streamnorm.arrow import strings
 from streamnorm.errors import DataError
 
 __all__ = ["CsvOptions"]

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from streamnorm.errors import OutputError
-from streamnorm.files.places import Place
+from streamnorm.files import Place
 from streamnorm.formats.csv.sink import CsvSink
 from streamnorm.formats.csv.source import CsvSource
 from streamnorm.formats.ipc.sink import ArrowSink, ArrowStreamSink
@@ -18,7 +18,7 @@ from streamnorm.formats.parquet.source import ParquetSource
 from streamnorm.formats.sink import Sink
 from streamnorm.formats.source import Source
 
-__all__ = ["_KINDS", "kind_of", "open_sink"]
+__all__ = ["FORMATS", "kind_of", "open_sink"]
 
 _SINKS: dict[type[Source], type[Any]] = {
     ParquetSource: ParquetSink,
@@ -55,10 +55,10 @@ def open_sink(path: Path, name: Path, schema: pa.Schema, like: Source, changed: 
     return sink
 
 
-_KINDS: tuple[type[Source], ...] = (ParquetSource, CsvSource, ArrowSource, ArrowStreamSource)
+FORMATS: tuple[type[Source], ...] = (ParquetSource, CsvSource, ArrowSource, ArrowStreamSource)
 
 
 def kind_of(path: Place | PurePath) -> type[Source] | None:
     """Find the kind of source by the end of a file's name."""
     name = path.name.lower()
-    return next((kind for kind in _KINDS if name.endswith(kind.suffixes)), None)
+    return next((kind for kind in FORMATS if name.endswith(kind.suffixes)), None)

@@ -11,14 +11,11 @@ from typing import ClassVar, NamedTuple
 import pyarrow as pa
 import xxhash
 
-from streamnorm.files.places import Place, Spooled, naming, open_input
+from streamnorm.files import CHUNK_BYTES, Place, Spooled, naming, open_input
 from streamnorm.formats.csv.pieces import Piece
 from streamnorm.formats.options import CsvOptions
 
 __all__ = ["Source", "Unit"]
-
-#: Read at a time of a file that is hashed.
-_CHUNK = 1 << 20
 
 
 class Unit(NamedTuple):
@@ -95,6 +92,6 @@ class Source:
         """Hash the content, with 128 bits against chance, not against a forger."""
         digest = xxhash.xxh3_128()
         with naming(self.path), open_input(self.path) as file:
-            while chunk := file.read(_CHUNK):
+            while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)
         return digest.hexdigest()

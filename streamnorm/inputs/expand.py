@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import SourceError
-from streamnorm.files.places import STDIN, Place, is_elsewhere, location_of
-from streamnorm.formats.options import CsvOptions
-from streamnorm.formats.registry import _KINDS, kind_of
-from streamnorm.formats.source import Source
+from streamnorm.files import STDIN, Place, is_elsewhere, location_of
+from streamnorm.formats import FORMATS, CsvOptions, Source, kind_of
 from streamnorm.inputs.folders import files_below, matches
 from streamnorm.inputs.stdin import spool
 from streamnorm.inputs.stores import files_at
@@ -41,7 +39,7 @@ def expand(sources: Any, options: CsvOptions | None = None) -> list[Source]:
         for path, relative in _files(item):
             kind = kind_of(path)
             if kind is None:
-                known = ", ".join(suffix for kind in _KINDS for suffix in kind.suffixes)
+                known = ", ".join(suffix for kind in FORMATS for suffix in kind.suffixes)
                 raise SourceError(f"{path} is of no known kind: expected a name that ends in {known}.")
             found.setdefault(path.resolve(), kind(path, relative, options or CsvOptions()))
     if not found:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from streamnorm.files.places import naming
+from streamnorm.files import naming
 
 __all__ = ["files_below", "matches"]
 

@@ -8,7 +8,7 @@ import tempfile
 import xxhash
 
 from streamnorm.errors import SourceError
-from streamnorm.files.places import _CHUNK, Spooled
+from streamnorm.files import CHUNK_BYTES, Spooled
 
 __all__ = ["spool"]
 
@@ -24,7 +24,7 @@ def spool() -> Spooled:
     file = tempfile.NamedTemporaryFile(prefix="streamnorm-")  # noqa: SIM115 (goes with what is returned)
     content = xxhash.xxh3_128()
     first = b""
-    while chunk := sys.stdin.buffer.read(_CHUNK):
+    while chunk := sys.stdin.buffer.read(CHUNK_BYTES):
         first = first or chunk
         content.update(chunk)
         file.write(chunk)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 
 from streamnorm.errors import SourceError
-from streamnorm.files.places import Remote, location_of
+from streamnorm.files import Remote, location_of
 
 __all__ = ["files_at"]
 

@@ -9,15 +9,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from streamnorm.errors import DataError
-from streamnorm.formats.source import Source
+from streamnorm.formats import Source
 from streamnorm.jobs.ledger import Given, check_not_vanished, covered, pair_up, same_content
 from streamnorm.jobs.outputs import check_state_path
 from streamnorm.jobs.reading import Progress, fit_state
 from streamnorm.jobs.schema import check_choices
-from streamnorm.states.holding import Held, holding
-from streamnorm.states.parts import Parts
-from streamnorm.states.state import Counted, State
-from streamnorm.tables.table import Table
+from streamnorm.states import Counted, Held, Parts, State, holding
+from streamnorm.tables import Table
 
 __all__ = ["count"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import DataError, OutputError
-from streamnorm.formats.options import CsvOptions
-from streamnorm.inputs.expand import expand
+from streamnorm.formats import CsvOptions
+from streamnorm.inputs import expand
 from streamnorm.jobs.count import count
 from streamnorm.jobs.ledger import options_of, record_of
 from streamnorm.jobs.reading import Progress, fit_state

@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.formats.parquet.source import ParquetSource
-from streamnorm.formats.source import Source, Unit
+from streamnorm.formats import ParquetSource, Source, Unit
 from streamnorm.kernel import COUNTS
 from streamnorm.summaries import Extremes
-from streamnorm.tables.statistics import Group, Learnt
+from streamnorm.tables import Group, Learnt
 
 __all__ = ["learn"]
 

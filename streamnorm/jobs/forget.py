@@ -9,16 +9,13 @@ from operator import add
 from pathlib import Path
 
 from streamnorm.errors import DataError, MergeError, SourceError
-from streamnorm.formats.options import CsvOptions
-from streamnorm.formats.source import Source
-from streamnorm.inputs.expand import expand
+from streamnorm.formats import CsvOptions, Source
+from streamnorm.inputs import expand
 from streamnorm.jobs.ledger import Given, covered, pair_up
 from streamnorm.jobs.reading import Progress, fit_state
-from streamnorm.states.holding import Held, holding
-from streamnorm.states.parts import Parts
-from streamnorm.states.state import Counted, State
+from streamnorm.states import Counted, Held, Parts, State, holding
 from streamnorm.summaries import Moments
-from streamnorm.tables.table import Learnt
+from streamnorm.tables import Learnt
 
 __all__ = ["forget"]
 

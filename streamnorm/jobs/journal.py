@@ -14,10 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from streamnorm.errors import OutputError
-from streamnorm.files.atomic import sweep
-from streamnorm.files.stamps import check_unchanged, stamp
-from streamnorm.formats.source import Source
-from streamnorm.tables.table import Table
+from streamnorm.files import check_unchanged, stamp, sweep
+from streamnorm.formats import Source
+from streamnorm.tables import Table
 from streamnorm.version import __version__
 
 __all__ = ["Journal", "job_of"]

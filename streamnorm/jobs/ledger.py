@@ -13,14 +13,9 @@ from glob import has_magic
 from pathlib import Path, PurePath
 
 from streamnorm.errors import DataError, StateError
-from streamnorm.files.places import Place, location_of
-from streamnorm.files.stamps import stamp
-from streamnorm.formats.csv.source import CsvSource
-from streamnorm.formats.options import CsvOptions
-from streamnorm.formats.registry import kind_of
-from streamnorm.formats.source import Source
-from streamnorm.states.file import read
-from streamnorm.states.state import Counted
+from streamnorm.files import Place, location_of, stamp
+from streamnorm.formats import CsvOptions, CsvSource, Source, kind_of
+from streamnorm.states import Counted, read
 
 __all__ = [
     "Given",

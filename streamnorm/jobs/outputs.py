@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import OutputError
-from streamnorm.files.places import Place, is_elsewhere
-from streamnorm.formats.registry import kind_of
-from streamnorm.formats.source import Source
-from streamnorm.inputs.expand import is_data, is_one_file
+from streamnorm.files import Place, is_elsewhere
+from streamnorm.formats import Source, kind_of
+from streamnorm.inputs import is_data, is_one_file
 
 __all__ = ["check_state_path", "outputs_of", "refuse_existing"]
 

@@ -12,19 +12,16 @@ from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
-from streamnorm.arrow.types import widest
-from streamnorm.files.places import naming
-from streamnorm.files.stamps import Stamp, check_unchanged, stamp
-from streamnorm.formats.csv.source import CsvSource
-from streamnorm.formats.source import Source, Unit
+from streamnorm.arrow import widest
+from streamnorm.files import Stamp, check_unchanged, naming, stamp
+from streamnorm.formats import CsvSource, Source, Unit
 from streamnorm.jobs.ledger import warn_of_copies
 from streamnorm.jobs.schema import REMEMBERED, check_columns, nothing_of
 from streamnorm.jobs.schema_notes import Differences, tell_of_strays
 from streamnorm.jobs.threads import in_any_order, threads_of
 from streamnorm.jobs.work import summarise_units, together
-from streamnorm.states.parts import Parts
-from streamnorm.states.state import Counted, State
-from streamnorm.tables.table import Learnt, Table
+from streamnorm.states import Counted, Parts, State
+from streamnorm.tables import Learnt, Table
 
 __all__ = ["Progress", "Reading", "fit_state"]
 

@@ -9,12 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from streamnorm.errors import DataError
-from streamnorm.files.places import naming
-from streamnorm.formats.csv.source import CsvSource
-from streamnorm.formats.source import Source
+from streamnorm.files import naming
+from streamnorm.formats import CsvSource, Source
 from streamnorm.jobs.work import nothing
-from streamnorm.states.state import State
-from streamnorm.tables.table import Learnt, Table
+from streamnorm.states import State
+from streamnorm.tables import Learnt, Table
 
 __all__ = ["REMEMBERED", "check_choices", "check_columns", "nothing_of", "schema_of"]
 

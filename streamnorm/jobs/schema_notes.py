@@ -13,9 +13,8 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from streamnorm.formats.csv.source import CsvSource
-from streamnorm.formats.source import Source
-from streamnorm.tables.table import Table
+from streamnorm.formats import CsvSource, Source
+from streamnorm.tables import Table
 
 __all__ = ["Differences", "tell_of_strays"]
 

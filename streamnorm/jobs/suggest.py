@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.arrow.types import is_choosable, is_numeric
-from streamnorm.formats.source import Source
+from streamnorm.arrow import is_choosable, is_numeric
+from streamnorm.formats import Source
 from streamnorm.jobs.reading import Progress, fit_state
 from streamnorm.jobs.schema import schema_of
-from streamnorm.summaries.moments import CONSTANT
-from streamnorm.tables.table import Table
+from streamnorm.summaries import CONSTANT
+from streamnorm.tables import Table
 
 __all__ = ["recipe_for"]
 

@@ -12,23 +12,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamnorm.files.atomic import replacing
-from streamnorm.files.places import naming
-from streamnorm.formats.csv.lines import text_of
-from streamnorm.formats.csv.source import CsvSource
-from streamnorm.formats.options import CsvOptions
-from streamnorm.formats.registry import kind_of, open_sink
-from streamnorm.formats.sink import writing
-from streamnorm.formats.source import Source, Unit
-from streamnorm.inputs.expand import expand
+from streamnorm.files import naming, replacing
+from streamnorm.formats import CsvOptions, CsvSource, Source, Unit, kind_of, open_sink, text_of, writing
+from streamnorm.inputs import expand
 from streamnorm.jobs.journal import Journal, job_of
 from streamnorm.jobs.ledger import options_of
 from streamnorm.jobs.outputs import outputs_of, refuse_existing
 from streamnorm.jobs.reading import Progress
 from streamnorm.jobs.threads import in_any_order, in_order, threads_of
 from streamnorm.jobs.work import map_batch, mapped_schema
-from streamnorm.states.file import state_of
-from streamnorm.tables.table import Table
+from streamnorm.states import state_of
+from streamnorm.tables import Table
 
 __all__ = ["check_inputs", "map_files", "transform", "write_outputs"]
 

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from streamnorm.errors import DataError
-from streamnorm.formats.source import Source
+from streamnorm.formats import Source
 from streamnorm.jobs.ledger import Given, pair_up
 from streamnorm.jobs.reading import Progress, fit_state
-from streamnorm.states.file import read
-from streamnorm.states.state import State
-from streamnorm.tables.table import Learnt
+from streamnorm.states import State, read
+from streamnorm.tables import Learnt
 
 __all__ = ["verify"]
 

@@ -13,13 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streamnorm.arrow.batches import no_rows
-from streamnorm.arrow.types import vector_values
+from streamnorm.arrow import no_rows, vector_values
 from streamnorm.errors import DataError, InfiniteValueError, UnseenKeyError
-from streamnorm.files.places import naming
-from streamnorm.formats.source import Source, Unit
+from streamnorm.files import naming
+from streamnorm.formats import Source, Unit
 from streamnorm.jobs.footers import learn
-from streamnorm.tables.table import Learnt, Table
+from streamnorm.tables import Learnt, Table
 
 __all__ = [
     "map_batch",

@@ -29,7 +29,7 @@ if os.environ.get("STREAMNORM_PURE", "") not in ("", "0"):
     from streamnorm.kernel import reference as _chosen
 else:
     try:
-        from streamnorm.kernel import _kernel as _chosen  # type: ignore[attr-defined,no-redef]
+        import streamnorm.kernel._kernel as _chosen  # type: ignore[import-not-found,no-redef]
     except ImportError:
         from streamnorm.kernel import reference as _chosen
 

@@ -11,8 +11,8 @@ from sklearn import preprocessing
 from sklearn.utils.validation import check_is_fitted
 
 from streamnorm.errors import MergeError
-from streamnorm.rules.rule import BoundRule, Rule, plain
-from streamnorm.tables.table import Group
+from streamnorm.rules import BoundRule, Rule, plain
+from streamnorm.tables import Group
 
 __all__ = ["Algebra"]
 

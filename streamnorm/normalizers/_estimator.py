@@ -16,8 +16,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from streamnorm import kernel
-from streamnorm.arrow.containers import check_container, is_arrow, to_batches
-from streamnorm.arrow.frames import arrays_of_frame, in_seconds, naming_text
+from streamnorm.arrow import arrays_of_frame, check_container, in_seconds, is_arrow, naming_text, to_batches
 from streamnorm.columns import block_of_arrays, block_of_batch, block_of_matrix, block_of_sparse, row_of_stored
 from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.normalizers._algebra import Algebra
@@ -25,8 +24,7 @@ from streamnorm.normalizers._namespaces import Namespace
 from streamnorm.normalizers._transformer import FLOATS, StreamTransformer
 from streamnorm.normalizers._weights import weights_of
 from streamnorm.plans import Plan
-from streamnorm.rules.family import FAMILY
-from streamnorm.rules.rule import BoundRule, Rule
+from streamnorm.rules import FAMILY, BoundRule, Rule
 from streamnorm.summaries import Block
 
 __all__ = ["Normalizer"]

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from streamnorm import kernel
-from streamnorm.arrow.containers import check_container, is_arrow
-from streamnorm.arrow.frames import in_seconds, naming_text
-from streamnorm.arrow.types import is_numeric, readable
+from streamnorm.arrow import check_container, in_seconds, is_arrow, is_numeric, naming_text, readable
 from streamnorm.columns import matrix_of_batch
 from streamnorm.errors import DataError, InfiniteValueError, MergeError
 from streamnorm.normalizers._transformer import FLOATS, PlanOf, StreamTransformer

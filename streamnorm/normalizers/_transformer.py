@@ -15,9 +15,16 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import validate_data
 
-from streamnorm.arrow.batches import no_rows
-from streamnorm.arrow.containers import check_container, is_arrow, is_stream, parts_of, to_batches
-from streamnorm.arrow.frames import as_output, table_with_nulls
+from streamnorm.arrow import (
+    as_output,
+    check_container,
+    is_arrow,
+    is_stream,
+    no_rows,
+    parts_of,
+    table_with_nulls,
+    to_batches,
+)
 from streamnorm.columns import map_array, matrix_of_batch
 from streamnorm.errors import DataError, InfiniteValueError, listed
 from streamnorm.plans import Plan

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from streamnorm.arrow.containers import is_arrow
+from streamnorm.arrow import is_arrow
 from streamnorm.columns import block_of_matrix
 from streamnorm.errors import DataError
 from streamnorm.normalizers._layer_weights import LayerConversions, Weights

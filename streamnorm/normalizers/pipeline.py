@@ -9,7 +9,7 @@ import pyarrow as pa
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from streamnorm.arrow.containers import is_stream, parts_of
+from streamnorm.arrow import is_stream, parts_of
 from streamnorm.errors import DataError
 
 __all__ = ["StreamingPipeline"]

@@ -10,9 +10,9 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._set_output import _get_output_config
 
-from streamnorm.arrow.containers import to_batches
+from streamnorm.arrow import to_batches
 from streamnorm.errors import DataError
-from streamnorm.tables.table import Table
+from streamnorm.tables import Table
 
 __all__ = ["TableNormalizer"]
 
@@ -116,9 +116,9 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
         diagram = str(super()._html_repr())
         if not self.__sklearn_is_fitted__():
             return diagram
-        import streamnorm
+        from streamnorm.report import show
 
-        return diagram + streamnorm.report.show(self)._repr_html_()
+        return diagram + show(self)._repr_html_()
 
     def transform(self, X: Any) -> Any:
         """Normalise the columns learnt from, as `Table.transform` does; `set_output` chooses the container."""
@@ -142,6 +142,6 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
 
     def to_sklearn(self) -> Any:
         """Give a ColumnTransformer of plain fitted estimators, as `streamnorm.export.to_sklearn` does."""
-        import streamnorm
+        from streamnorm.export import to_sklearn
 
-        return streamnorm.export.to_sklearn(self)
+        return to_sklearn(self)

@@ -14,6 +14,12 @@ Examples
 """
 
 from streamnorm.report.drift import Drift
+from streamnorm.report.drift import drifts_of as drifts_of
+from streamnorm.report.figures import to_json as to_json
+from streamnorm.report.keys import changes_of as changes_of
+from streamnorm.report.keys import of_key as of_key
 from streamnorm.report.shown import Shown, diff, show, write
+from streamnorm.report.text import diff_table as diff_table
+from streamnorm.report.text import show_table as show_table
 
 __all__ = ["Drift", "Shown", "diff", "show", "write"]

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.report.figures import Figures, figures_of
-from streamnorm.states.state import State
+from streamnorm.states import State
 from streamnorm.summaries import Histogram, Moments, part
 
 __all__ = ["MAJOR", "MODERATE", "Drift", "drifts_of"]

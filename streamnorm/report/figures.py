@@ -15,10 +15,9 @@ from streamnorm.kernel import COUNTS
 from streamnorm.plans import Affine
 from streamnorm.report.keys import keys_to_json, of_all
 from streamnorm.report.shapes import Bars, Shape, bars_of
-from streamnorm.states.state import State
-from streamnorm.summaries import Extremes, Histogram, Moments, part
-from streamnorm.summaries.moments import CONSTANT
-from streamnorm.tables.table import Group
+from streamnorm.states import State
+from streamnorm.summaries import CONSTANT, Extremes, Histogram, Moments, part
+from streamnorm.tables import Group
 
 __all__ = ["Figures", "about_sources", "figures_of", "to_json"]
 

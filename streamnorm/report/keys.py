@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 
 from streamnorm.errors import StateError
 from streamnorm.report.words import number, printable
-from streamnorm.states.state import State
+from streamnorm.states import State
 from streamnorm.summaries import Moments, part
-from streamnorm.tables.keyed import Keyed
-from streamnorm.tables.keys import Keys
-from streamnorm.tables.table import Group, Learnt
+from streamnorm.tables import Group, Keyed, Keys, Learnt
 
 __all__ = ["KeyChanges", "Moved", "about_keys", "changes_of", "keys_to_json", "of_all", "of_key"]
 

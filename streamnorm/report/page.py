@@ -11,7 +11,7 @@ from streamnorm.report.drift import Drift, drifts_of
 from streamnorm.report.figures import Figures, about_sources, figures_of
 from streamnorm.report.keys import about_keys, changes_of, of_key
 from streamnorm.report.words import number, percent
-from streamnorm.states.state import State
+from streamnorm.states import State
 
 __all__ = ["fragment", "page"]
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamnorm.summaries import Histogram
-from streamnorm.summaries.moments import CONSTANT
+from streamnorm.summaries import CONSTANT, Histogram
 
 __all__ = ["Bars", "Shape", "bars_of"]
 

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import OutputError
-from streamnorm.files.atomic import replacing
+from streamnorm.files import replacing
 from streamnorm.report.drift import Drift, drifts_of
 from streamnorm.report.figures import to_json
 from streamnorm.report.keys import of_key
 from streamnorm.report.page import fragment, page
 from streamnorm.report.text import show_table
-from streamnorm.states.file import read, state_of
-from streamnorm.states.state import State
+from streamnorm.states import State, read, state_of
 
 __all__ = ["Shown", "diff", "show", "write"]
 

@@ -13,7 +13,7 @@ from streamnorm.report.figures import Figures, about_sources, figures_of
 from streamnorm.report.keys import about_keys
 from streamnorm.report.shapes import bars_of
 from streamnorm.report.words import cut, number, percent, printable, wide
-from streamnorm.states.state import State
+from streamnorm.states import State
 
 __all__ = ["diff_table", "show_table", "sparkline"]
 

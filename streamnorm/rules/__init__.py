@@ -1,0 +1,13 @@
+"""The family of scalers, and what is done to columns beside scaling, without scikit-learn.
+
+The room imports the arithmetic below it: `kernel`, `summaries`, `plans`, `columns`, `arrow`. Begin with `family`,
+where each scaler is one row.
+"""
+
+from streamnorm.rules.choosing import choose
+from streamnorm.rules.family import FAMILY, rule_of
+from streamnorm.rules.recipes import arguments_of
+from streamnorm.rules.rule import BoundRule, Rule, plain
+from streamnorm.rules.treatment import LAYOUTS, PLAIN, Steps
+
+__all__ = ["FAMILY", "LAYOUTS", "PLAIN", "BoundRule", "Rule", "Steps", "arguments_of", "choose", "plain", "rule_of"]

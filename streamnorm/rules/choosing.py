@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamnorm.arrow.types import is_choosable, is_chosen
+from streamnorm.arrow import is_choosable, is_chosen
 from streamnorm.errors import DataError, nearest
 from streamnorm.rules.family import rule_of
 from streamnorm.rules.rule import BoundRule

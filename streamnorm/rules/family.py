@@ -19,9 +19,7 @@ from streamnorm.errors import DataError, SparseError
 from streamnorm.plans import Affine, Monotone, Plan, Step
 from streamnorm.rules.rule import BoundRule, Params, Rule
 from streamnorm.rules.treatment import Steps
-from streamnorm.summaries import Extremes, Histogram, HistogramOf, Moments
-from streamnorm.summaries.bins import MAX_BINS
-from streamnorm.summaries.moments import CONSTANT
+from streamnorm.summaries import CONSTANT, MAX_BINS, Extremes, Histogram, HistogramOf, Moments
 
 __all__ = ["FAMILY", "rule_of"]
 

@@ -16,8 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streamnorm import kernel
-from streamnorm.arrow.arrays import booleans
-from streamnorm.arrow.types import readable
+from streamnorm.arrow import booleans, readable
 from streamnorm.columns import values_of
 from streamnorm.errors import DataError
 from streamnorm.plans import Column, Plan

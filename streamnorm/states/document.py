@@ -36,8 +36,7 @@ from streamnorm.errors import StateError
 from streamnorm.states.ordered import HOMES
 from streamnorm.states.state import Counted, State
 from streamnorm.states.tables import is_plain, learnt_from_json, learnt_to_json
-from streamnorm.tables.grouping import By
-from streamnorm.tables.table import Table
+from streamnorm.tables import By, Table
 
 __all__ = ["UNREADABLE", "from_json", "signed", "state_from", "to_json", "unaddable", "verified"]
 

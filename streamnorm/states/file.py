@@ -7,13 +7,12 @@ from types import MappingProxyType
 from typing import Any
 
 from streamnorm.errors import StateError
-from streamnorm.files.atomic import replacing, sweep
-from streamnorm.rules.rule import plain
+from streamnorm.files import replacing, sweep
+from streamnorm.rules import plain
 from streamnorm.states.document import UNREADABLE, from_json, signed, state_from, to_json, unaddable, verified
 from streamnorm.states.ordered import HOMES, document_of, normalizer_of
 from streamnorm.states.state import State
-from streamnorm.tables.statistics import Group, Learnt
-from streamnorm.tables.table import Table
+from streamnorm.tables import Group, Learnt, Table
 
 __all__ = ["load", "save"]
 

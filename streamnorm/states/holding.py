@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamnorm.errors import StateError, StreamnormError
-from streamnorm.files.locks import claim, folder_locked, identity
+from streamnorm.files import claim, folder_locked, identity
 from streamnorm.states.file import read, write
 from streamnorm.states.state import State
 

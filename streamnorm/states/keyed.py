@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.arrow.arrays import integers, large_strings
-from streamnorm.rules.rule import BoundRule
-from streamnorm.summaries.packing import pack, unpack
-from streamnorm.tables.keyed import Keyed
-from streamnorm.tables.keys import KEY_TYPES, Keys
+from streamnorm.arrow import integers, large_strings
+from streamnorm.rules import BoundRule
+from streamnorm.summaries import pack, unpack
+from streamnorm.tables import KEY_TYPES, Keyed, Keys
 
 __all__ = ["columns_to_json", "keyed_from_json", "keys_from_json", "keys_to_json"]
 

@@ -14,12 +14,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from streamnorm.errors import OutputError, StateError
-from streamnorm.files.atomic import replacing, sweep
-from streamnorm.files.locks import claim
+from streamnorm.files import claim, replacing, sweep
 from streamnorm.states.document import to_json
 from streamnorm.states.file import read
 from streamnorm.states.state import Counted, State
-from streamnorm.tables.table import Learnt, Table
+from streamnorm.tables import Learnt, Table
 
 __all__ = ["Parts"]
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from streamnorm.errors import MergeError
-from streamnorm.tables.table import Table
+from streamnorm.tables import Table
 
 __all__ = ["Counted", "State"]
 

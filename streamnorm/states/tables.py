@@ -10,14 +10,9 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
-from streamnorm.rules.family import FAMILY
-from streamnorm.rules.rule import BoundRule
-from streamnorm.rules.treatment import PLAIN, Steps
+from streamnorm.rules import FAMILY, PLAIN, BoundRule, Steps
 from streamnorm.states.keyed import columns_to_json, keyed_from_json, keys_from_json, keys_to_json
-from streamnorm.tables.keyed import Keyed
-from streamnorm.tables.keys import Keys
-from streamnorm.tables.statistics import Group, Learnt
-from streamnorm.tables.vectors import Vector
+from streamnorm.tables import Group, Keyed, Keys, Learnt, Vector
 
 __all__ = ["is_plain", "learnt_from_json", "learnt_to_json"]
 

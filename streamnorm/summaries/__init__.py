@@ -5,12 +5,16 @@ For every summary, ``of(A ++ B) == of(A) + of(B)`` for any split and order of ro
 """
 
 from streamnorm.summaries._base import Block, Counts, Summary, SummaryType
+from streamnorm.summaries.bins import MAX_BINS
 from streamnorm.summaries.extremes import Extremes
 from streamnorm.summaries.histogram import Histogram, HistogramOf
-from streamnorm.summaries.moments import Moments
+from streamnorm.summaries.moments import CONSTANT, Moments
+from streamnorm.summaries.packing import pack, unpack
 from streamnorm.summaries.profile import Profiled, ProfiledOf, needed, part
 
 __all__ = [
+    "CONSTANT",
+    "MAX_BINS",
     "Block",
     "Counts",
     "Extremes",
@@ -22,5 +26,7 @@ __all__ = [
     "Summary",
     "SummaryType",
     "needed",
+    "pack",
     "part",
+    "unpack",
 ]

@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from streamnorm.columns import block_of_arrays, block_of_batch, float_type, map_array
 from streamnorm.errors import DataError, InfiniteValueError
-from streamnorm.rules.rule import BoundRule
-from streamnorm.rules.treatment import PLAIN
+from streamnorm.rules import PLAIN, BoundRule
 from streamnorm.summaries import Block
 from streamnorm.tables.grouping import Found, Grouped
 from streamnorm.tables.statistics import Group

@@ -12,11 +12,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streamnorm import kernel
-from streamnorm.arrow.arrays import booleans, integers
-from streamnorm.arrow.types import readable
+from streamnorm.arrow import booleans, integers, readable
 from streamnorm.columns import block_of_groups, map_array
 from streamnorm.errors import DataError, InfiniteValueError, UnseenKeyError
-from streamnorm.rules.rule import BoundRule
+from streamnorm.rules import BoundRule
 from streamnorm.summaries import Summary, SummaryType
 from streamnorm.tables.keyed import Keyed
 from streamnorm.tables.keys import Keys, keys_of_batch

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.errors import MergeError
-from streamnorm.summaries import Counts, Summary
-from streamnorm.summaries.packing import pack
+from streamnorm.summaries import Counts, Summary, pack
 from streamnorm.tables.keys import Keys
 
 __all__ = ["Keyed"]

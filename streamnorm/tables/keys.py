@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from streamnorm.arrow.arrays import integers
+from streamnorm.arrow import integers
 from streamnorm.errors import DataError, MergeError, nearest
 
 __all__ = ["KEY_TYPES", "Keys", "_Ids", "keys_of_batch"]

@@ -13,9 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamnorm.arrow.types import widest
+from streamnorm.arrow import widest
 from streamnorm.errors import DataError, MergeError
-from streamnorm.rules.rule import BoundRule
+from streamnorm.rules import BoundRule
 from streamnorm.summaries import Summary
 from streamnorm.tables.keyed import Keyed
 from streamnorm.tables.vectors import Vector

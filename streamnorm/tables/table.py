@@ -19,14 +19,9 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.arrow.batches import in_large_batches, no_rows
-from streamnorm.arrow.containers import batches_of, to_batches
-from streamnorm.arrow.frames import as_pandas
+from streamnorm.arrow import as_pandas, batches_of, in_large_batches, no_rows, to_batches
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, UnseenKeyError, listed, nearest
-from streamnorm.rules.choosing import choose
-from streamnorm.rules.recipes import arguments_of
-from streamnorm.rules.rule import BoundRule
-from streamnorm.rules.treatment import LAYOUTS
+from streamnorm.rules import LAYOUTS, BoundRule, arguments_of, choose
 from streamnorm.tables.batch import map_column, summarise_columns
 from streamnorm.tables.grouping import By, Found, Grouped
 from streamnorm.tables.statistics import Group, Learnt

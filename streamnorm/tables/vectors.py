@@ -10,12 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from streamnorm.arrow.arrays import booleans
-from streamnorm.arrow.types import vector_values
+from streamnorm.arrow import booleans, vector_values
 from streamnorm.columns import float_type, map_array, run_of
 from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.plans import Column, Plan
-from streamnorm.rules.treatment import PLAIN, Steps
+from streamnorm.rules import PLAIN, Steps
 from streamnorm.summaries import Block
 
 __all__ = ["Vector"]

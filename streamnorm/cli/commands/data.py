@@ -27,8 +27,8 @@ from streamnorm.cli.stdout import piped
 from streamnorm.errors import OutputError
 
 if TYPE_CHECKING:
-    from streamnorm.jobs.journal import Journal
-    from streamnorm.tables.table import Table
+    from streamnorm.jobs import Journal
+    from streamnorm.tables import Table
 
 
 __all__ = ["fit", "init", "run", "transform"]
@@ -51,8 +51,7 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
     Memory grows neither with the rows nor with the columns: of wide Parquet row groups a few columns are read at a
     time.
     """
-    from streamnorm.jobs.count import count
-    from streamnorm.jobs.ledger import record_of
+    from streamnorm.jobs import count, record_of
 
     if update + rebuild + overwrite > 1:
         raise click.UsageError("only one of --update, --rebuild and --overwrite can be meant.")
@@ -85,11 +84,10 @@ def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool
     Memory grows neither with the rows nor with the columns: those of wide Parquet row groups wait in a temporary file
     (in TMPDIR), as large as a row group for each thread.
     """
-    from streamnorm.jobs.journal import Journal
-    from streamnorm.jobs.outputs import outputs_of
-    from streamnorm.states import file as states
+    from streamnorm.jobs import Journal, outputs_of
+    from streamnorm.states import read
 
-    known = states.read(state)
+    known = read(state)
     found = sources_of(sources, words, known.sources)
     with piped(output, found, resume) as target:
         journal = Journal(Path(target), outputs_of(found, sources, target, overwrite or resume))
@@ -111,10 +109,8 @@ def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, st
     Memory grows neither with the rows nor with the columns: those of wide Parquet row groups wait in a temporary file
     (in TMPDIR), as large as a row group for each thread.
     """
-    from streamnorm.jobs.journal import Journal
-    from streamnorm.jobs.outputs import check_state_path, outputs_of
-    from streamnorm.jobs.reading import fit_state
-    from streamnorm.states.holding import holding
+    from streamnorm.jobs import Journal, check_state_path, fit_state, outputs_of
+    from streamnorm.states import holding
 
     if state and Path(state).exists() and not (overwrite or resume):
         raise OutputError(f"{state} exists: name another, or overwrite it (--overwrite).")
@@ -133,7 +129,7 @@ def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, st
 
 
 def _write(table: Table, journal: Journal, output: str, quiet: bool, **choices: Any) -> None:
-    from streamnorm.jobs.transform import write_outputs
+    from streamnorm.jobs import write_outputs
 
     with progress_of([source for source, _ in journal.pairs], quiet) as progress:
         write_outputs(table, journal, progress=progress, **choices)
@@ -147,7 +143,7 @@ def _write(table: Table, journal: Journal, output: str, quiet: bool, **choices: 
 @COMMON
 def init(sources: tuple[str, ...], threads: int | None, quiet: bool, **words: Any) -> None:
     """Look at SRC and print a recipe to edit, for --recipe: what would become of each column, and why."""
-    from streamnorm.jobs.suggest import recipe_for
+    from streamnorm.jobs import recipe_for
 
     found = sources_of(sources, words)
     with progress_of(found, quiet) as progress:

@@ -15,7 +15,7 @@ from streamnorm.cli.options import STATE
 from streamnorm.errors import DataError, listed
 
 if TYPE_CHECKING:
-    from streamnorm.report.drift import Drift
+    from streamnorm.report import Drift
 
 __all__ = ["diff", "report", "show"]
 
@@ -39,10 +39,8 @@ def show(state: str, as_json: bool, key: tuple[str, ...]) -> None:
     Those per key are summed up, unless one is named. On a terminal the table fits its width; into a pipe
     goes everything but the sparklines.
     """
-    from streamnorm.report.figures import to_json
-    from streamnorm.report.keys import of_key
-    from streamnorm.report.text import show_table
-    from streamnorm.states.file import read
+    from streamnorm.report import of_key, show_table, to_json
+    from streamnorm.states import read
 
     known = of_key(read(state), key) if key else read(state)
     click.echo(to_json(known) if as_json else show_table(known, _width()))
@@ -63,10 +61,8 @@ def diff(before: str, after: str, as_json: bool, fail_over: float | None, key: t
 
     Statistics per key are compared in sum, with the keys that came, went and moved most; --key compares one.
     """
-    from streamnorm.report.drift import drifts_of
-    from streamnorm.report.keys import changes_of, of_key
-    from streamnorm.report.text import diff_table
-    from streamnorm.states.file import read
+    from streamnorm.report import changes_of, diff_table, drifts_of, of_key
+    from streamnorm.states import read
 
     if fail_over is not None and not (math.isfinite(fail_over) and fail_over >= 0):
         raise click.UsageError(f"--fail-over takes a number that is not negative, got {fail_over}.")

@@ -24,11 +24,11 @@ def merge(states: tuple[str, ...], output: str, overwrite: bool) -> None:
     from functools import reduce
     from operator import add
 
-    from streamnorm.states import file as files
+    from streamnorm.states import read, write
 
     if Path(output).exists() and not overwrite:
         raise OutputError(f"{output} exists: name another, or overwrite it (--overwrite).")
-    files.write(reduce(add, [files.read(path) for path in states]), output)
+    write(reduce(add, [read(path) for path in states]), output)
 
 
 @click.command()
@@ -41,12 +41,12 @@ def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
 
     Files that are as they were are read again; others are taken out by their parts (fit --keep-parts).
     """
-    from streamnorm.jobs import forget as job
-    from streamnorm.jobs.ledger import covered
-    from streamnorm.states.file import read
+    from streamnorm.jobs import covered
+    from streamnorm.jobs import forget as take_out
+    from streamnorm.states import read
 
     options = csv_options(words, [entry for entry in read(state).sources if covered(entry.location, sources)])
-    gone = job.forget(Path(state), sources, threads=threads, options=options)
+    gone = take_out(Path(state), sources, threads=threads, options=options)
     if not quiet:
         say(f"{state}: forgot {counted(len(gone), 'source')}, {counted(sum(entry.rows for entry in gone), 'row')}")
 
@@ -58,12 +58,12 @@ def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
 @COMMON
 def verify(state: str, sources: tuple[str, ...], threads: int | None, quiet: bool, **words: Any) -> None:
     """Count SRC again and compare with STATE, exactly; it is an error if anything differs."""
-    from streamnorm.jobs import verify as job
-    from streamnorm.states.file import read
+    from streamnorm.jobs import verify as count_again
+    from streamnorm.states import read
 
     found = sources_of(sources, words, read(state).sources)
     with progress_of(found, quiet) as progress:
-        again = job.verify(Path(state), sources, found, threads=threads, progress=progress)
+        again = count_again(Path(state), sources, found, threads=threads, progress=progress)
     if not quiet:
         click.echo(
             f"{state}: the same, bit for bit: {counted(len(again.table.learnt.types), 'column')}, "

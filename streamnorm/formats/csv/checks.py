@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streamnorm.errors import DataError
-from streamnorm.files.places import Place, open_input
+from streamnorm.files import Place, open_input
 
 __all__ = ["OpenQuoteError", "check_header", "check_signs", "explaining", "no_header", "stray"]
 

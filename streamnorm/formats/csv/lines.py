@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streamnorm.arrow.arrays import strings
+from streamnorm.arrow import strings
 from streamnorm.errors import DataError
 
 __all__ = ["head_of", "lines_of", "text_of"]

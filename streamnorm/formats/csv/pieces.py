@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from streamnorm import kernel
 from streamnorm.errors import DataError
-from streamnorm.files.places import Place, open_input
+from streamnorm.files import Place, open_input
 from streamnorm.formats.csv.checks import OpenQuoteError
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pv
 
 from streamnorm.errors import DataError
-from streamnorm.files.places import Place
+from streamnorm.files import Place
 from streamnorm.formats.csv.checks import OpenQuoteError, check_header, check_signs, explaining, no_header, stray
 from streamnorm.formats.csv.pieces import Piece, Pieces
 from streamnorm.formats.options import CsvOptions

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from streamnorm.files.places import naming
+from streamnorm.files import naming
 from streamnorm.formats.csv.pieces import Piece
 from streamnorm.formats.csv.reader import CsvReader
 from streamnorm.formats.source import Source, Unit

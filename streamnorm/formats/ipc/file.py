@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from streamnorm.files.places import Place, open_input
+from streamnorm.files import Place, open_input
 from streamnorm.formats.ipc.metadata import (
     _BLOCK,
     ENDS,

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from streamnorm.files.places import naming
+from streamnorm.files import naming
 from streamnorm.formats.ipc.file import IpcFile
 from streamnorm.formats.ipc.stream import IpcStream
 from streamnorm.formats.source import Source, Unit

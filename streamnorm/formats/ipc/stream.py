@@ -8,7 +8,7 @@ from functools import cached_property
 import pyarrow as pa
 
 from streamnorm.errors import SourceError
-from streamnorm.files.places import Place, open_input
+from streamnorm.files import Place, open_input
 from streamnorm.formats.ipc.metadata import _DICTIONARY, _RECORDS, ENDS, MARK, REMEDY, BatchMetadata, decoding_of
 from streamnorm.formats.limits import check_unpacked, checked, pieces
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamnorm.files.places import Place
+from streamnorm.files import Place
 
 __all__ = ["check_footer", "chunks_of", "start_of"]
 

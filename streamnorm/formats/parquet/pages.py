@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from streamnorm import kernel
-from streamnorm.files.places import Place, open_input
+from streamnorm.files import Place, open_input
 from streamnorm.formats.limits import check_unpacked, is_bomb
 from streamnorm.formats.parquet.footer import check_footer, chunks_of, start_of
 from streamnorm.formats.parquet.thrift import Thrift

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamnorm.files.places import naming
+from streamnorm.files import naming
 from streamnorm.formats.parquet.source import ParquetSource
 from streamnorm.formats.source import Source
 

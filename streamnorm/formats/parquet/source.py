@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from streamnorm.errors import SourceError
-from streamnorm.files.places import Remote, naming, open_input
+from streamnorm.files import Remote, naming, open_input
 from streamnorm.formats.limits import BATCH_BYTES, checked, rows_for, together, width_of
 from streamnorm.formats.parquet.footer import check_footer
 from streamnorm.formats.parquet.pages import check_pages, longest_text
