@@ -24,9 +24,9 @@ import sys, time
 if sys.stdin.isatty():
     import fcntl, termios
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+import importlib
 from streamnorm import cli
 from streamnorm.jobs import reading as fitting
-
 jobs = importlib.import_module("streamnorm.jobs.transform")
 pause = 0.25 * int(sys.argv[sys.argv.index("--threads") + 1])
 def slowly(function):

@@ -54,6 +54,7 @@ def to_bytes(learnt: Learnt) -> bytes:
     Examples
     --------
     >>> import pyarrow as pa
+    >>> from streamnorm.jobs import nothing
     >>> batch = pa.record_batch({"x": [1.0, 5.0, None]})
     >>> table = Table()
     >>> like = nothing(table, batch.schema)
