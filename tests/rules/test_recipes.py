@@ -283,11 +283,11 @@ def test_a_suffix_that_is_taken(tmp_path, capsys):
 def test_the_job_writes_a_recipe_and_does_as_it_says(tmp_path):
     source, recipe, out = tmp_path / "in", tmp_path / "recipe.toml", tmp_path / "out"
     source.mkdir()
-    flights = pq.read_table(Path(__file__).parents[1] / "data" / "flights.parquet").slice(0, 9000)
+    flights = pq.read_table(Path(__file__).parents[2] / "data" / "flights.parquet").slice(0, 9000)
     pq.write_table(flights.slice(0, 6000), source / "1.parquet")
 
     def job(*words):
-        command = [sys.executable, Path(__file__).parents[1] / "pipelines" / "recipe_etl.py", *words]
+        command = [sys.executable, Path(__file__).parents[2] / "pipelines" / "recipe_etl.py", *words]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert "written where it does not exist" in job("--help").stdout
@@ -308,7 +308,7 @@ def test_the_job_writes_a_recipe_and_does_as_it_says(tmp_path):
 
 
 def test_the_recipe_of_the_guide():
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     (text,) = re.findall(
         r"```toml\n(.*?)```", (root / "streamnorm" / "docs" / "guide.md").read_text(encoding="utf-8"), re.DOTALL
     )

@@ -1,4 +1,4 @@
-"""A fit of which Spark runs one partition twice at once: ``python tests/speculation.py MASTER INPUT MARKS LOG``.
+"""A fit of which Spark runs one partition twice: ``python tests/support/speculation.py MASTER INPUT MARKS LOG``.
 
 Prints the digest. LOG gets Spark's own record of the tasks, and MARKS a file for each attempt at the slow partition
 that has given its summary: ``0`` for the original, ``1`` for the copy, with the number that Spark knows it by.

@@ -23,7 +23,7 @@ import streamnorm as sn
 from streamnorm.errors import DataError, OutputError
 from streamnorm.export import DIALECTS, EXPORTERS, to_keras, to_onnx, to_sklearn, to_sql, to_torch
 
-SAMPLE = Path(__file__).parents[1] / "data" / "flights.parquet"
+SAMPLE = Path(__file__).parents[2] / "data" / "flights.parquet"
 MIXED = {
     "temp": "robust",
     "distance": sn.MinMaxScaler(clip=True),

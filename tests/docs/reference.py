@@ -1,4 +1,4 @@
-"""Write the reference of commands and of Python names: ``python tests/reference.py``.
+"""Write the reference of commands and of Python names: ``python tests/docs/reference.py``.
 
 It holds what stands in docstrings and options, and nothing else; a test fails when it is out of date.
 """
@@ -18,7 +18,7 @@ from streamnorm.cli import cli
 FOLDER = Path(sn.__file__).parent / "docs"
 #: Modules whose names are used through them.
 PARTS = ("report", "export", "spark", "dask")
-_NOTE = "<!-- Written by `python tests/reference.py`: change docstrings and options instead. -->\n"
+_NOTE = "<!-- Written by `python tests/docs/reference.py`: change docstrings and options instead. -->\n"
 
 
 # ---- commands ----

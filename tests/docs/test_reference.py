@@ -15,7 +15,7 @@ import pytest
 import reference
 from shell import streamnorm
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINES = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 COMMANDS = reference.commands()
@@ -27,7 +27,7 @@ SHOWN_ELSEWHERE = {"spark.transform", "dask.transform", "export.to_keras", "expo
 @pytest.mark.parametrize("page", reference.PAGES)
 def test_the_reference_is_current(page):
     text = (reference.FOLDER / page).read_text(encoding="utf-8")
-    assert text == reference.PAGES[page](), "write it again: python tests/reference.py"
+    assert text == reference.PAGES[page](), "write it again: python tests/docs/reference.py"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import streamnorm as sn
 from streamnorm.errors import StateError, StreamnormError
 
-STATE = (Path(__file__).parent / "states" / "v1_table.json").read_bytes()
+STATE = (Path(__file__).parents[1] / "states" / "released" / "v1_table.json").read_bytes()
 BITS = st.sampled_from(
     [b"1", b"-2.5", b"", b"a", b",", b",", b"\n", b"\n", b"\r", b'"', b'""', b"\0", b"\xff", b"x,t\n"]
 )

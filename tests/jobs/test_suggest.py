@@ -13,7 +13,7 @@ from shell import streamnorm
 
 import streamnorm as sn
 
-DATA = Path(__file__).parent.parent / "data"
+DATA = Path(__file__).parents[2] / "data"
 ROWS = 10_000
 RNG = np.random.default_rng(3)
 LONE = np.where(np.arange(ROWS) == 7, np.inf, RNG.normal(size=ROWS))

@@ -20,7 +20,7 @@ from streamnorm.errors import DataError, StateError, StreamnormError
 from streamnorm.jobs.work import nothing, summarise, worker_table
 
 #: Files written by a release stay here and load for ever.
-OLD = Path(__file__).parent / "states"
+OLD = Path(__file__).parent / "released"
 
 TABLE = pa.table({"a": [0.1, -2.5, None, 1e300, 5e-324], "b": pa.array([1, 2, 3, 2**62, -7], pa.int64())})
 ROWS = np.array([[0.1, -2.5]] * 512 + [[np.nan, 1e300], [3.5, -0.0]])

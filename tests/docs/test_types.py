@@ -20,7 +20,7 @@ import streamnorm as sn
 from streamnorm.arrow.types import readable
 from streamnorm.errors import DataError
 
-GUIDE = (Path(__file__).parent.parent / "streamnorm" / "docs" / "guide.md").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).parents[2] / "streamnorm" / "docs" / "guide.md").read_text(encoding="utf-8")
 TWO = [decimal.Decimal(1), decimal.Decimal(3)]
 DAYS = [datetime.date(2026, 1, 1), datetime.date(2026, 1, 3)]
 TIMES = [datetime.time(1), datetime.time(3)]

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc for the peak of memory"),
 ]
 
-MEMORY = Path(__file__).parent / "benchmarks" / "memory.py"
+MEMORY = Path(__file__).parents[1] / "benchmarks" / "memory.py"
 LIMIT = 400_000_000
 
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 import streamnorm as sn
 
-PIPELINES = Path(__file__).parents[1] / "pipelines"
+PIPELINES = Path(__file__).parents[2] / "pipelines"
 SCALERS = ["standard", "minmax", "robust", "quantile"]
 DAMAGES = ["infinity", "text", "page", "cut short"]
 NUMBERS = ["price", "far", "count", "small", "single", "money"]
