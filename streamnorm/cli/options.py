@@ -182,12 +182,11 @@ def table_of(words: dict[str, Any]) -> Table:
 
 def sources_of(sources: tuple[str, ...], words: dict[str, Any], record: Sequence[Counted] = ()) -> list[Source]:
     """Find the sources that the words name; CSV files are written as those of the record are, if not said otherwise."""
-    from streamnorm.formats import CsvSource
     from streamnorm.inputs import expand
 
     found = expand(sources, options := csv_options(words, record))
     remembered = [(name, value) for name, value in options.uncommon() if not asked([name])]
-    if remembered and any(isinstance(s, CsvSource) for s in found) and not click.get_current_context().params["quiet"]:
+    if remembered and any(not source.typed for source in found) and not click.get_current_context().params["quiet"]:
         ways = " ".join(f"--{name.replace('_', '-')} {_as_word(value)}" for name, value in remembered)
         say(f"note: CSV files are read as those of the state were: {ways}")
     return found

@@ -24,19 +24,20 @@ import pyarrow as pa
 from streamnorm.arrow import batches_of
 from streamnorm.engines import wire
 from streamnorm.errors import DataError
-from streamnorm.formats import CsvOptions, CsvSource, Source
+from streamnorm.formats import CsvOptions, Source
 from streamnorm.inputs import expand
 from streamnorm.jobs import (
+    Effort,
     check_columns,
     check_inputs,
     map_files,
+    neighbours,
     nothing,
     nothing_of,
     options_of,
     outputs_of,
     summarise_units,
     table_of,
-    together,
     worker_table,
 )
 from streamnorm.states import state_of
@@ -151,7 +152,7 @@ def transform(
     for source in sources:
         check_inputs(table, source, inverse)
         source.let_go()
-    write = partial(dask.delayed(map_files), worker, inverse=inverse, threads=1)
+    write = partial(dask.delayed(map_files), worker, inverse=inverse, effort=Effort(threads=1))
     dask.compute([write([(_bare(source), target)]) for source, target in pairs])
     return [path for _, path in pairs]
 
@@ -173,7 +174,7 @@ def _units(sources: Iterable[Source]) -> Iterator[tuple[Source, range | None]]:
     A CSV file is one task: where its rows end is known only to who reads it from its beginning.
     """
     for source in sources:
-        if source.size <= _TASK_BYTES or isinstance(source, CsvSource):
+        if source.size <= _TASK_BYTES or not source.splittable:
             yield _bare(source), None
             continue
         units = range(sum(1 for _ in source.units()))
@@ -194,9 +195,9 @@ def _summarise_units(table: Table, first: Source, source: Source, units: range |
     total = table.learnt
     check_columns(source, total, table.by, first)
     wanted = (unit for unit in source.units() if units is None or unit.number in units)
-    for neighbours in together(wanted, table):
-        part, _ = summarise_units(table, table.learnt, source, neighbours, told=set())
-        total = total if part is None else total + part
+    for some in neighbours(wanted, table):
+        part = summarise_units(table, table.learnt, source, some)
+        total = total if part.learnt is None else total + part.learnt
     return wire.to_bytes(total)
 
 

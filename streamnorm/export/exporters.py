@@ -14,7 +14,7 @@ from streamnorm.export._onnx import dump_onnx, to_onnx
 from streamnorm.export._sklearn import dump_joblib, dump_skops, to_sklearn
 from streamnorm.export._sql import dump_sql, to_sql
 from streamnorm.export._torch import dump_torch, to_torch
-from streamnorm.files import replacing
+from streamnorm.files import refuse_existing, replacing
 
 __all__ = ["EXPORTERS", "Exporter", "write"]
 
@@ -95,8 +95,8 @@ def write(normalizer: Any, to: str, output: str | Path, *, overwrite: bool = Fal
         raise OutputError(f"{path}: an export to {to} needs a name that ends in {' or '.join(exporter.dumps)}.")
     if isinstance(normalizer, (str, Path)) and path.resolve() == Path(normalizer).resolve():
         raise OutputError(f"{path} is the state: choose another name for the export.")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists: choose another name, or overwrite it (--overwrite).")
+    if not overwrite:
+        refuse_existing(path, "choose another name, or overwrite it (--overwrite)")
     content = exporter.dumps[path.suffix](exporter.convert(_loaded(normalizer), **options))
     with replacing(path) as temporary:
         temporary.write_bytes(content)

@@ -4,7 +4,7 @@ The room imports `errors` alone; it knows no format. Begin with `places`, which 
 `atomic`, by which every output takes its name.
 """
 
-from streamnorm.files.atomic import replacing, sweep
+from streamnorm.files.atomic import refuse_existing, replacing, sweep
 from streamnorm.files.locks import claim, folder_locked, identity
 from streamnorm.files.places import (
     CHUNK_BYTES,
@@ -34,6 +34,7 @@ __all__ = [
     "location_of",
     "naming",
     "open_input",
+    "refuse_existing",
     "replacing",
     "stamp",
     "sweep",

@@ -12,7 +12,7 @@ from pathlib import Path
 from streamnorm.errors import OutputError, StreamnormError
 from streamnorm.files.locks import lock
 
-__all__ = ["replacing", "sweep"]
+__all__ = ["refuse_existing", "replacing", "sweep"]
 
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.streamnorm")
 
@@ -110,3 +110,9 @@ def _sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def refuse_existing(path: Path, remedy: str) -> None:
+    """Raise OutputError, with what to do about it, where there is something at a path already."""
+    if path.exists():
+        raise OutputError(f"{path} exists: {remedy}.")

@@ -8,7 +8,7 @@ from streamnorm.formats.csv.lines import text_of
 from streamnorm.formats.csv.source import CsvSource
 from streamnorm.formats.options import CsvOptions
 from streamnorm.formats.parquet.source import ParquetSource
-from streamnorm.formats.registry import FORMATS, kind_of, open_sink
+from streamnorm.formats.registry import FORMATS, Format, format_of, kind_of, open_sink
 from streamnorm.formats.sink import writing
 from streamnorm.formats.source import Source, Unit
 
@@ -16,9 +16,11 @@ __all__ = [
     "FORMATS",
     "CsvOptions",
     "CsvSource",
+    "Format",
     "ParquetSource",
     "Source",
     "Unit",
+    "format_of",
     "kind_of",
     "open_sink",
     "text_of",

@@ -1,14 +1,16 @@
-"""The formats, a row each: endings of names, the source and the sink."""
+"""The formats, a row each: the source, the sink, and what is done to a batch before it is written."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from streamnorm.errors import OutputError
 from streamnorm.files import Place
+from streamnorm.formats.csv.lines import text_of
 from streamnorm.formats.csv.sink import CsvSink
 from streamnorm.formats.csv.source import CsvSource
 from streamnorm.formats.ipc.sink import ArrowSink, ArrowStreamSink
@@ -18,14 +20,50 @@ from streamnorm.formats.parquet.source import ParquetSource
 from streamnorm.formats.sink import Sink
 from streamnorm.formats.source import Source
 
-__all__ = ["FORMATS", "kind_of", "open_sink"]
+__all__ = ["FORMATS", "Format", "format_of", "kind_of", "open_sink"]
 
-_SINKS: dict[type[Source], type[Any]] = {
-    ParquetSource: ParquetSink,
-    CsvSource: CsvSink,
-    ArrowSource: ArrowSink,
-    ArrowStreamSource: ArrowStreamSink,
-}
+
+def _as_it_is(batch: pa.RecordBatch, original: pa.RecordBatch | None, decimal: str) -> pa.RecordBatch:
+    return batch
+
+
+class Format(NamedTuple):
+    """One format.
+
+    Parameters
+    ----------
+    source : type of Source
+        Reads it, and has the endings of its names.
+    sink : type of Sink
+        Writes it.
+    prepare : callable
+        Makes of a mapped batch, the text of its missing values and the decimal point what the sink writes; on the
+        thread that mapped the batch, since a sink has only one.
+    """
+
+    source: type[Source]
+    sink: type[Any]
+    prepare: Callable[[pa.RecordBatch, pa.RecordBatch | None, str], pa.RecordBatch] = _as_it_is
+
+
+FORMATS = (
+    Format(ParquetSource, ParquetSink),
+    Format(CsvSource, CsvSink, text_of),
+    Format(ArrowSource, ArrowSink),
+    Format(ArrowStreamSource, ArrowStreamSink),
+)
+
+
+def format_of(path: Place | PurePath) -> Format | None:
+    """Find the format by the end of a file's name."""
+    name = path.name.lower()
+    return next((row for row in FORMATS if name.endswith(row.source.suffixes)), None)
+
+
+def kind_of(path: Place | PurePath) -> type[Source] | None:
+    """Find the kind of source by the end of a file's name."""
+    found = format_of(path)
+    return None if found is None else found.source
 
 
 def open_sink(path: Path, name: Path, schema: pa.Schema, like: Source, changed: set[str]) -> Sink:
@@ -48,17 +86,8 @@ def open_sink(path: Path, name: Path, schema: pa.Schema, like: Source, changed: 
     OutputError
         If the name is of no known format.
     """
-    kind = kind_of(name)
-    if kind is None:
+    found = format_of(name)
+    if found is None:
         raise OutputError(f"{name} is of no known format: end the name in .parquet, .csv or .arrow.")
-    sink: Sink = _SINKS[kind](path, name, schema, like, changed)
+    sink: Sink = found.sink(path, name, schema, like, changed)
     return sink
-
-
-FORMATS: tuple[type[Source], ...] = (ParquetSource, CsvSource, ArrowSource, ArrowStreamSource)
-
-
-def kind_of(path: Place | PurePath) -> type[Source] | None:
-    """Find the kind of source by the end of a file's name."""
-    name = path.name.lower()
-    return next((kind for kind in FORMATS if name.endswith(kind.suffixes)), None)

@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 import xxhash
 
 from streamnorm.files import CHUNK_BYTES, Place, Spooled, naming, open_input
-from streamnorm.formats.csv.pieces import Piece
 from streamnorm.formats.options import CsvOptions
 
-__all__ = ["Source", "Unit"]
-
-
-class Unit(NamedTuple):
-    """A part of a source that can be read on its own, and how many bytes of input it stands for."""
-
-    number: int
-    size: int
-    piece: Piece | None = None
+__all__ = ["Bounds", "Source", "Unit"]
 
 
 @dataclass(frozen=True)
-class Source:
+class Unit:
+    """A part of a source that can be read on its own.
+
+    Parameters
+    ----------
+    number : int
+        Its place among the units of the source, from 0.
+    size : int
+        Bytes of input that it stands for.
+    """
+
+    number: int
+    size: int
+
+
+class Bounds(NamedTuple):
+    """What a footer tells of a column: counts of values and nulls, the least and the greatest value."""
+
+    values: int
+    nulls: int
+    least: float
+    greatest: float
+
+
+@dataclass(frozen=True)
+class Source(ABC):
     """A file to be read.
 
     Parameters
@@ -42,17 +58,23 @@ class Source:
     relative: Path
     options: CsvOptions
 
+    #: Endings of the names that a folder is searched for.
     suffixes: ClassVar[tuple[str, ...]] = ()
+    #: Whether the file itself says what its columns hold; text says it only when it is read.
+    typed: ClassVar[bool] = True
+    #: Whether a unit is found without reading those before it.
+    splittable: ClassVar[bool] = True
 
-    @cached_property
+    @property
+    @abstractmethod
     def schema(self) -> pa.Schema:
         """Names and types of the columns."""
-        raise TypeError(f"{type(self).__name__} has no schema")
 
+    @abstractmethod
     def units(self) -> Iterator[Unit]:
         """Yield the parts that can be read on their own, in their order."""
-        raise TypeError(f"{type(self).__name__} has no units")
 
+    @abstractmethod
     def read(
         self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
@@ -60,7 +82,32 @@ class Source:
 
         A file of text gives the named columns as numbers and those beside them as text.
         """
-        raise TypeError(f"{type(self).__name__} cannot be read")
+
+    def schema_as_numbers(self, names: Collection[str]) -> pa.Schema:
+        """Give the schema when these columns are read as numbers, which changes only text."""
+        return self.schema
+
+    def schema_to_choose(self, named: Collection[str]) -> pa.Schema:
+        """Give the schema that columns are chosen by, when these columns are named by the user."""
+        return self.schema
+
+    def schema_to_map(self, numbers: Collection[str]) -> pa.Schema:
+        """Give the schema of the batches of `read_to_map`."""
+        return self.schema
+
+    @property
+    def strays(self) -> Mapping[str, tuple[int, str]]:
+        """Columns of text that hold mostly numbers: the row, from 1, and the text of a value that is none."""
+        return {}
+
+    @property
+    def remembered_options(self) -> tuple[tuple[str, Any], ...]:
+        """What a record keeps of how the file is written, as far as it is no common way."""
+        return ()
+
+    def bounds(self, unit: Unit, names: Collection[str]) -> Mapping[str, Bounds]:
+        """Give what is known of columns of a unit without reading it, exactly; nothing of those it cannot tell of."""
+        return {}
 
     def slices(self, unit: Unit, columns: Sequence[str] | None = None) -> list[list[str]]:
         """Cut columns of a unit, by default all, into those that are better read together than with the others."""
@@ -74,7 +121,7 @@ class Source:
         """How many rows come before a unit."""
         return 0
 
-    def let_go(self) -> None:
+    def let_go(self) -> None:  # noqa: B027 (most remember little)
         """Drop what is remembered of the file, where that is much; it is read again when it is needed."""
 
     @property

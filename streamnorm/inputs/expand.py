@@ -39,7 +39,7 @@ def expand(sources: Any, options: CsvOptions | None = None) -> list[Source]:
         for path, relative in _files(item):
             kind = kind_of(path)
             if kind is None:
-                known = ", ".join(suffix for kind in FORMATS for suffix in kind.suffixes)
+                known = ", ".join(suffix for row in FORMATS for suffix in row.source.suffixes)
                 raise SourceError(f"{path} is of no known kind: expected a name that ends in {known}.")
             found.setdefault(path.resolve(), kind(path, relative, options or CsvOptions()))
     if not found:

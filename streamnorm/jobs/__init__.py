@@ -4,53 +4,57 @@ The room imports all below it, and neither engines nor the command line import m
 `fit`, `transform` and `run`.
 """
 
-from streamnorm.jobs.count import count
+from streamnorm.jobs.copies import check_inputs, map_files
+from streamnorm.jobs.count import How, check_new_state, count
+from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.fit import fit
 from streamnorm.jobs.forget import forget
-from streamnorm.jobs.journal import Journal
 from streamnorm.jobs.ledger import covered, options_of, record_of
-from streamnorm.jobs.outputs import check_state_path, outputs_of
-from streamnorm.jobs.reading import fit_state
+from streamnorm.jobs.merge import merge
+from streamnorm.jobs.outputs import outputs_of
+from streamnorm.jobs.run import run
 from streamnorm.jobs.schema import check_columns, nothing_of
 from streamnorm.jobs.suggest import recipe_for
-from streamnorm.jobs.transform import check_inputs, map_files, transform, write_outputs
+from streamnorm.jobs.transform import transform, transform_sources
 from streamnorm.jobs.verify import verify
 from streamnorm.jobs.work import (
     map_batch,
     mapped_schema,
+    neighbours,
     nothing,
     summarise,
     summarise_units,
     table_of,
-    together,
     worker_table,
 )
 
 __all__ = [
-    "Journal",
+    "Effort",
+    "How",
     "check_columns",
     "check_inputs",
-    "check_state_path",
+    "check_new_state",
     "count",
     "covered",
     "fit",
-    "fit_state",
     "forget",
     "map_batch",
     "map_files",
     "mapped_schema",
+    "merge",
+    "neighbours",
     "nothing",
     "nothing_of",
     "options_of",
     "outputs_of",
     "recipe_for",
     "record_of",
+    "run",
     "summarise",
     "summarise_units",
     "table_of",
-    "together",
     "transform",
+    "transform_sources",
     "verify",
     "worker_table",
-    "write_outputs",
 ]

@@ -5,19 +5,26 @@ A state, its record and its parts change together or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from streamnorm.errors import DataError
+from streamnorm.files import refuse_existing
 from streamnorm.formats import Source
+from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.ledger import Given, check_not_vanished, covered, pair_up, same_content
 from streamnorm.jobs.outputs import check_state_path
-from streamnorm.jobs.reading import Progress, fit_state
+from streamnorm.jobs.reading import fit_state
 from streamnorm.jobs.schema import check_choices
 from streamnorm.states import Counted, Held, Parts, State, holding
 from streamnorm.tables import Table
 
-__all__ = ["count"]
+__all__ = ["How", "check_new_state", "count"]
+
+#: What becomes of a state that is there, or of none.
+How = Literal["new", "add", "rebuild"]
 
 
 def count(
@@ -26,12 +33,10 @@ def count(
     found: list[Source],
     table: Table,
     *,
-    asked: bool,
-    update: bool = False,
-    rebuild: bool = False,
+    how: How,
+    chosen: bool,
     keep_parts: bool = False,
-    threads: int | None = None,
-    progress: Progress | None = None,
+    effort: Effort | None = None,
 ) -> State:
     """Fit a state file to sources.
 
@@ -44,17 +49,15 @@ def count(
     found : list of Source
         The sources that are there now.
     table : Table
-        Chooses columns and scalers; those of a state that is added to must be the same, if they are asked for.
-    asked : bool
-        Whether they are.
-    update : bool
-        Add to the state what it has not counted.
-    rebuild : bool
-        Count all sources again, with the columns and scalers of the state.
+        Chooses columns and scalers.
+    how : {"new", "add", "rebuild"}
+        Whether the state begins anew, gets what it has not counted, or counts all sources again with its own columns
+        and scalers.
+    chosen : bool
+        Whether the user chose columns and scalers; those of a state that is added to must then be the same.
     keep_parts : bool
         Keep each source's own summary; a state that has some goes on to.
-    threads, progress
-        As for `fit`.
+    effort : Effort, optional
 
     Raises
     ------
@@ -66,24 +69,36 @@ def count(
     check_state_path(path, [source.path for source in found])
     parts = Parts(path)
     with holding(path) as held, parts.alone(make=keep_parts):
-        known = held.read() if held.exists and (update or rebuild) else None
+        known = held.read() if held.exists and how != "new" else None
         kept = parts if keep_parts or (known and parts.has(known.sources)) else None
         if known:
-            if asked:
+            if chosen:
                 check_choices(known, table, found)
-            found = _to_rebuild(known, given, found, held) if rebuild else _new(known, given, found, held, parts)
-            if rebuild:
+            if how == "rebuild":
+                _check_all_named(known, given, found, held)
                 known = known.emptied()
-        return _replace(held, parts, kept, found, table, known, threads, progress)
+            else:
+                found = _new(known, given, found, held, parts)
+        fit = partial(fit_state, found, table, known=known, effort=effort, parts=kept)
+        return _replace(held, parts, kept, fit)
 
 
-def _replace(
-    held: Held, parts: Parts, kept: Parts | None, found: Sequence[Source], table: Table, known: State | None,
-    threads: int | None, progress: Progress | None,
-) -> State:  # fmt: skip
-    """Fit, and replace the state and its parts."""
+def _replace(held: Held, parts: Parts, kept: Parts | None, fit: Callable[[], State]) -> State:
+    """Fit, and replace the state and its parts.
+
+    Parameters
+    ----------
+    held : Held
+        The state file.
+    parts : Parts
+        The folder of its parts.
+    kept : Parts or None
+        The same, where parts are kept.
+    fit : callable
+        Gives the new state.
+    """
     try:
-        result = fit_state(found, table, known=known, threads=threads, progress=progress, parts=kept)
+        result = fit()
         held.write(result)
     except BaseException:
         if held.unchanged:
@@ -91,6 +106,12 @@ def _replace(
         raise
     parts.tidy(result.sources if kept else ())
     return result
+
+
+def check_new_state(path: str | Path, how: How, remedy: str) -> None:
+    """Raise OutputError, with what to do about it, where a new state would replace one that is there."""
+    if how == "new":
+        refuse_existing(Path(path), remedy)
 
 
 def _new(known: State, given: Given, found: Iterable[Source], held: Held, parts: Parts) -> list[Source]:
@@ -117,12 +138,23 @@ def _remedy(entry: Counted, parts: Parts, state: Path) -> str:
     return "count all again (--rebuild; what --keep-parts keeps can be taken out alone)"
 
 
-def _to_rebuild(known: State, given: Given, found: list[Source], held: Held) -> list[Source]:
-    """Give what is to be counted anew; raises DataError where the state would lose a source unsaid."""
+def _check_all_named(known: State, given: Given, found: list[Source], held: Held) -> None:
+    """Raise DataError where a state that is rebuilt would lose a source unsaid.
+
+    Parameters
+    ----------
+    known : State
+        What the state has counted.
+    given : sequence of str or Path
+        Files, globs and folders that are to be counted again.
+    found : list of Source
+        The sources that are there now.
+    held : Held
+        The state file.
+    """
     for entry in pair_up(known.sources, found)[1]:
         if not covered(entry.location, given):
             raise DataError(
                 f"{held.path} has counted {entry.location} too: name it or its folder beside the others to rebuild "
                 "the state, or begin another (--overwrite)."
             )
-    return found

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from streamnorm.errors import DataError, OutputError
+from streamnorm.errors import DataError
 from streamnorm.formats import CsvOptions
 from streamnorm.inputs import expand
-from streamnorm.jobs.count import count
+from streamnorm.jobs.count import How, check_new_state, count
+from streamnorm.jobs.effort import Effort, Progress
 from streamnorm.jobs.ledger import options_of, record_of
-from streamnorm.jobs.reading import Progress, fit_state
+from streamnorm.jobs.reading import fit_state
 from streamnorm.jobs.work import table_of
 
 __all__ = ["fit"]
@@ -85,20 +86,18 @@ def fit(
     for name, asked in (("update", update), ("rebuild", rebuild), ("keep_parts", keep_parts)):
         if asked and state is None:
             raise DataError(f"{name} is about a state file, and none was named: name it (state).")
-    if state is not None and Path(state).exists():
-        if not (update or rebuild or overwrite):
-            raise OutputError(f"{state} exists: add to it (update), replace it (overwrite), or name another.")
-        options = options or (None if overwrite else options_of(record_of(state)))
-    found = expand(sources, options)
+    how: How = "rebuild" if rebuild else "add" if update else "new"
+    if state is not None and not overwrite:
+        check_new_state(state, how, "add to it (update), replace it (overwrite), or name another")
+        options = options or options_of(record_of(state))
+    found, effort = expand(sources, options), Effort(threads, progress)
     table = table_of(normalizer)
     if state is None:
-        result = fit_state(found, table, threads=threads, progress=progress, record=False)
+        result = fit_state(found, table, effort=effort, record=False)
     else:
-        result = count(
-            Path(state), [sources] if isinstance(sources, (str, Path)) else list(sources), found, table,
-            asked=normalizer is not None, update=update, rebuild=rebuild, keep_parts=keep_parts,
-            threads=threads, progress=progress,
-        )  # fmt: skip
+        given = [sources] if isinstance(sources, (str, Path)) else list(sources)
+        chosen = normalizer is not None
+        result = count(Path(state), given, found, table, how=how, chosen=chosen, keep_parts=keep_parts, effort=effort)
     columns = {name: group.rule for name, (group, _) in result.table.learnt.columns().items()}
     if not isinstance(result.table, TableNormalizer):
         table = TableNormalizer(None, columns, **result.table.settings(), profile=result.table.profile)

@@ -11,8 +11,9 @@ from pathlib import Path
 from streamnorm.errors import DataError, MergeError, SourceError
 from streamnorm.formats import CsvOptions, Source
 from streamnorm.inputs import expand
+from streamnorm.jobs.effort import Effort, Progress
 from streamnorm.jobs.ledger import Given, covered, pair_up
-from streamnorm.jobs.reading import Progress, fit_state
+from streamnorm.jobs.reading import fit_state
 from streamnorm.states import Counted, Held, Parts, State, holding
 from streamnorm.summaries import Moments
 from streamnorm.tables import Learnt
@@ -38,8 +39,12 @@ def forget(
         The state file.
     given : sequence of str or Path
         Files, globs and folders, as far as the state has counted them; they need not be there.
-    threads, progress, options
-        As for `fit`.
+    threads : int, optional
+        By default one for each processor.
+    progress : callable, optional
+        Called with numbers of bytes and of rows as they have been dealt with.
+    options : CsvOptions, optional
+        How CSV files are written.
 
     Returns
     -------
@@ -53,12 +58,12 @@ def forget(
     MergeError
         If a scaler cannot forget and not all parts were kept.
     """
-    parts = Parts(path)
+    parts, effort = Parts(path), Effort(threads, progress)
     with holding(path) as held, parts.alone():
         known = held.read()
         gone = _counted_there(known, given, path)
         there = {entry: source for source, entry in pair_up(gone, _existing(given, options))[0] if entry}
-        taken = [_part(entry, there.get(entry), known, parts, held, threads, progress) for entry in gone]
+        taken = [parts.find(entry) or _count_again(entry, there.get(entry), held, effort) for entry in gone]
         left = tuple(entry for entry in known.sources if entry not in gone)
         learnt = _without(known, taken, left, parts, path)
         held.write(dataclasses.replace(known, table=known.table.with_learnt(learnt), sources=left))
@@ -85,18 +90,29 @@ def _existing(given: Given, options: CsvOptions | None) -> list[Source]:
     return found
 
 
-def _part(
-    entry: Counted, source: Source | None, known: State, parts: Parts, held: Held, threads: int | None,
-    progress: Progress | None,
-) -> Learnt:  # fmt: skip
-    """Find out what a source had given to a state."""
-    kept = parts.find(entry)
-    if kept is not None:
-        return kept
+def _count_again(entry: Counted, source: Source | None, held: Held, effort: Effort) -> Learnt:
+    """Find out what a source had given to a state, by reading it.
+
+    Parameters
+    ----------
+    entry : Counted
+        What the record has of it.
+    source : Source or None
+        The file, None where it is gone.
+    held : Held
+        The state.
+    effort : Effort
+
+    Raises
+    ------
+    DataError
+        If the file is not what was counted.
+    """
     remedy = f"restore it, or count all others again (streamnorm fit SRC --state {held.path} --rebuild)."
     if source is None:
         raise DataError(f"{entry.location} is not there, and its part was not kept (--keep-parts): {remedy}")
-    again = fit_state([source], known.table, known=known.emptied(), threads=threads, progress=progress)
+    known = held.read()
+    again = fit_state([source], known.table, known=known.emptied(), effort=effort)
     (found,) = again.sources
     if found.fingerprint != entry.fingerprint:
         raise DataError(

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 
 from streamnorm.errors import DataError, StateError
 from streamnorm.files import Place, location_of, stamp
-from streamnorm.formats import CsvOptions, CsvSource, Source, kind_of
+from streamnorm.formats import CsvOptions, Source, kind_of
 from streamnorm.states import Counted, read
 
 __all__ = [
@@ -35,8 +35,13 @@ _TICKS = 2_000_000_000
 
 def options_of(record: Iterable[Counted]) -> CsvOptions | None:
     """Give how the CSV files of a record are written; None where that is not one way, or there are none."""
-    ways = {entry.options for entry in record if entry.options or kind_of(PurePath(entry.location)) is CsvSource}
+    ways = {entry.options for entry in record if entry.options or _is_text(entry.location)}
     return CsvOptions(**dict(ways.pop())) if len(ways) == 1 else None
+
+
+def _is_text(location: str) -> bool:
+    kind = kind_of(PurePath(location))
+    return kind is not None and not kind.typed
 
 
 def record_of(state: str | Path) -> tuple[Counted, ...]:

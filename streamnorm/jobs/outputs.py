@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import OutputError
-from streamnorm.files import Place, is_elsewhere
+from streamnorm.files import Place, is_elsewhere, refuse_existing
 from streamnorm.formats import Source, kind_of
 from streamnorm.inputs import is_data, is_one_file
 
-__all__ = ["check_state_path", "outputs_of", "refuse_existing"]
+__all__ = ["check_state_path", "outputs_of", "refuse_existing_output"]
 
 
 def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwrite: bool) -> list[tuple[Source, Path]]:
@@ -44,7 +44,7 @@ def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwr
         if path in seen:
             raise OutputError(f"two sources would be written to {path}: transform them one after the other.")
         if not overwrite:
-            refuse_existing(path)
+            refuse_existing_output(path)
         for folder in (Path(item).resolve() for item in items if not is_elsewhere(item)):
             if folder in path.resolve().parents and folder.is_dir() and is_data(path.resolve().relative_to(folder)):
                 raise OutputError(f"{path} lies in the input {folder}, and would be read next time: write elsewhere.")
@@ -65,15 +65,14 @@ def _identity(path: Path) -> object:
     return found.st_dev, found.st_ino
 
 
-def refuse_existing(path: Path, *, resume: bool = False) -> None:
+def refuse_existing_output(path: Path, *, resume: bool = False) -> None:
     """Raise OutputError where there is something already; `resume` says that it is no output to go on from."""
     if path.exists() and resume:
         raise OutputError(
             f"{path} exists, and is not from a stopped run of this job (its state, options and inputs as they "
             f"are now): choose another output, or overwrite it (--overwrite)."
         )
-    if path.exists():
-        raise OutputError(f"{path} exists: choose another output, or overwrite it (--overwrite).")
+    refuse_existing(path, "choose another output, or overwrite it (--overwrite)")
 
 
 def check_state_path(state: str | Path, taken: Iterable[Place]) -> None:

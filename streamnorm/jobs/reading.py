@@ -10,20 +10,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from threading import Lock
 from types import MappingProxyType
-from typing import Any
 
 from streamnorm.arrow import widest
 from streamnorm.files import Stamp, check_unchanged, naming, stamp
-from streamnorm.formats import CsvSource, Source, Unit
+from streamnorm.formats import Source, Unit
+from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.ledger import warn_of_copies
 from streamnorm.jobs.schema import REMEMBERED, check_columns, nothing_of
 from streamnorm.jobs.schema_notes import Differences, tell_of_strays
 from streamnorm.jobs.threads import in_any_order, threads_of
-from streamnorm.jobs.work import summarise_units, together
+from streamnorm.jobs.work import Part, neighbours, summarise_units
 from streamnorm.states import Counted, Parts, State
 from streamnorm.tables import Learnt, Table
 
-__all__ = ["Progress", "Reading", "fit_state"]
+__all__ = ["Reading", "fit_state"]
 
 
 class Reading:
@@ -42,7 +42,7 @@ class Reading:
 
     def __init__(self, source: Source, before: Stamp, nothing: Learnt, footers: bool = True) -> None:
         self.source, self.nothing = source, nothing
-        self.told: set[str] | None = set() if footers else None
+        self.footers, self.told = footers, frozenset[str]()
         self.total, self.rows, self.fingerprint = nothing, 0, ""
         self._before = before
         self._lock = Lock()
@@ -52,11 +52,12 @@ class Reading:
         """Bytes, at the start."""
         return self._before[1]
 
-    def add(self, part: Learnt | None, rows: int) -> None:
+    def add(self, part: Part) -> None:
         """Add what one unit gave; from any thread."""
         with self._lock:
-            self.total = self.total if part is None else self.total + part
-            self.rows += rows
+            self.total = self.total if part.learnt is None else self.total + part.learnt
+            self.rows += part.rows
+            self.told |= part.told
 
     def check_unchanged(self) -> None:
         """Raise SourceError if the file was written to or replaced since."""
@@ -72,13 +73,9 @@ class Reading:
             self.fingerprint,
             digest=self.total.digest(),
             modified=max(0, modified),
-            from_footer=len(self.told or ()),
-            options=self.source.options.uncommon() if isinstance(self.source, CsvSource) else (),
+            from_footer=len(self.told),
+            options=self.source.remembered_options,
         )
-
-
-#: Called with the bytes of input and the rows that have been dealt with since the last time.
-Progress = Callable[[int, int], Any]
 
 
 #: A source, and the bytes and rows of it that a task has dealt with.
@@ -90,8 +87,7 @@ def fit_state(
     table: Table,
     *,
     known: State | None = None,
-    threads: int | None = None,
-    progress: Progress | None = None,
+    effort: Effort | None = None,
     record: bool = True,
     parts: Parts | None = None,
     footers: bool = True,
@@ -107,10 +103,7 @@ def fit_state(
         there is chosen by the first source that holds more.
     known : State, optional
         What is already known.
-    threads : int, optional
-        By default one for each processor.
-    progress : callable, optional
-        Called with bytes and rows dealt with; in the end the bytes are all of the sources'.
+    effort : Effort, optional
     record : bool
         Whether to write down what was counted, which takes a hash of every source.
     parts : Parts, optional
@@ -123,7 +116,7 @@ def fit_state(
     SourceError, DataError
         If a source cannot be read, changes while it is read, or its columns do not fit. Nothing is changed.
     """
-    at_once = threads_of(threads)
+    effort = effort or Effort()
     stamps = [stamp(source.path) for source in sources]  # before anything is known of the files
     origin = sources[0] if known is None else None
     if known is None:
@@ -144,7 +137,7 @@ def fit_state(
     total = dataclasses.replace(total, types=MappingProxyType(types))
     readings = (Reading(*pair, empty, footers) for pair in zip(sources, stamps, strict=True))
     entries = []
-    for reading in _read_all(readings, known.table, at_once, record, progress):
+    for reading in _read_all(readings, known.table, effort, record):
         with naming(reading.source.path):
             total = total + reading.total
         if record:
@@ -157,9 +150,7 @@ def fit_state(
     return dataclasses.replace(known, table=known.table.with_learnt(total), sources=tuple(all_entries))
 
 
-def _read_all(
-    readings: Iterable[Reading], table: Table, threads: int, record: bool, progress: Progress | None
-) -> Iterator[Reading]:
+def _read_all(readings: Iterable[Reading], table: Table, effort: Effort, record: bool) -> Iterator[Reading]:
     """Read sources by units on threads, and give each as soon as all of it has been read."""
     left: dict[Reading, int] = {}
 
@@ -169,15 +160,15 @@ def _read_all(
             if record:
                 yield partial(_hash, reading)
             rest = reading.size
-            for units in together(reading.source.units(), table):
+            for units in neighbours(reading.source.units(), table):
                 left[reading] += 1
                 rest -= sum(unit.size for unit in units)
                 yield partial(_add_units, reading, table, units)
             yield partial(_end, reading, rest)
 
-    for reading, size, rows in in_any_order(tasks(), threads):
-        if progress:
-            progress(size, rows)
+    for reading, size, rows in in_any_order(tasks(), threads_of(effort.threads)):
+        if effort.progress:
+            effort.progress(size, rows)
         left[reading] -= 1
         if not left[reading]:
             del left[reading]
@@ -197,6 +188,6 @@ def _end(reading: Reading, rest: int) -> _Done:
 
 
 def _add_units(reading: Reading, table: Table, units: Sequence[Unit]) -> _Done:
-    part, rows = summarise_units(table, reading.nothing, reading.source, units, reading.told)
-    reading.add(part, rows)
-    return reading, sum(unit.size for unit in units), rows
+    part = summarise_units(table, reading.nothing, reading.source, units, footers=reading.footers)
+    reading.add(part)
+    return reading, sum(unit.size for unit in units), part.rows

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from streamnorm.errors import DataError
 from streamnorm.files import naming
-from streamnorm.formats import CsvSource, Source
+from streamnorm.formats import Source
 from streamnorm.jobs.work import nothing
 from streamnorm.states import State
 from streamnorm.tables import Learnt, Table
@@ -37,28 +37,17 @@ def schema_of(sources: Sequence[Source], named: Collection[str] = ()) -> pa.Sche
     Text of a CSV file counts as numbers where its column is named, since the parser says best which value is none.
     So do columns of CSV files alone that hold nothing.
     """
-    schema = _as_named(sources[0], named)
+    schema = sources[0].schema_to_choose(named)
     for source in sources[1:]:
         if not any(map(pa.types.is_null, schema.types)):
             break
-        there = _as_named(source, named)
+        there = source.schema_to_choose(named)
         schema = pa.schema([_known(item, there) for item in schema], schema.metadata)
         if len(sources) > REMEMBERED:
             source.let_go()
-    if isinstance(sources[0], CsvSource):
-        return _as_numbers(schema, {item.name for item in schema if pa.types.is_null(item.type)})
+    if not sources[0].typed:
+        return pa.schema([item.with_type(pa.float64()) if pa.types.is_null(item.type) else item for item in schema])
     return schema
-
-
-def _as_named(source: Source, named: Collection[str]) -> pa.Schema:
-    schema: pa.Schema = source.schema
-    if not isinstance(source, CsvSource):
-        return schema
-    texts = {item.name for item in schema if item.name in named and pa.types.is_string(item.type)}
-    blanks = source.reader.blanks - texts
-    return pa.schema(
-        [item.with_type(pa.null()) if item.name in blanks else item for item in _as_numbers(schema, texts)]
-    )
 
 
 def _known(item: pa.Field, schema: pa.Schema) -> pa.Field:
@@ -91,21 +80,15 @@ def _check_keys(table: Table, source: Source, schema: pa.Schema) -> None:
 def check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
     """Find out before anything is read whether a source has all columns."""
     with naming(source.path):
-        schema = source.schema
         numeric = Table(None, dict.fromkeys(like.types, "standard"), by=by)
         try:
-            numbers = _as_numbers(schema, like.types) if isinstance(source, CsvSource) else _filled(schema, like)
+            numbers = _filled(source.schema_as_numbers(like.types), like)
             _check_keys(numeric, source, numbers)
             numeric.choose(numbers)
             like.check_shapes(numbers)
         except DataError as error:
             beside = "" if source == first else f" (the columns are those of {first.path})"
             raise DataError(f"{error}{beside}") from None
-
-
-def _as_numbers(schema: pa.Schema, names: Collection[str]) -> pa.Schema:
-    """Give the schema of a CSV file when these columns are read as numbers."""
-    return pa.schema([pa.field(item.name, pa.float64()) if item.name in names else item for item in schema])
 
 
 def _filled(schema: pa.Schema, like: Learnt) -> pa.Schema:

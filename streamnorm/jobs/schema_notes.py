@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from streamnorm.formats import CsvSource, Source
+from streamnorm.formats import Source
 from streamnorm.tables import Table
 
 __all__ = ["Differences", "tell_of_strays"]
@@ -53,7 +53,7 @@ class Differences:
         schema = source.schema
         if [name for name in schema.names if name in self.types] != list(self.types):
             self._orders.append(str(source.path))
-        if isinstance(source, CsvSource) or isinstance(self.origin, CsvSource):
+        if not (source.typed and (self.origin is None or self.origin.typed)):
             return
         for item in schema:
             kinds = str(item.type), self.types.get(item.name, str(item.type))
@@ -93,11 +93,10 @@ def tell_of_strays(source: Source, table: Table, types: Mapping[str, str]) -> No
     types : mapping of str to str
         The columns that were chosen.
     """
-    strays = source.reader.strays if isinstance(source, CsvSource) else {}
+    strays = source.strays
     if not strays:
         return
-    as_numbers = [pa.field(item.name, pa.float64()) if item.name in strays else item for item in source.schema]
-    alone = [name for name in table.choose(pa.schema(as_numbers))[0] if name not in types]
+    alone = [name for name in table.choose(source.schema_as_numbers(strays))[0] if name not in types]
     if alone:
         row, text = strays[alone[0]]
         others = f" (so are {', '.join(map(repr, alone[1:]))})" if alone[1:] else ""

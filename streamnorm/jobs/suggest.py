@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from streamnorm.arrow import is_choosable, is_numeric
 from streamnorm.formats import Source
-from streamnorm.jobs.reading import Progress, fit_state
+from streamnorm.jobs.effort import Effort, Progress
+from streamnorm.jobs.reading import fit_state
 from streamnorm.jobs.schema import schema_of
 from streamnorm.summaries import CONSTANT
 from streamnorm.tables import Table
@@ -147,7 +148,7 @@ def recipe_for(sources: Sequence[Source], *, threads: int | None = None, progres
     schema = schema_of(sources)
     numbers = [item.name for item in schema if is_numeric(item.type)]
     table = Table(None, dict.fromkeys(numbers, "robust"), infinite="skip")
-    state = fit_state(sources, table, threads=threads, progress=progress, record=False)
+    state = fit_state(sources, table, effort=Effort(threads, progress), record=False)
     looks = list(_looks(state.table, schema))
     parts = [_HEAD]
     if any(group.summary.counts.table[:, 3:].any() for group in state.table.learnt.groups):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from streamnorm.errors import DataError
 from streamnorm.formats import Source
+from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.ledger import Given, pair_up
-from streamnorm.jobs.reading import Progress, fit_state
+from streamnorm.jobs.reading import fit_state
 from streamnorm.states import State, read
 from streamnorm.tables import Learnt
 
@@ -20,8 +21,7 @@ def verify(
     given: Given,
     found: list[Source],
     *,
-    threads: int | None = None,
-    progress: Progress | None = None,
+    effort: Effort | None = None,
 ) -> State:
     """Count all sources of a state again and compare, exactly; what a footer told is read now.
 
@@ -33,8 +33,7 @@ def verify(
         Files, globs and folders: all that the state has counted.
     found : list of Source
         The sources that are there now.
-    threads, progress
-        As for `fit`.
+    effort : Effort, optional
 
     Returns
     -------
@@ -48,7 +47,7 @@ def verify(
     """
     known = read(path)
     empty = known.emptied()
-    again = fit_state(found, known.table, known=empty, threads=threads, progress=progress, footers=False)
+    again = fit_state(found, known.table, known=empty, effort=effort, footers=False)
     differences = _differing_sources(known, again, found) if known.sources else []
     if not differences and again.table.learnt != known.table.learnt:
         names = ", ".join(map(repr, _differing_columns(known.table.learnt, again.table.learnt)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,17 +17,18 @@ from streamnorm.arrow import no_rows, vector_values
 from streamnorm.errors import DataError, InfiniteValueError, UnseenKeyError
 from streamnorm.files import naming
 from streamnorm.formats import Source, Unit
-from streamnorm.jobs.footers import learn
+from streamnorm.jobs.footers import told_by_footer
 from streamnorm.tables import Learnt, Table
 
 __all__ = [
+    "Part",
     "map_batch",
     "mapped_schema",
+    "neighbours",
     "nothing",
     "summarise",
     "summarise_units",
     "table_of",
-    "together",
     "worker_table",
 ]
 
@@ -141,7 +142,7 @@ def _infinite_row(column: pa.Array) -> int:
 _KEYED_BYTES = 1 << 26
 
 
-def together(units: Iterable[Unit], table: Table) -> Iterator[list[Unit]]:
+def neighbours(units: Iterable[Unit], table: Table) -> Iterator[list[Unit]]:
     """Put neighbouring units together, of which a table with keys wants many at once."""
     enough = _KEYED_BYTES if table.key_names else 0
     pending: list[Unit] = []
@@ -156,24 +157,65 @@ def together(units: Iterable[Unit], table: Table) -> Iterator[list[Unit]]:
         yield pending
 
 
-def summarise_units(
-    table: Table, like: Learnt, source: Source, units: Sequence[Unit], told: set[str] | None = None
-) -> tuple[Learnt | None, int]:
-    """Summarise neighbouring units of a source, those of `together`; also give the number of their rows.
+class Part(NamedTuple):
+    """What neighbouring units of a source gave.
 
-    With `told`, what a footer tells is not read, and `told` gets the names of those columns.
+    Parameters
+    ----------
+    learnt : Learnt or None
+        None if there was no batch.
+    rows : int
+    told : frozenset of str
+        Columns of which a footer told all, so that they were not read.
     """
 
-    def read_together(like: Learnt) -> tuple[Learnt | None, int]:
-        batches = (batch for unit in units for batch in source.read(unit, list(like.types), table.key_names))
-        return summarise(table, like, batches, partial(source.rows_before, units[0]))
+    learnt: Learnt | None
+    rows: int
+    told: frozenset[str]
 
-    def read(like: Learnt) -> tuple[Learnt | None, int]:
-        slices = [] if table.key_names else source.slices(units[0], list(like.types))
-        if len(slices) < 2:
-            return read_together(like)
-        parts, rows = zip(*(read_together(like.only(names)) for names in slices), strict=True)
-        return like.of_parts(part for part in parts if part is not None), rows[0]
 
+def summarise_units(table: Table, like: Learnt, source: Source, units: Sequence[Unit], *, footers: bool = True) -> Part:
+    """Summarise neighbouring units of a source, those of `neighbours`.
+
+    Parameters
+    ----------
+    table : Table
+        Its settings count.
+    like : Learnt
+        Columns and rules, with nothing learnt.
+    source : Source
+    units : sequence of Unit
+        More than one only where there are keys.
+    footers : bool
+        Whether what a footer tells is not read.
+
+    Raises
+    ------
+    SourceError, DataError
+        If the units cannot be read or do not fit; errors name the file, column and row.
+    """
     with naming(source.path):
-        return read(like) if table.key_names or told is None else learn(like, source, units[0], read, told)
+        known = told_by_footer(like, source, units[0]) if footers and not table.key_names else like.only(())
+        if not known.types:
+            return Part(*_summarise_by_slices(table, like, source, units), frozenset())
+        told, rest = frozenset(known.types), like.only(like.types.keys() - known.types.keys())
+        if not rest.types:
+            return Part(like.of_parts([known]), int(known.groups[0].summary.counts.rows[0]), told)
+        part, rows = _summarise_by_slices(table, rest, source, units)
+        return Part(None if part is None else like.of_parts([part, known]), rows, told)
+
+
+def _summarise_by_slices(
+    table: Table, like: Learnt, source: Source, units: Sequence[Unit]
+) -> tuple[Learnt | None, int]:
+    """Read units, of a wide row group a few columns at a time; also give the number of their rows."""
+    slices = [] if table.key_names else source.slices(units[0], list(like.types))
+    if len(slices) < 2:
+        return _summarise_slice(table, like, source, units)
+    parts, rows = zip(*(_summarise_slice(table, like.only(names), source, units) for names in slices), strict=True)
+    return like.of_parts(part for part in parts if part is not None), rows[0]
+
+
+def _summarise_slice(table: Table, like: Learnt, source: Source, units: Sequence[Unit]) -> tuple[Learnt | None, int]:
+    batches = (batch for unit in units for batch in source.read(unit, list(like.types), table.key_names))
+    return summarise(table, like, batches, partial(source.rows_before, units[0]))

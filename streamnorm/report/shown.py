@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import OutputError
-from streamnorm.files import replacing
+from streamnorm.files import refuse_existing, replacing
 from streamnorm.report.drift import Drift, drifts_of
 from streamnorm.report.figures import to_json
 from streamnorm.report.keys import of_key
@@ -134,8 +134,8 @@ def write(
     inputs = [Path(given) for given in (before, after) if isinstance(given, (str, Path))]
     if path.resolve() in {other.resolve() for other in inputs}:
         raise OutputError(f"{path} is a state: choose another name for the report.")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists: choose another name, or overwrite it (--overwrite).")
+    if not overwrite:
+        refuse_existing(path, "choose another name, or overwrite it (--overwrite)")
     states = [_as_state(given) for given in (before, after) if given is not None]
     names = [str(g) if isinstance(g, (str, Path)) else n for g, n in ((before, "before"), (after, "after"))]
     text = page(states[0], states[1] if len(states) > 1 else None, (names[0], names[1]), key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -163,7 +164,7 @@ def test_interrupted_is_130(tmp_path, table, capsys, monkeypatch):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("streamnorm.jobs.fit_state", interrupt)
+    monkeypatch.setattr(importlib.import_module("streamnorm.jobs.run"), "fit_state", interrupt)
     stopped = streamnorm(capsys, "run", tmp_path / "in.parquet", "--output", tmp_path / "out.parquet")
     assert (stopped.code, stopped.err.strip()) == (130, "interrupted")
     assert leftovers(tmp_path) == []

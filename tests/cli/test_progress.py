@@ -27,7 +27,7 @@ if sys.stdin.isatty():
 import importlib
 from streamnorm import cli
 from streamnorm.jobs import reading as fitting
-jobs = importlib.import_module("streamnorm.jobs.transform")
+jobs = importlib.import_module("streamnorm.jobs.copies")
 pause = 0.25 * int(sys.argv[sys.argv.index("--threads") + 1])
 def slowly(function):
     def slow(*args, **kwargs):

@@ -20,6 +20,7 @@ from streamnorm.errors import OutputError, SourceError, StateError
 from streamnorm.formats.parquet.source import ParquetSource
 from streamnorm.inputs.expand import expand
 from streamnorm.jobs.count import count
+from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.work import table_of
 from streamnorm.states.holding import holding
 
@@ -305,7 +306,16 @@ def test_of_two_that_begin_a_state_one_wins_and_keeps_its_parts(job, tmp_path, m
 
     monkeypatch.setattr(ParquetSource, "read", read_and_meet)
     try:
-        count(Path("s.json"), ["in"], expand("in"), table_of(), asked=False, keep_parts=keep_parts, threads=1)
+        count(
+            Path("s.json"),
+            ["in"],
+            expand("in"),
+            table_of(),
+            how="new",
+            chosen=False,
+            keep_parts=keep_parts,
+            effort=Effort(1),
+        )
     except StateError as error:
         told.append(str(error))
     assert len(told) == 1

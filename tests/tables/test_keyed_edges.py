@@ -14,7 +14,7 @@ import pytest
 import streamnorm as sn
 from streamnorm.errors import DataError, MergeError, StateError
 from streamnorm.formats.source import Unit
-from streamnorm.jobs.work import together
+from streamnorm.jobs.work import neighbours
 from streamnorm.states.document import _checksum
 
 SCALERS = ["standard", "minmax", "robust"]
@@ -119,9 +119,9 @@ def test_keys_of_another_type_are_told_with_their_file(tmp_path):
 def test_units_are_put_together_by_their_size():
     table = sn.TableNormalizer(by="key")
     units = [Unit(i, 1 << 25) for i in range(5)]
-    assert [[unit.number for unit in some] for some in together(units, table)] == [[0, 1], [2, 3], [4]]
-    assert [len(some) for some in together(units, sn.TableNormalizer())] == [1] * 5
-    assert list(together([], table)) == []
+    assert [[unit.number for unit in some] for some in neighbours(units, table)] == [[0, 1], [2, 3], [4]]
+    assert [len(some) for some in neighbours(units, sn.TableNormalizer())] == [1] * 5
+    assert list(neighbours([], table)) == []
 
 
 @pytest.mark.parametrize("kind", [[], {}, None, 1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,12 +23,9 @@ from streamnorm.cli.options import (
 )
 from streamnorm.cli.progress import progress_of
 from streamnorm.cli.stdout import piped
-from streamnorm.errors import OutputError
 
 if TYPE_CHECKING:
-    from streamnorm.jobs import Journal
-    from streamnorm.tables import Table
-
+    from streamnorm.states import State
 
 __all__ = ["fit", "init", "run", "transform"]
 
@@ -51,23 +47,24 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
     Memory grows neither with the rows nor with the columns: of wide Parquet row groups a few columns are read at a
     time.
     """
-    from streamnorm.jobs import count, record_of
+    from streamnorm import jobs
 
     if update + rebuild + overwrite > 1:
         raise click.UsageError("only one of --update, --rebuild and --overwrite can be meant.")
-    if Path(state).exists() and not (update or rebuild or overwrite):
-        raise OutputError(f"{state} exists: add to it (--update), replace it (--overwrite), or name another.")
-    known = () if overwrite else record_of(state)
+    how: jobs.How = "rebuild" if rebuild else "add" if update else "new"
+    if not overwrite:
+        jobs.check_new_state(state, how, "add to it (--update), replace it (--overwrite), or name another")
+    known = () if overwrite else jobs.record_of(state)
     found, table = sources_of(sources, words, known), table_of(words)
     with progress_of(found, quiet) as progress:
-        result = count(Path(state), sources, found, table, asked=asked(CHOICE_NAMES), update=update, rebuild=rebuild,
-                       keep_parts=keep_parts, threads=threads, progress=progress)  # fmt: skip
+        result = jobs.count(Path(state), sources, found, table, how=how, chosen=asked(CHOICE_NAMES),
+                            keep_parts=keep_parts, effort=jobs.Effort(threads, progress))  # fmt: skip
     if not quiet:
         before = {source.location for source in known}
         new = [source for source in result.sources if source.location not in before]
         added = f"{counted(len(new), 'new source')}, {counted(sum(s.rows for s in new), 'row')}; in all "
         say(f"{state}: {added if update and known else ''}{counted(len(result.table.learnt.types), 'column')}, "
-             f"{counted(len(result.sources), 'source')}, {sum(s.rows for s in result.sources):,} rows")  # fmt: skip
+            f"{counted(len(result.sources), 'source')}, {sum(s.rows for s in result.sources):,} rows")  # fmt: skip
 
 
 @click.command()
@@ -84,15 +81,15 @@ def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool
     Memory grows neither with the rows nor with the columns: those of wide Parquet row groups wait in a temporary file
     (in TMPDIR), as large as a row group for each thread.
     """
-    from streamnorm.jobs import Journal, outputs_of
+    from streamnorm import jobs
     from streamnorm.states import read
 
     known = read(state)
     found = sources_of(sources, words, known.sources)
-    with piped(output, found, resume) as target:
-        journal = Journal(Path(target), outputs_of(found, sources, target, overwrite or resume))
-        _write(known.table, journal, output, quiet, inverse=inverse, threads=threads, overwrite=overwrite,
-               resume=resume)  # fmt: skip
+    with piped(output, found, resume) as target, progress_of(found, quiet) as progress:
+        jobs.transform_sources(known.table, found, sources, target, inverse=inverse, overwrite=overwrite,
+                               resume=resume, effort=jobs.Effort(threads, progress))  # fmt: skip
+        _tell(output, len(found), known, quiet)
 
 
 @click.command()
@@ -109,32 +106,29 @@ def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, st
     Memory grows neither with the rows nor with the columns: those of wide Parquet row groups wait in a temporary file
     (in TMPDIR), as large as a row group for each thread.
     """
-    from streamnorm.jobs import Journal, check_state_path, fit_state, outputs_of
-    from streamnorm.states import holding
+    from streamnorm import jobs
 
-    if state and Path(state).exists() and not (overwrite or resume):
-        raise OutputError(f"{state} exists: name another, or overwrite it (--overwrite).")
     found = sources_of(sources, words)
-    with piped(output, found, resume) as target, ExitStack() as stack:
-        journal = Journal(Path(target), outputs_of(found, sources, target, overwrite or resume))
-        if state:
-            check_state_path(state, [*(pair[0].path for pair in journal.pairs), *(path for _, path in journal.pairs)])
-        held = stack.enter_context(holding(state)) if state else None
-        with progress_of(found, quiet) as progress:
-            result = fit_state(found, table_of(words), threads=threads, progress=progress, record=state is not None)
-        if held and held.exists and not overwrite and held.read() != result:
-            raise OutputError(f"{state} exists and is not what {output} was begun with: overwrite it (--overwrite).")
-        last = partial(held.write, result) if held else None
-        _write(result.table, journal, output, quiet, threads=threads, overwrite=overwrite, resume=resume, last=last)
+    with piped(output, found, resume) as target:
+        result = jobs.run(found, sources, target, table_of(words), state=state, overwrite=overwrite, resume=resume,
+                          threads=threads, watch=partial(progress_of, quiet=quiet))  # fmt: skip
+        _tell(output, len(found), result, quiet)
 
 
-def _write(table: Table, journal: Journal, output: str, quiet: bool, **choices: Any) -> None:
-    from streamnorm.jobs import write_outputs
+def _tell(output: str, files: int, state: State, quiet: bool) -> None:
+    """Say what was written.
 
-    with progress_of([source for source, _ in journal.pairs], quiet) as progress:
-        write_outputs(table, journal, progress=progress, **choices)
+    Parameters
+    ----------
+    output : str
+        As it was given.
+    files : int
+    state : State
+        What they were normalised by.
+    quiet : bool
+    """
     if not quiet:
-        say(f"{output}: {counted(len(journal.pairs), 'file')}, {counted(len(table.learnt.types), 'column')} normalised")
+        say(f"{output}: {counted(files, 'file')}, {counted(len(state.table.learnt.types), 'column')} normalised")
 
 
 @click.command()
@@ -143,8 +137,8 @@ def _write(table: Table, journal: Journal, output: str, quiet: bool, **choices: 
 @COMMON
 def init(sources: tuple[str, ...], threads: int | None, quiet: bool, **words: Any) -> None:
     """Look at SRC and print a recipe to edit, for --recipe: what would become of each column, and why."""
-    from streamnorm.jobs import recipe_for
+    from streamnorm import jobs
 
     found = sources_of(sources, words)
     with progress_of(found, quiet) as progress:
-        click.echo(recipe_for(found, threads=threads, progress=progress), nl=False)
+        click.echo(jobs.recipe_for(found, threads=threads, progress=progress), nl=False)

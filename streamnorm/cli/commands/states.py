@@ -10,7 +10,6 @@ import click
 from streamnorm.cli.messages import counted, say
 from streamnorm.cli.options import COMMON, CSV, SOURCES, STATE, csv_options, sources_of
 from streamnorm.cli.progress import progress_of
-from streamnorm.errors import OutputError
 
 __all__ = ["forget", "merge", "verify"]
 
@@ -21,14 +20,9 @@ __all__ = ["forget", "merge", "verify"]
 @click.option("--overwrite", is_flag=True, help="Replace a state that exists.")
 def merge(states: tuple[str, ...], output: str, overwrite: bool) -> None:
     """Add states up: the same as fitting all their sources at once, bit for bit."""
-    from functools import reduce
-    from operator import add
+    from streamnorm import jobs
 
-    from streamnorm.states import read, write
-
-    if Path(output).exists() and not overwrite:
-        raise OutputError(f"{output} exists: name another, or overwrite it (--overwrite).")
-    write(reduce(add, [read(path) for path in states]), output)
+    jobs.merge(states, output, overwrite=overwrite)
 
 
 @click.command()
@@ -41,12 +35,11 @@ def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
 
     Files that are as they were are read again; others are taken out by their parts (fit --keep-parts).
     """
-    from streamnorm.jobs import covered
-    from streamnorm.jobs import forget as take_out
+    from streamnorm import jobs
     from streamnorm.states import read
 
-    options = csv_options(words, [entry for entry in read(state).sources if covered(entry.location, sources)])
-    gone = take_out(Path(state), sources, threads=threads, options=options)
+    options = csv_options(words, [entry for entry in read(state).sources if jobs.covered(entry.location, sources)])
+    gone = jobs.forget(Path(state), sources, options=options, threads=threads)
     if not quiet:
         say(f"{state}: forgot {counted(len(gone), 'source')}, {counted(sum(entry.rows for entry in gone), 'row')}")
 
@@ -58,12 +51,12 @@ def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
 @COMMON
 def verify(state: str, sources: tuple[str, ...], threads: int | None, quiet: bool, **words: Any) -> None:
     """Count SRC again and compare with STATE, exactly; it is an error if anything differs."""
-    from streamnorm.jobs import verify as count_again
+    from streamnorm import jobs
     from streamnorm.states import read
 
     found = sources_of(sources, words, read(state).sources)
     with progress_of(found, quiet) as progress:
-        again = count_again(Path(state), sources, found, threads=threads, progress=progress)
+        again = jobs.verify(Path(state), sources, found, effort=jobs.Effort(threads, progress))
     if not quiet:
         click.echo(
             f"{state}: the same, bit for bit: {counted(len(again.table.learnt.types), 'column')}, "

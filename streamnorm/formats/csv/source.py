@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -12,13 +14,22 @@ from streamnorm.formats.csv.pieces import Piece
 from streamnorm.formats.csv.reader import CsvReader
 from streamnorm.formats.source import Source, Unit
 
-__all__ = ["CsvSource"]
+__all__ = ["CsvSource", "CsvUnit"]
+
+
+@dataclass(frozen=True)
+class CsvUnit(Unit):
+    """A piece of whole rows."""
+
+    piece: Piece
 
 
 class CsvSource(Source):
     """A CSV file, compressed or not, from its beginning to its end."""
 
     suffixes = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+    typed = False
+    splittable = False
 
     @cached_property
     def reader(self) -> CsvReader:
@@ -32,12 +43,41 @@ class CsvSource(Source):
         with naming(self.path):
             return self.reader.schema
 
+    def schema_as_numbers(self, names: Collection[str]) -> pa.Schema:
+        """Give the schema when these columns are read as numbers."""
+        numbers = [pa.field(item.name, pa.float64()) if item.name in names else item for item in self.schema]
+        return pa.schema(numbers)
+
+    def schema_to_choose(self, named: Collection[str]) -> pa.Schema:
+        """Give the schema with text of named columns as numbers, and columns without a value as nulls.
+
+        The parser says best which value of a named column is no number.
+        """
+        texts = {item.name for item in self.schema if item.name in named and pa.types.is_string(item.type)}
+        blanks = self.reader.blanks - texts
+        schema = self.schema_as_numbers(texts)
+        return pa.schema([item.with_type(pa.null()) if item.name in blanks else item for item in schema])
+
+    def schema_to_map(self, numbers: Collection[str]) -> pa.Schema:
+        """Give the schema in which `numbers` are such, and all else is text."""
+        return pa.schema([(name, pa.float64() if name in numbers else pa.string()) for name in self.schema.names])
+
+    @property
+    def strays(self) -> Mapping[str, tuple[int, str]]:
+        """Columns of text that hold mostly numbers: the row, from 1, and the text of a value that is none."""
+        return self.reader.strays
+
+    @property
+    def remembered_options(self) -> tuple[tuple[str, Any], ...]:
+        """What a record keeps of how the file is written, as far as it is no common way."""
+        return self.options.uncommon()
+
     def units(self) -> Iterator[Unit]:
         """Yield pieces of whole rows."""
         with naming(self.path):
             before = 0
             for piece in self.reader.rows():
-                yield Unit(piece.number, piece.end - before, piece)
+                yield CsvUnit(piece.number, piece.end - before, piece)
                 before = piece.end
 
     def rows_before(self, unit: Unit) -> int:
@@ -61,6 +101,4 @@ class CsvSource(Source):
 
 
 def _piece_of(unit: Unit) -> Piece:
-    if unit.piece is None:
-        raise TypeError("this unit is none of a CSV file")
-    return unit.piece
+    return cast(CsvUnit, unit).piece

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ import pyarrow as pa
 from streamnorm.errors import SourceError
 from streamnorm.files import Remote, naming, open_input
 from streamnorm.formats.limits import BATCH_BYTES, checked, rows_for, together, width_of
+from streamnorm.formats.parquet.bounds import bounds_of
 from streamnorm.formats.parquet.footer import check_footer
 from streamnorm.formats.parquet.pages import check_pages, longest_text
 from streamnorm.formats.parquet.slices import READ_BYTES, side_by_side, slices_of
-from streamnorm.formats.source import Source, Unit
+from streamnorm.formats.source import Bounds, Source, Unit
 
 __all__ = ["ParquetSource"]
 
@@ -76,7 +77,7 @@ class ParquetSource(Source):
         for name in ("_metadata", "schema"):
             self.__dict__.pop(name, None)
 
-    def check_columns(self, groups: Iterable[int] | None = None, columns: Sequence[str] | None = None) -> None:
+    def check_columns(self, groups: Iterable[int] | None = None, columns: Collection[str] | None = None) -> None:
         """Find out whether asking the footer for columns would end the process.
 
         Parameters
@@ -94,6 +95,11 @@ class ParquetSource(Source):
         with naming(self.path):
             for i in range(self._metadata.num_row_groups) if groups is None else groups:
                 check_footer(self.path, self._metadata, i, self.schema.names if columns is None else columns)
+
+    def bounds(self, unit: Unit, names: Collection[str]) -> Mapping[str, Bounds]:
+        """Give least and greatest values of columns of a row group that the footer tells exactly."""
+        check = partial(self.check_columns, [unit.number])
+        return bounds_of(self.schema, self._metadata, unit.number, names, check)
 
     def rows_before(self, unit: Unit) -> int:
         """How many rows come before a row group."""
