@@ -97,7 +97,16 @@ def block_of_sparse(X: Any, weights: Weights = None) -> Block:
 
 
 def row_of_stored(X: Any, slot: int, at: int) -> int:
-    """Give the row of what the kernel found at a place among a column's stored values, in `block_of_sparse`."""
+    """Give the row of what the kernel found at a place among a column's stored values, in `block_of_sparse`.
+
+    Parameters
+    ----------
+    X : scipy sparse matrix or array
+    slot : int
+        The column.
+    at : int
+        Place among the stored values of the column.
+    """
     X = _canonical(X)
     return int(X.indices[X.indptr[slot] + at])
 
@@ -113,6 +122,13 @@ def _canonical(X: Any) -> Any:
 
 def block_of_arrays(arrays: Sequence[pa.Array], names: Sequence[str], weights: Weights = None) -> Block:
     """Describe Arrow arrays, one a column, to the kernel.
+
+    Parameters
+    ----------
+    arrays : sequence of pyarrow.Array of shape (n_rows,)
+    names : sequence of str
+        Columns.
+    weights : ndarray of shape (n_rows,), optional
 
     Raises
     ------
@@ -157,7 +173,17 @@ def block_of_batch(batch: pa.RecordBatch, weights: Weights = None) -> Block:
 
 
 def run_of(slot: int, array: pa.Array, name: str, weights: Weights = None) -> kernel.Run:
-    """Describe an Arrow array of numbers to the kernel as one slot."""
+    """Describe an Arrow array of numbers to the kernel as one slot.
+
+    Parameters
+    ----------
+    slot : int
+        The number that the column goes by.
+    array : pyarrow.Array of shape (n_rows,)
+    name : str
+        The column, for messages.
+    weights : ndarray of shape (n_rows,), optional
+    """
     array = readable(array, name)
     validity, values = array.buffers()
     code, width = _ARROW_CODES[array.type.id]

@@ -140,6 +140,15 @@ def listed(names: Iterable[Any], most: int = 10) -> str:
 def nearest(name: str, known: Iterable[str], kind: str = "columns") -> str:
     """Name what might have been meant, for the end of a message.
 
+    Parameters
+    ----------
+    name : str
+        What was given.
+    known : iterable of str
+        What there is.
+    kind : str
+        What these are, in the plural.
+
     Examples
     --------
     >>> nearest("dep_dealy", ["dep_delay", "arr_delay", "carrier"])

@@ -38,10 +38,30 @@ class Plan(Protocol):
     """
 
     def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
-        """Map values, infinities too."""
+        """Map values, infinities too.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_rows, n_columns) or (n_rows,)
+            Read.
+        out : ndarray of the shape of x
+            Written; it may be x.
+        column : int or ndarray of shape (n_rows,), optional
+            The plan's column of a single column's values, or that of each row; by default x has all columns.
+        """
 
     def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
-        """Map values back."""
+        """Map values back.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_rows, n_columns) or (n_rows,)
+            Read.
+        out : ndarray of the shape of x
+            Written; it may be x.
+        column : int or ndarray of shape (n_rows,), optional
+            The plan's column of a single column's values, or that of each row; by default x has all columns.
+        """
 
 
 @dataclass(frozen=True)
@@ -86,18 +106,50 @@ class Affine:
     clip: tuple[float, float] | None = None
 
     def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
-        """Map values, infinities too."""
+        """Map values, infinities too.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_rows, n_columns) or (n_rows,)
+            Read.
+        out : ndarray of the shape of x
+            Written; it may be x.
+        column : int or ndarray of shape (n_rows,), optional
+            The plan's column of a single column's values, or that of each row; by default x has all columns.
+        """
         infinity = _run(self.steps, x, out, column)
         if self.clip is not None:
             np.clip(out, *(np.asarray(bound, out.dtype) for bound in self.clip), out=out)
         return infinity
 
     def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
-        """Map values back; what was clipped stays so."""
+        """Map values back; what was clipped stays so.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_rows, n_columns) or (n_rows,)
+            Read.
+        out : ndarray of the shape of x
+            Written; it may be x.
+        column : int or ndarray of shape (n_rows,), optional
+            The plan's column of a single column's values, or that of each row; by default x has all columns.
+        """
         return _run([step.inverse() for step in reversed(self.steps)], x, out, column)
 
 
 def _run(steps: Sequence[Step], x: NDArray[Any], out: NDArray[Any], column: Column) -> int:
+    """Do steps of arithmetic.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+    x : ndarray of shape (n_rows, n_columns) or (n_rows,)
+        Read.
+    out : ndarray of the shape of x
+        Written; it may be x.
+    column : int or ndarray of shape (n_rows,), optional
+        The plan's column of a single column's values, or that of each row; by default x has all columns.
+    """
     if not steps:
         with np.errstate(all="ignore"):  # as float32 it may be infinite
             out[...] = x
@@ -144,20 +196,66 @@ class Monotone:
     normal: bool
 
     def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
-        """Map values, infinities too."""
+        """Map values, infinities too.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_rows, n_columns) or (n_rows,)
+            Read.
+        out : ndarray of the shape of x
+            Written; it may be x.
+        column : int or ndarray of shape (n_rows,), optional
+            The plan's column of a single column's values, or that of each row; by default x has all columns.
+        """
         return self._each(self._forward, x, out, column)
 
     def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
-        """Map values back; what lay beyond the outermost quantiles becomes those."""
+        """Map values back; what lay beyond the outermost quantiles becomes those.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_rows, n_columns) or (n_rows,)
+            Read.
+        out : ndarray of the shape of x
+            Written; it may be x.
+        column : int or ndarray of shape (n_rows,), optional
+            The plan's column of a single column's values, or that of each row; by default x has all columns.
+        """
         return self._each(self._backward, x, out, column)
 
     def _each(self, function: _Operation, x: NDArray[Any], out: NDArray[Any], column: Column) -> int:
+        """Map each column's values.
+
+        Parameters
+        ----------
+        function : callable
+            Maps one column's values, given quantiles and references.
+        x : ndarray of shape (n_rows, n_columns) or (n_rows,)
+            Read.
+        out : ndarray of the shape of x
+            Written; it may be x.
+        column : int or ndarray of shape (n_rows,), optional
+            The plan's column of a single column's values, or that of each row; by default x has all columns.
+        """
         infinity = kernel.first_infinity(x)
         with np.errstate(all="ignore"):  # what lies under a null may be anything
             self._map_columns(function, x, out, column)
         return infinity
 
     def _map_columns(self, function: _Operation, x: NDArray[Any], out: NDArray[Any], column: Column) -> None:
+        """Map the columns of a matrix one by one.
+
+        Parameters
+        ----------
+        function : callable
+            Maps one column's values, given quantiles and references.
+        x : ndarray of shape (n_rows, n_columns) or (n_rows,)
+            Read.
+        out : ndarray of the shape of x
+            Written; it may be x.
+        column : int or ndarray of shape (n_rows,), optional
+            The plan's column of a single column's values, or that of each row; by default x has all columns.
+        """
         if column is None:
             for i in range(x.shape[1]):
                 out[:, i] = function(x[:, i], *self._points(i))
@@ -173,6 +271,14 @@ class Monotone:
         return self.quantiles[:, column], self.references if self.references.ndim == 1 else self.references[:, column]
 
     def _forward(self, x: NDArray[Any], quantiles: _Floats, references: _Floats) -> _Floats:
+        """Map values to references.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_values,)
+        quantiles : ndarray of shape (n_points,)
+        references : ndarray of shape (n_points,)
+        """
         above = _interpolate(x, quantiles, references)
         below = -_interpolate(-np.asarray(x, np.float64), -quantiles[::-1], -references[::-1])
         y = 0.5 * (above + below)
@@ -182,6 +288,14 @@ class Monotone:
         return _normal_quantile(y) if self.normal else y
 
     def _backward(self, y: NDArray[Any], quantiles: _Floats, references: _Floats) -> _Floats:
+        """Map references back to values.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_values,)
+        quantiles : ndarray of shape (n_points,)
+        references : ndarray of shape (n_points,)
+        """
         y = _normal_probability(y) if self.normal else np.asarray(y, np.float64)
         x = _interpolate(y, references, quantiles)
         least, greatest = self._ends(y, 0.0, 1.0)
@@ -190,14 +304,30 @@ class Monotone:
         return x
 
     def _ends(self, x: NDArray[Any], least: float, greatest: float) -> tuple[NDArray[np.bool], NDArray[np.bool]]:
-        """Tell which values lie at either end, or so close to it that a normal variable would be infinite."""
+        """Tell which values lie at either end, or so close to it that a normal variable would be infinite.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_values,)
+        least : float
+            The first quantile.
+        greatest : float
+            The last quantile.
+        """
         if self.normal:
             return x - _EDGE < least, x + _EDGE > greatest
         return x == least, x == greatest
 
 
 def _interpolate(x: NDArray[Any], points: _Floats, values: _Floats) -> _Floats:
-    """Interpolate as `numpy.interp` does, which takes a missing value for a number where there is a single point."""
+    """Interpolate as `numpy.interp` does, which takes a missing value for a number where there is a single point.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_values,)
+    points : ndarray of shape (n_points,)
+    values : ndarray of shape (n_points,)
+    """
     y: _Floats = np.interp(x, points, values)
     if len(points) == 1:
         y[np.isnan(x) | np.isnan(points)] = np.nan

@@ -46,7 +46,15 @@ def table_with_nulls(X: Any, output: str) -> pa.Table | None:
 
 
 def as_output(table: pa.Table, output: str, given: Any) -> Any:
-    """Give a table as polars frame, or as one of pandas with the index and the kinds of columns of the given one."""
+    """Give a table as polars frame, or as one of pandas with the index and the kinds of columns of the given one.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    output : {"pandas", "polars"}
+    given : object
+        What the table was made of.
+    """
     if output == "polars":
         import polars
 

@@ -181,7 +181,17 @@ def table_of(words: dict[str, Any]) -> Table:
 
 
 def sources_of(sources: tuple[str, ...], words: dict[str, Any], record: Sequence[Counted] = ()) -> list[Source]:
-    """Find the sources that the words name; CSV files are written as those of the record are, if not said otherwise."""
+    """Find the sources that the words name; CSV files are written as those of the record are, if not said otherwise.
+
+    Parameters
+    ----------
+    sources : tuple of str
+        As they stand on the command line.
+    words : dict
+        The options.
+    record : sequence of Counted
+        What the state has counted.
+    """
     from streamnorm.inputs import expand
 
     found = expand(sources, options := csv_options(words, record))

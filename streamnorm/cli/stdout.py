@@ -23,7 +23,16 @@ _STDOUT = "-"
 
 @contextmanager
 def piped(output: str, found: list[Source], resume: bool) -> Iterator[str]:
-    """Give where to write: the output itself, or for "-" a temporary file whose bytes follow at the end."""
+    """Give where to write: the output itself, or for "-" a temporary file whose bytes follow at the end.
+
+    Parameters
+    ----------
+    output : str
+    found : sequence of Source
+        The sources that are there now.
+    resume : bool
+        Whether the job goes on where it was stopped.
+    """
     if output != _STDOUT:
         yield output
         return

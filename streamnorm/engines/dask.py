@@ -192,6 +192,17 @@ def _bare(source: Source) -> Source:
 
 
 def _summarise_units(table: Table, first: Source, source: Source, units: range | None) -> bytes:
+    """Summarise units of a file, on a worker.
+
+    Parameters
+    ----------
+    table : Table
+    first : Source
+        The source that columns were chosen by.
+    source : Source
+    units : range or None
+        Numbers of the units; None for all.
+    """
     total = table.learnt
     check_columns(source, total, table.by, first)
     wanted = (unit for unit in source.units() if units is None or unit.number in units)
@@ -202,6 +213,16 @@ def _summarise_units(table: Table, first: Source, source: Source, units: range |
 
 
 def _summarise_frame(table: Table, number: int, frame: Any) -> bytes:
+    """Summarise one partition of a frame, on a worker.
+
+    Parameters
+    ----------
+    table : Table
+    number : int
+        Of the partition, for messages.
+    frame : pandas.DataFrame
+        The partition.
+    """
     return wire.summarise_partition(table, number, batches_of(frame))
 
 
@@ -210,6 +231,18 @@ def _merge(table: Table, states: Sequence[bytes]) -> bytes:
 
 
 def _map_frame(frame: Any, table: Table, inverse: bool, partition_info: dict[str, Any] | None = None) -> Any:
+    """Map one partition of a frame, on a worker.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The partition.
+    table : Table
+    inverse : bool
+        Whether to map back.
+    partition_info : dict, optional
+        What Dask tells of the partition.
+    """
     try:
         return table.inverse_transform(frame) if inverse else table.transform(frame)
     except DataError:

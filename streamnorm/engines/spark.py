@@ -162,12 +162,34 @@ def _merge_states(table: Table, batches: Iterable[pa.RecordBatch]) -> Iterator[p
 
 
 def _states(partition: int, state: bytes | None, error: str | None) -> pa.RecordBatch:
+    """Give one row of what travels to the driver: the number of a partition with its summary, or why there is none.
+
+    Parameters
+    ----------
+    partition : int
+        Its number.
+    state : bytes or None
+        A summary, as `to_bytes` wrote it.
+    error : str or None
+        Why there is none.
+    """
     return pa.RecordBatch.from_pylist([{"partition": partition, "state": state, "error": error}], _STATES)
 
 
 def _map_partition(
     table: Table, inverse: bool, names: list[str], batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
+    """Map the batches of one partition, on a worker.
+
+    Parameters
+    ----------
+    table : Table
+    inverse : bool
+        Whether to map back.
+    names : list of str
+        Columns of the data frame, as they are called there.
+    batches : iterable of pyarrow.RecordBatch
+    """
     return wire.map_partition(table, _partition(), _named(batches, names), inverse=inverse)
 
 
@@ -195,7 +217,15 @@ def _arrow_schema(df: DataFrame) -> pa.Schema:
 
 
 def _mapped_schema(table: Table, df: DataFrame, inverse: bool) -> StructType:
-    """Give the schema after mapping: Spark's own for the columns that pass, nullable numbers for the others."""
+    """Give the schema after mapping: Spark's own for the columns that pass, nullable numbers for the others.
+
+    Parameters
+    ----------
+    table : Table
+    df : pyspark.sql.DataFrame
+    inverse : bool
+        Whether to map back.
+    """
     from pyspark.sql.types import DoubleType, FloatType, StructField, StructType
 
     after = mapped_schema(table, _arrow_schema(df), inverse=inverse)

@@ -23,7 +23,15 @@ _NUMPY = {"_frombuffer", "_reconstruct", "dtype", "ndarray"}
 
 
 def summarise_partition(table: Table, number: int, batches: Iterable[pa.RecordBatch]) -> bytes:
-    """Summarise the batches of one partition, for `merge`; errors are those of `summarise`, and name the partition."""
+    """Summarise the batches of one partition, for `merge`; errors are those of `summarise`, and name the partition.
+
+    Parameters
+    ----------
+    table : Table
+    number : int
+        Of the partition, for messages.
+    batches : iterable of pyarrow.RecordBatch
+    """
     with _in_partition(number):
         learnt, _ = summarise(table, table.learnt, batches)
     return to_bytes(learnt or table.learnt)
@@ -32,7 +40,17 @@ def summarise_partition(table: Table, number: int, batches: Iterable[pa.RecordBa
 def map_partition(
     table: Table, number: int, batches: Iterable[pa.RecordBatch], *, inverse: bool = False
 ) -> Iterator[pa.RecordBatch]:
-    """Map the batches of one partition; errors are those of `summarise_partition`."""
+    """Map the batches of one partition; errors are those of `summarise_partition`.
+
+    Parameters
+    ----------
+    table : Table
+    number : int
+        Of the partition, for messages.
+    batches : iterable of pyarrow.RecordBatch
+    inverse : bool
+        Whether to map back.
+    """
     rows = 0
     with _in_partition(number):
         for batch in batches:

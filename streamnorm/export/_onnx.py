@@ -162,7 +162,19 @@ class _Graph:
         return y if self._dtype == np.float64 else self.add("Cast", y, to=self._onnx.TensorProto.FLOAT)
 
     def _last_knot(self, x: str, u: Constant, first: Constant, half: int) -> str:
-        """Find where the last knot up to x stands, by halving; `first` is where each column's knots begin."""
+        """Find where the last knot up to x stands, by halving; `first` is where each column's knots begin.
+
+        Parameters
+        ----------
+        x : str
+            Name of the node with the values.
+        u : Constant
+            The knots.
+        first : Constant
+            Where each column's knots begin.
+        half : int
+            The first step, a power of two.
+        """
         at: str | Constant = first
         while half:
             further = self.add("Add", at, np.array(half))

@@ -91,7 +91,15 @@ def to_sql(normalizer: Any, *, dialect: str = "duckdb", table: str | Sequence[st
 
 
 def _check_names(columns: Sequence[ColumnMap], keep: Sequence[str], dialect: str) -> None:
-    """Raise DataError for names that differ in case alone, where they are one for the dialect."""
+    """Raise DataError for names that differ in case alone, where they are one for the dialect.
+
+    Parameters
+    ----------
+    columns : sequence of ColumnMap
+    keep : sequence of str
+        Columns that pass.
+    dialect : str
+    """
     if dialect not in _CASELESS:
         return
     for names in ([column.name for column in columns], [*(column.target for column in columns), *keep]):
@@ -125,6 +133,15 @@ def _column(column: ColumnMap, work: str) -> Any:
 
 
 def _affine(column: ColumnMap, plan: Affine, work: str) -> Any:
+    """Write the steps of an affine plan.
+
+    Parameters
+    ----------
+    column : ColumnMap
+    plan : Affine
+    work : str
+        The type of the arithmetic.
+    """
     exp = _expressions()
     operators: dict[Any, Any] = {np.subtract: exp.Sub, np.add: exp.Add, np.multiply: exp.Mul, np.divide: exp.Div}
     value = _column(column, work)
@@ -154,6 +171,19 @@ def _pieces(column: ColumnMap) -> Any:
 
 
 def _between(p: Pieces, x: Any, start: int, stop: int) -> Any:
+    """Write the pieces of a piecewise linear map from one knot to another, by halving.
+
+    Parameters
+    ----------
+    p : Pieces
+        Knots of a piecewise linear map.
+    x : expression
+        The value.
+    start : int
+        The first knot.
+    stop : int
+        Behind the last knot.
+    """
     exp = _expressions()
     if stop - start > 1:
         middle = (start + stop) // 2
@@ -182,6 +212,15 @@ def _unless_nan(tested: Any, whens: Sequence[tuple[Any, Any]], otherwise: Any, w
 
     Where NaN is greater than every number, as in DuckDB, Spark, Snowflake and Postgres, it equals itself;
     where it does not, as in BigQuery, no comparison holds.
+
+    Parameters
+    ----------
+    tested : expression
+    whens : sequence of (expression, expression)
+        Conditions and results.
+    otherwise : expression
+    work : str
+        The type of the arithmetic.
     """
     exp = _expressions()
     case = exp.Case().when(exp.EQ(this=tested.copy(), expression=_number(np.nan, work)), tested.copy(), copy=False)

@@ -102,6 +102,19 @@ def checked(
 
 
 def _check(name: str, column: pa.Array, rows: int, rows_before: Callable[[], int]) -> None:
+    """Raise DataError for the first text that is no UTF-8.
+
+    Parameters
+    ----------
+    name : str
+        The column, for messages.
+    column : pyarrow.Array
+        Text.
+    rows : int
+        Rows of the unit before the batch.
+    rows_before : callable
+        Gives the rows of the source before the unit, for messages.
+    """
     try:
         column.validate(full=True)
     except pa.ArrowInvalid as error:

@@ -24,6 +24,14 @@ __all__ = ["FORMATS", "Format", "format_of", "kind_of", "open_sink"]
 
 
 def _as_it_is(batch: pa.RecordBatch, original: pa.RecordBatch | None, decimal: str) -> pa.RecordBatch:
+    """Give the batch as it is.
+
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch
+    original : pyarrow.RecordBatch or None
+    decimal : str
+    """
     return batch
 
 

@@ -81,6 +81,14 @@ class Source(ABC):
         """Yield the batches of one unit, of the named columns and those beside them, or of all.
 
         A file of text gives the named columns as numbers and those beside them as text.
+
+        Parameters
+        ----------
+        unit : Unit
+        columns : sequence of str, optional
+            By default all.
+        beside : sequence of str
+            Columns that are read too, of text files as text.
         """
 
     def schema_as_numbers(self, names: Collection[str]) -> pa.Schema:

@@ -129,7 +129,15 @@ def map_files(
 
 
 def _write(copy: _Copy, threads: int, before: Finish | None) -> Generator[UnitDone, None, None]:
-    """Write a copy, and give the end of each unit when it is written, then the rest of the bytes."""
+    """Write a copy, and give the end of each unit when it is written, then the rest of the bytes.
+
+    Parameters
+    ----------
+    copy : _Copy
+    threads : int
+    before : callable or None
+        Called before the copy takes its name.
+    """
     source, target, schema = copy.source, copy.target, copy.schema
     last = partial(before, source, target) if before else None
     with writing(target), replacing(target, parents=True, before=last) as temporary:

@@ -109,13 +109,36 @@ def _replace(held: Held, parts: Parts, kept: Parts | None, fit: Callable[[], Sta
 
 
 def check_new_state(path: str | Path, how: How, remedy: str) -> None:
-    """Raise OutputError, with what to do about it, where a new state would replace one that is there."""
+    """Raise OutputError, with what to do about it, where a new state would replace one that is there.
+
+    Parameters
+    ----------
+    path : str or Path
+        The state file.
+    how : {"new", "add", "rebuild"}
+    remedy : str
+        What to do about it.
+    """
     if how == "new":
         refuse_existing(Path(path), remedy)
 
 
 def _new(known: State, given: Given, found: Iterable[Source], held: Held, parts: Parts) -> list[Source]:
-    """Find what the state has not counted; raises DataError where something it has is no longer the same."""
+    """Find what the state has not counted; raises DataError where something it has is no longer the same.
+
+    Parameters
+    ----------
+    known : State
+        What the state has counted.
+    given : sequence of str or Path
+        Files, globs and folders, as the user named them.
+    found : sequence of Source
+        The sources that are there now.
+    held : Held
+        The state file.
+    parts : Parts
+        The summaries of single sources, where they are kept.
+    """
     pairs, gone = pair_up(known.sources, found)
     for entry in gone:
         check_not_vanished(entry, given, _remedy(entry, parts, held.path))
@@ -132,7 +155,17 @@ def _new(known: State, given: Given, found: Iterable[Source], held: Held, parts:
 
 
 def _remedy(entry: Counted, parts: Parts, state: Path) -> str:
-    """Say what can be done about a source that is no longer as it was."""
+    """Say what can be done about a source that is no longer as it was.
+
+    Parameters
+    ----------
+    entry : Counted
+        The entry of the record.
+    parts : Parts
+        The summaries of single sources, where they are kept.
+    state : Path
+        The state file.
+    """
     if parts.has([entry]):
         return f"take out what was counted (streamnorm forget {state} {entry.location}), or count all again (--rebuild)"
     return "count all again (--rebuild; what --keep-parts keeps can be taken out alone)"

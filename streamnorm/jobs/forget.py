@@ -72,6 +72,16 @@ def forget(
 
 
 def _counted_there(known: State, given: Given, path: Path) -> tuple[Counted, ...]:
+    """Find the entries that were named; raises DataError where nothing is named by one of the names.
+
+    Parameters
+    ----------
+    known : State
+        What the state has counted.
+    given : sequence of str or Path
+        Files, globs and folders, as the user named them.
+    path : Path
+    """
     for item in given:
         if not any(covered(entry.location, [item]) for entry in known.sources):
             raise DataError(
@@ -127,7 +137,19 @@ def _count_again(entry: Counted, source: Source | None, held: Held, effort: Effo
 
 
 def _without(known: State, taken: Sequence[Learnt], left: Sequence[Counted], parts: Parts, path: Path) -> Learnt:
-    """Take parts away, by adding up those that stay where subtracting would lose something."""
+    """Take parts away, by adding up those that stay where subtracting would lose something.
+
+    Parameters
+    ----------
+    known : State
+    taken : sequence of Learnt
+        What is taken out.
+    left : sequence of Counted
+        The entries that stay.
+    parts : Parts
+        The summaries of single sources, where they are kept.
+    path : Path
+    """
     learnt = known.table.learnt
     if (not left or parts.has(left)) and not all(isinstance(group.summary, Moments) for group in learnt.groups):
         kept = [parts.find(entry) for entry in left]

@@ -25,7 +25,15 @@ Pair = tuple[Source, Path]
 
 
 def job_of(table: Table, sources: Sequence[Source], inverse: bool) -> str:
-    """Name what makes two transforms write the same: statistics, direction, CSV options and version."""
+    """Name what makes two transforms write the same: statistics, direction, CSV options and version.
+
+    Parameters
+    ----------
+    table : Table
+    sources : sequence of Source
+    inverse : bool
+        Whether to map back.
+    """
     options = sorted({repr(source.options) for source in sources})
     text = repr((table.digest(), inverse, options, __version__))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -71,7 +79,18 @@ class Journal:
         self._remove()
 
     def _finish(self, job: str, source: Source, target: Path, temporary: Path) -> None:
-        """Note an output that is complete and about to take its name, if its source stayed the same."""
+        """Note an output that is complete and about to take its name, if its source stayed the same.
+
+        Parameters
+        ----------
+        job : str
+            What `job_of` gave.
+        source : Source
+        target : Path
+            The output.
+        temporary : Path
+            The file that is about to take the output's name.
+        """
         check_unchanged(source.path, self._stamps[source])
         try:
             with self._path.open("a", encoding="utf-8") as file:
@@ -86,7 +105,18 @@ class Journal:
                 self._path.parent.rmdir()  # where nothing is in it
 
     def _line(self, job: str, source: Source, target: Path, written: Path) -> str:
-        """Identify an output: its name, its file, and what it was made of."""
+        """Identify an output: its name, its file, and what it was made of.
+
+        Parameters
+        ----------
+        job : str
+            What `job_of` gave.
+        source : Source
+        target : Path
+            The output.
+        written : Path
+            The file that has, or is about to take, the output's name.
+        """
         found = written.stat()
         name = str(target.relative_to(self._path.parent))
         return json.dumps([job, name, found.st_size, found.st_mtime_ns, source.location, *self._stamps[source]])

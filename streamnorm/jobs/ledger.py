@@ -109,7 +109,16 @@ def same_content(entry: Counted, source: Source, written: int) -> bool:
 
 
 def check_not_vanished(gone: Counted, given: Sequence[str | Path], remedy: str) -> None:
-    """Raise DataError if a file that was counted is no longer in the folder or glob it would be found by."""
+    """Raise DataError if a file that was counted is no longer in the folder or glob it would be found by.
+
+    Parameters
+    ----------
+    gone : Counted
+    given : sequence of str or Path
+        Files, globs and folders, as the user named them.
+    remedy : str
+        What to do beside restoring it.
+    """
     if covered(gone.location, given):
         raise DataError(
             f"{gone.location} was counted and is no longer there: restore it, {remedy}, or name the new files alone."

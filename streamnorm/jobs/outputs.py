@@ -18,6 +18,16 @@ __all__ = ["check_state_path", "outputs_of", "refuse_existing_output"]
 def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwrite: bool) -> list[tuple[Source, Path]]:
     """Find where each source's copy goes: one file for one file, a folder that mirrors the input's else.
 
+    Parameters
+    ----------
+    sources : sequence of Source
+    given : sequence of str or Path
+        Files, globs and folders, as the user named them.
+    output : str or Path
+        As the user named it.
+    overwrite : bool
+        Whether outputs may be there.
+
     Raises
     ------
     OutputError

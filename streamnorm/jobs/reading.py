@@ -151,7 +151,16 @@ def fit_state(
 
 
 def _read_all(readings: Iterable[Reading], table: Table, effort: Effort, record: bool) -> Iterator[Reading]:
-    """Read sources by units on threads, and give each as soon as all of it has been read."""
+    """Read sources by units on threads, and give each as soon as all of it has been read.
+
+    Parameters
+    ----------
+    readings : iterable of Reading
+    table : Table
+    effort : Effort
+    record : bool
+        Whether the sources are hashed.
+    """
     left: dict[Reading, int] = {}
 
     def tasks() -> Iterator[Callable[[], _Done]]:
@@ -188,6 +197,14 @@ def _end(reading: Reading, rest: int) -> _Done:
 
 
 def _add_units(reading: Reading, table: Table, units: Sequence[Unit]) -> _Done:
+    """Read neighbouring units and add what they give.
+
+    Parameters
+    ----------
+    reading : Reading
+    table : Table
+    units : sequence of Unit
+    """
     part = summarise_units(table, reading.nothing, reading.source, units, footers=reading.footers)
     reading.add(part)
     return reading, sum(unit.size for unit in units), part.rows

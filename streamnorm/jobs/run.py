@@ -93,6 +93,17 @@ def run(
 
 
 def _check_same(held: Held, result: State, output: str | Path, overwrite: bool) -> None:
-    """Raise OutputError where the state of a stopped run is not what this one has learnt."""
+    """Raise OutputError where the state of a stopped run is not what this one has learnt.
+
+    Parameters
+    ----------
+    held : Held
+        The state file.
+    result : State
+        What this run has learnt.
+    output : str or Path
+        As the user named it.
+    overwrite : bool
+    """
     if held.exists and not overwrite and held.read() != result:
         raise OutputError(f"{held.path} exists and is not what {output} was begun with: overwrite it (--overwrite).")

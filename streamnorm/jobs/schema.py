@@ -22,7 +22,16 @@ REMEMBERED = 64
 
 
 def check_choices(known: State, table: Table, sources: Sequence[Source]) -> None:
-    """Find out whether columns, scalers and settings asked for are those of the state to be added to."""
+    """Find out whether columns, scalers and settings asked for are those of the state to be added to.
+
+    Parameters
+    ----------
+    known : State
+        What the state has counted.
+    table : Table
+        Columns and scalers that are asked for.
+    sources : sequence of Source
+    """
     schema = _filled(schema_of(sources, table.columns or ()), known.table.learnt)
     if _chosen(table, sources[0], schema).key != known.table.learnt.key or table.settings() != known.table.settings():
         raise DataError(
@@ -61,13 +70,28 @@ def nothing_of(table: Table, sources: Sequence[Source]) -> Learnt:
 
 
 def _chosen(table: Table, source: Source, schema: pa.Schema) -> Learnt:
+    """Choose columns and scalers, with nothing learnt.
+
+    Parameters
+    ----------
+    table : Table
+    source : Source
+    schema : pyarrow.Schema
+    """
     with naming(source.path):
         _check_keys(table, source, schema)
         return nothing(table, schema)
 
 
 def _check_keys(table: Table, source: Source, schema: pa.Schema) -> None:
-    """Say of a key that only folders are named after that it is no column."""
+    """Say of a key that only folders are named after that it is no column.
+
+    Parameters
+    ----------
+    table : Table
+    source : Source
+    schema : pyarrow.Schema
+    """
     for name in table.key_names:
         folder = next((part for part in PurePath(str(source.path)).parts if part.startswith(f"{name}=")), None)
         if folder and name not in schema.names:
@@ -78,7 +102,18 @@ def _check_keys(table: Table, source: Source, schema: pa.Schema) -> None:
 
 
 def check_columns(source: Source, like: Learnt, by: Any, first: Source) -> None:
-    """Find out before anything is read whether a source has all columns."""
+    """Find out before anything is read whether a source has all columns.
+
+    Parameters
+    ----------
+    source : Source
+    like : Learnt
+        The columns.
+    by : str, sequence of str or None
+        Key columns.
+    first : Source
+        The source that columns were chosen by.
+    """
     with naming(source.path):
         numeric = Table(None, dict.fromkeys(like.types, "standard"), by=by)
         try:

@@ -38,6 +38,13 @@ def in_any_order(tasks: Iterable[Callable[[], T]], threads: int, stopped: Event 
     """Run tasks on threads and yield what they give as it comes, with few waiting at any time.
 
     `stopped` is set when no more is wanted, for tasks that take long.
+
+    Parameters
+    ----------
+    tasks : iterable of callable
+    threads : int
+    stopped : Event, optional
+        Set when the others are to stop.
     """
     if threads == 1:
         for task in tasks:

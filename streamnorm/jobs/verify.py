@@ -62,6 +62,17 @@ def verify(
 
 
 def _differing_sources(known: State, again: State, found: Iterable[Source]) -> list[str]:
+    """Say of each source that differs how it does.
+
+    Parameters
+    ----------
+    known : State
+        What the state has counted.
+    again : State
+        What counting again gave.
+    found : sequence of Source
+        The sources that are there now.
+    """
     pairs, gone = pair_up(known.sources, found)
     entries = {entry.location: entry for entry in again.sources}
     differences = [f"{entry.location} was counted, and is not among them" for entry in gone]

@@ -52,7 +52,15 @@ def nothing(table: Table, schema: pa.Schema) -> Learnt:
 
 
 def mapped_schema(table: Table, schema: pa.Schema, *, inverse: bool = False) -> pa.Schema:
-    """Give the schema that batches of a schema are mapped to."""
+    """Give the schema that batches of a schema are mapped to.
+
+    Parameters
+    ----------
+    table : Table
+    schema : pyarrow.Schema
+    inverse : bool
+        Whether to map back.
+    """
     return table.map_batch(no_rows(schema), inverse=inverse).schema
 
 
@@ -99,7 +107,19 @@ def summarise(
 def map_batch(
     table: Table, batch: pa.RecordBatch, *, inverse: bool = False, rows: int = 0, rows_before: Callable[[], int] = int
 ) -> pa.RecordBatch:
-    """Map one batch, which `rows` and then `rows_before()` rows come before; errors are those of `summarise`."""
+    """Map one batch, which `rows` and then `rows_before()` rows come before; errors are those of `summarise`.
+
+    Parameters
+    ----------
+    table : Table
+    batch : pyarrow.RecordBatch
+    inverse : bool
+        Whether to map back.
+    rows : int
+        Rows of the unit before the batch.
+    rows_before : callable
+        Gives the rows of the source before the unit, for messages.
+    """
     with _placing(batch, table.inputs(inverse), rows_before, rows):
         return table.map_batch(batch, inverse=inverse)
 
@@ -108,7 +128,17 @@ def map_batch(
 def _placing(
     batch: pa.RecordBatch, columns: Iterable[str], rows_before: Callable[[], int], rows: int
 ) -> Iterator[None]:
-    """Say of an infinity or a key where it stands, counting rows from 1."""
+    """Say of an infinity or a key where it stands, counting rows from 1.
+
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch
+    columns : iterable of str
+    rows_before : callable
+        Gives the rows of the source before the unit, for messages.
+    rows : int
+        Rows of the unit before the batch.
+    """
     try:
         yield
     except InfiniteValueError:
@@ -208,7 +238,16 @@ def summarise_units(table: Table, like: Learnt, source: Source, units: Sequence[
 def _summarise_by_slices(
     table: Table, like: Learnt, source: Source, units: Sequence[Unit]
 ) -> tuple[Learnt | None, int]:
-    """Read units, of a wide row group a few columns at a time; also give the number of their rows."""
+    """Read units, of a wide row group a few columns at a time; also give the number of their rows.
+
+    Parameters
+    ----------
+    table : Table
+    like : Learnt
+        Columns and rules, with nothing learnt.
+    source : Source
+    units : sequence of Unit
+    """
     slices = [] if table.key_names else source.slices(units[0], list(like.types))
     if len(slices) < 2:
         return _summarise_slice(table, like, source, units)
@@ -217,5 +256,15 @@ def _summarise_by_slices(
 
 
 def _summarise_slice(table: Table, like: Learnt, source: Source, units: Sequence[Unit]) -> tuple[Learnt | None, int]:
+    """Read some columns of neighbouring units; also give the number of rows.
+
+    Parameters
+    ----------
+    table : Table
+    like : Learnt
+        Columns and rules, with nothing learnt.
+    source : Source
+    units : sequence of Unit
+    """
     batches = (batch for unit in units for batch in source.read(unit, list(like.types), table.key_names))
     return summarise(table, like, batches, partial(source.rows_before, units[0]))

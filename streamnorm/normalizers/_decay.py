@@ -146,6 +146,14 @@ class _Decayed:
         `given` holds their weights, of shape (n_rows, 1) or (n_rows, n_slots), `decay` the factor by age.
 
         Every operation is elementwise or a `_sum`, so that a column's bits depend on nothing beside it.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_rows, n_slots)
+        given : ndarray of shape (n_rows,)
+            Weights of the rows.
+        decay : ndarray of shape (n_rows,)
+            What is left of each row's weight at the end.
         """
         n, slots = rows.shape
         if n == 0:
@@ -194,7 +202,16 @@ class _Decayed:
 
 
 def _blocks_of(rows: Floats, given: Floats, decay: Floats) -> Iterator[_Decayed]:
-    """Summarise whole blocks, many at once: the columns of one block beside those of the next."""
+    """Summarise whole blocks, many at once: the columns of one block beside those of the next.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_slots)
+    given : ndarray of shape (n_rows,)
+        Weights of the rows.
+    decay : ndarray of shape (n_rows,)
+        What is left of each row's weight at the end of its block.
+    """
     slots = rows.shape[1]
     many = max(1, _BESIDE // max(1, slots))
     for start in range(0, len(rows), many * _ROWS):

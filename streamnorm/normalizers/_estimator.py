@@ -78,6 +78,16 @@ class Normalizer(Algebra, StreamTransformer):
             start += len(batch)
 
     def _block(self, X: Any, reset: bool, sample_weight: Any) -> Block:
+        """Describe X to the kernel.
+
+        Parameters
+        ----------
+        X : array-like, frame or Arrow data of shape (n_rows, n_columns)
+        reset : bool
+            Whether the columns are learnt from X, not compared with those that are known.
+        sample_weight : array-like of shape (n_rows,), optional
+            Weights of the rows.
+        """
         X = in_seconds(X)
         arrays = arrays_of_frame(X)
         if arrays is not None:
@@ -127,6 +137,16 @@ class Normalizer(Algebra, StreamTransformer):
         return self._map(X, copy, inverse=True)
 
     def _map(self, X: Any, copy: bool | None, *, inverse: bool) -> Any:
+        """Map X, in the container that it came in.
+
+        Parameters
+        ----------
+        X : array-like, frame or Arrow data of shape (n_rows, n_columns)
+        copy : bool, optional
+            Whether X stays as it is.
+        inverse : bool
+            Whether to map back.
+        """
         check_is_fitted(self)
         bound = self._bound
         self._warn_of_empty(bound.lacking(self._summary), self._summary.counts.values)
@@ -147,6 +167,17 @@ class Normalizer(Algebra, StreamTransformer):
         return namespace.from_numpy(self._map_array(namespace.to_numpy(X), copy, plan, inverse))
 
     def _map_array(self, X: Any, copy: bool | None, plan: Plan, inverse: bool) -> Any:
+        """Map an array of numbers.
+
+        Parameters
+        ----------
+        X : array-like, frame or Arrow data of shape (n_rows, n_columns)
+        copy : bool, optional
+            Whether X stays as it is.
+        plan : Plan
+        inverse : bool
+            Whether to map back.
+        """
         self._refuse_sparse(X, inverse)
         copy = getattr(self, "copy", True) if copy is None else copy
         options = {"dtype": FLOATS, "ensure_all_finite": False, "copy": False, "force_writeable": not copy}

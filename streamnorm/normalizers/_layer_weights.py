@@ -143,6 +143,15 @@ class LayerConversions:
 def _of_keras(weights: Sequence[Any], center: bool, scale: bool) -> Weights:
     """Name the arrays of ``layer.get_weights()``.
 
+    Parameters
+    ----------
+    weights : sequence of ndarray
+        In Keras' order.
+    center : bool
+        Whether the layer has a beta.
+    scale : bool
+        Whether the layer has a gamma.
+
     Raises
     ------
     DataError

@@ -87,7 +87,18 @@ class OrderedNormalizer(StreamTransformer):
         self._step(x, weights)
 
     def _read(self, X: Any, *, reset: bool, names: bool = True, least: int = 1) -> NDArray[Any]:
-        """Check a batch of at least so many rows and give it as an array of floats."""
+        """Check a batch of at least so many rows and give it as an array of floats.
+
+        Parameters
+        ----------
+        X : array-like, frame or Arrow data of shape (n_rows, n_columns)
+        reset : bool
+            Whether the columns are learnt from X.
+        names : bool
+            Whether names of columns are compared.
+        least : int
+            Rows.
+        """
         check_container(X)
         if is_arrow(X):
             table = _table(X)
@@ -117,10 +128,32 @@ class OrderedNormalizer(StreamTransformer):
         raise self._infinite_at(slot, at[0], f"row {at[0]} of the batch" if x.ndim == 2 else f"index {at} of the batch")
 
     def _infinite(self, slot: int, row: int, before: int = 0) -> InfiniteValueError:
+        """Give the error for an infinity.
+
+        Parameters
+        ----------
+        slot : int
+            The column.
+        row : int
+            Counted from 0.
+        before : int
+            Rows of the input before the batch.
+        """
         row += before
         return self._infinite_at(slot, row, f"row {row} of the {'input' if before else 'batch'}")
 
     def _infinite_at(self, slot: int, row: int, place: str) -> InfiniteValueError:
+        """Give the error for an infinity at a place that is said in words.
+
+        Parameters
+        ----------
+        slot : int
+            The column.
+        row : int
+            Counted from 0.
+        place : str
+            What is said of where it stands.
+        """
         name = self._name_of(slot)
         return InfiniteValueError(
             slot, row, name, message=f"Input X contains infinity: column {name!r}, {place}. Replace infinities by "
@@ -130,7 +163,16 @@ class OrderedNormalizer(StreamTransformer):
     # ---- applying ----
 
     def _map(self, X: Any, plan_of: PlanOf, *, inverse: bool = False) -> Any:
-        """Apply or invert the plan for X; Arrow data are answered in Arrow, a reader by a lazy one."""
+        """Apply or invert the plan for X; Arrow data are answered in Arrow, a reader by a lazy one.
+
+        Parameters
+        ----------
+        X : array-like, frame or Arrow data of shape (n_rows, n_columns)
+        plan_of : callable
+            Gives the plan; called once something is to be mapped.
+        inverse : bool
+            Whether to map back.
+        """
         check_is_fitted(self)
         check_container(X)
         if is_arrow(X):

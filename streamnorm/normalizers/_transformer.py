@@ -90,6 +90,13 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
         """Learn from one more batch, or from each batch of a stream; one without rows changes nothing.
 
         Parameters, result and errors are those of `fit`.
+
+        Parameters
+        ----------
+        X : array-like, frame or Arrow data of shape (n_rows, n_columns)
+        y : ignored
+        sample_weight : array-like of shape (n_rows,), optional
+            Weights of the rows.
         """
         with self._unless_it_fails():
             if not self.__sklearn_is_fitted__():
@@ -118,6 +125,15 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
 
     @with_callbacks  # type: ignore[untyped-decorator]
     def _learn_with_callbacks(self, X: Any, y: Any, sample_weight: Any) -> None:
+        """Learn, and tell scikit-learn's callbacks.
+
+        Parameters
+        ----------
+        X : array-like, frame or Arrow data of shape (n_rows, n_columns)
+        y : ignored
+        sample_weight : array-like of shape (n_rows,), optional
+            Weights of the rows.
+        """
         context = self._init_callback_context()
         about = {"estimator": self, "X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
         context.call_on_fit_task_begin(**about)
@@ -169,7 +185,17 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
             validate_data(self, table, reset=reset, skip_check_array=True)
 
     def _infinite(self, slot: int, row: int, before: int = 0) -> InfiniteValueError:
-        """Say where an infinity is, in a batch that so many rows of the input come before."""
+        """Say where an infinity is, in a batch that so many rows of the input come before.
+
+        Parameters
+        ----------
+        slot : int
+            The column.
+        row : int
+            Counted from 0.
+        before : int
+            Rows of the input before the batch.
+        """
         return InfiniteValueError(slot, row, self._name_of(slot)).after(before)
 
     def _name_of(self, slot: int) -> Any:
@@ -191,6 +217,16 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
     # ---- applying ----
 
     def _map_arrow(self, X: Any, plan_of: PlanOf, inverse: bool) -> Any:
+        """Map Arrow data: tables to tables, batches to batches, readers to lazy readers.
+
+        Parameters
+        ----------
+        X : array-like, frame or Arrow data of shape (n_rows, n_columns)
+        plan_of : callable
+            Gives the plan; called once something is to be mapped.
+        inverse : bool
+            Whether to map back.
+        """
         output = "default" if inverse else _get_output_config("transform", self)["dense"]
         plain = output == "default"
         if isinstance(X, pa.RecordBatchReader) and plain:
@@ -220,6 +256,16 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
     def _map_batches(
         self, batches: Iterable[pa.RecordBatch], plan_of: PlanOf, inverse: bool
     ) -> Iterator[pa.RecordBatch]:
+        """Map batches as they come.
+
+        Parameters
+        ----------
+        batches : iterable of pyarrow.RecordBatch
+        plan_of : callable
+            Gives the plan; called once something is to be mapped.
+        inverse : bool
+            Whether to map back.
+        """
         rows = 0
         for batch in batches:
             self._check_names(batch, reset=False)
@@ -232,7 +278,15 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
             rows += batch.num_rows
 
     def _map_columns(self, batch: pa.RecordBatch, plan: Plan, inverse: bool) -> pa.RecordBatch:
-        """Map every column; names, nulls and metadata stay."""
+        """Map every column; names, nulls and metadata stay.
+
+        Parameters
+        ----------
+        batch : pyarrow.RecordBatch
+        plan : Plan
+        inverse : bool
+            Whether to map back.
+        """
         arrays = [
             map_array(array, name, plan, i, inverse=inverse)
             for i, (array, name) in enumerate(zip(batch.columns, batch.schema.names, strict=True))

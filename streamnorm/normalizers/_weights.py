@@ -18,6 +18,14 @@ def weights_of(sample_weight: Any, X: Any, *, first: bool) -> NDArray[np.float64
     """Check the weights of the rows of X; ValueError where one is negative, NaN or infinite.
 
     Those of the first batch may not all be 0, since there would be nothing to learn from.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_rows,), optional
+        Weights of the rows.
+    X : array-like, frame or Arrow data of shape (n_rows, n_columns)
+    first : bool
+        Whether nothing was learnt before.
     """
     if sample_weight is None:
         return None

@@ -196,7 +196,15 @@ class BatchNormalizer(LayerConversions, OrderedNormalizer):
         return self
 
     def _set(self, mean: NDArray[Any], variance: NDArray[Any], steps: int) -> None:
-        """Set what is learnt, after checking gamma and beta against it."""
+        """Set what is learnt, after checking gamma and beta against it.
+
+        Parameters
+        ----------
+        mean : ndarray of shape (n_features,)
+        variance : ndarray of shape (n_features,)
+        steps : int
+            Training steps.
+        """
         self.n_features_in_ = len(mean)
         self.moving_mean_, self.moving_variance_ = frozen_array(mean), frozen_array(variance)
         self.n_steps_ = steps

@@ -305,6 +305,16 @@ class QuantileTransformer(Normalizer, rule="quantile"):
             )
 
     def _block(self, X: Any, reset: bool, sample_weight: Any) -> Block:
+        """Describe X to the kernel.
+
+        Parameters
+        ----------
+        X : array-like, frame or Arrow data of shape (n_rows, n_columns)
+        reset : bool
+            Whether the columns are learnt from X, not compared with those that are known.
+        sample_weight : array-like of shape (n_rows,), optional
+            Weights of the rows.
+        """
         block = super()._block(X, reset, sample_weight)
         if self.ignore_implicit_zeros and not sparse.issparse(X):
             warnings.warn(
@@ -314,7 +324,15 @@ class QuantileTransformer(Normalizer, rule="quantile"):
         return dataclasses.replace(block, zeros=None, zero_weight=None) if self.ignore_implicit_zeros else block
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Forget what was learnt and learn from X; as the other scalers' `fit`."""
+        """Forget what was learnt and learn from X; as the other scalers' `fit`.
+
+        Parameters
+        ----------
+        X : array-like, frame or Arrow data of shape (n_rows, n_columns)
+        y : ignored
+        sample_weight : array-like of shape (n_rows,), optional
+            Weights of the rows.
+        """
         super().fit(X, y, sample_weight)
         if self.n_quantiles > self.n_quantiles_:
             warnings.warn(

@@ -80,6 +80,15 @@ class StreamingPipeline(Pipeline):  # type: ignore[misc]
                 )
 
     def _learn(self, X: Any, y: Any, params: dict[str, Any]) -> None:
+        """Learn step by step, each from what the steps before it give.
+
+        Parameters
+        ----------
+        X : array-like, frame or Arrow data of shape (n_rows, n_columns)
+        y : ignored
+        params : dict
+            Metadata routed to the steps.
+        """
         *transformers, (_, last) = self.steps
         for _, step in transformers:
             if _passes(step):

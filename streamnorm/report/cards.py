@@ -52,7 +52,17 @@ def sparklines(*sides: Figures | None) -> list[str]:
 
 
 def card(place: int, before: Figures | None, after: Figures | None, drift: Drift | None, drawn: bool = True) -> str:
-    """Show one column; `place` makes its anchor; `drawn` with pictures, or why there are none."""
+    """Show one column; `place` makes its anchor; `drawn` with pictures, or why there are none.
+
+    Parameters
+    ----------
+    place : int
+        Number of the column.
+    before : Figures or None
+    after : Figures or None
+    drift : Drift or None
+    drawn : bool
+    """
     known = [f for f in (before, after) if f is not None]
     first = known[0]
     pills = [drift_pill(drift)] if drift else []
@@ -81,6 +91,14 @@ _LINES: list[tuple[str, Callable[[Figures], str]]] = [
 
 
 def _figures(before: Figures | None, after: Figures | None, drift: Drift | None) -> str:
+    """List a column's figures.
+
+    Parameters
+    ----------
+    before : Figures or None
+    after : Figures or None
+    drift : Drift or None
+    """
     sides = [before] if drift is None else [before, after]
     rows = []
     for heading, of in _LINES:
@@ -131,6 +149,16 @@ def _pictures(known: list[Figures]) -> str:
 
 
 def _figure(title: str, bars: Bars, target: svg.Target | None, quartiles: list[float]) -> str:
+    """Draw a picture with its caption.
+
+    Parameters
+    ----------
+    title : str
+    bars : Bars
+    target : Target or None
+        What the scaler aims at.
+    quartiles : list of float
+    """
     first, middle, third = quartiles
     half = f"the middle half lies from {number(first)} to {number(third)}, half below {number(middle)}"
     beyond = _beyond(bars)

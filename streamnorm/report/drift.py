@@ -124,6 +124,15 @@ def drifts_of(before: State, after: State) -> list[Drift]:
 
 
 def _drift(name: str, before: Figures | None, after: Figures | None) -> Drift:
+    """Compare a column before and after.
+
+    Parameters
+    ----------
+    name : str
+        The column, for messages.
+    before : Figures or None
+    after : Figures or None
+    """
     if before is None or after is None:
         return Drift(name, before, after)
     shift, ratio = _movement(before, after)
@@ -222,6 +231,16 @@ def _stability(p: _Counts, q: _Counts) -> tuple[float, int]:
 
 
 def _noise(n: Any, m: Any, groups: int) -> float | None:
+    """Give the stability index that chance alone would give.
+
+    Parameters
+    ----------
+    n : int or ndarray
+        Rows before.
+    m : int or ndarray
+        Rows after.
+    groups : int
+    """
     if groups < 2:
         return 0.0
     from scipy.special import chdtri

@@ -71,7 +71,17 @@ class Figures:
 
     @classmethod
     def of(cls, name: str, kind: str, group: Group, slot: int) -> Figures:
-        """Take the figures of one column of a group."""
+        """Take the figures of one column of a group.
+
+        Parameters
+        ----------
+        name : str
+        kind : str
+            Arrow type of the column.
+        group : Group
+        slot : int
+            The column's place in the group.
+        """
         summary = group.summary
         histogram, extremes = part(summary, Histogram), part(summary, Extremes)
         moments = part(summary, Moments)
@@ -138,7 +148,16 @@ class Figures:
         return [*found, f"{infinite:,} infinite"] if infinite else found
 
     def scaled(self, bars: Bars, shapes: Sequence[Shape], number: int) -> Bars:
-        """Map bars, and the shapes they were made of, by the column's scaler; at most `number` bars."""
+        """Map bars, and the shapes they were made of, by the column's scaler; at most `number` bars.
+
+        Parameters
+        ----------
+        bars : Bars
+        shapes : sequence of Shape
+            What the bars were made of.
+        number : int
+            Bars, at most.
+        """
         plan = self.group.rule.plan(self.group.summary)
         if isinstance(plan, Affine) and plan.clip is None:
             edges = self.scale(bars.edges)

@@ -181,7 +181,17 @@ def _column(group: Group, slot: int) -> tuple[Keys, Moments | None]:
 def _moved(
     name: str, before: tuple[Keys, Moments | None], after: tuple[Keys, Moments | None], named: int
 ) -> list[tuple[float, Moved]]:
-    """Find the keys whose mean of a column moved most, with how far that is from chance."""
+    """Find the keys whose mean of a column moved most, with how far that is from chance.
+
+    Parameters
+    ----------
+    name : str
+        The column, for messages.
+    before : (Keys, Moments or None)
+    after : (Keys, Moments or None)
+    named : int
+        Keys to name.
+    """
     (keys, old), (others, new) = before, after
     if old is None or new is None:
         return []

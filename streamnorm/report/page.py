@@ -83,6 +83,15 @@ def _short(name: str) -> str:
 
 
 def _origin(state: State, name: str, side: str) -> str:
+    """Say what a state was made of.
+
+    Parameters
+    ----------
+    state : State
+    name : str
+    side : str
+        "before" or "after".
+    """
     mark = f'<b class="{"a" if side == "before" else "b"}">{side}</b> ' if side else ""
     digest = f"digest <code>{state.table.digest()}</code>"
     return f'<p class="soft">{mark}{safe(name)}: {about_sources(state)}, {digest}</p>'
@@ -132,6 +141,16 @@ def _drift_tiles(drifts: list[Drift]) -> str:
 
 
 def _table(caption: str, headings: list[tuple[str, str]], rows: list[str]) -> str:
+    """Write a table.
+
+    Parameters
+    ----------
+    caption : str
+    headings : list of (str, str)
+        Text and class of each.
+    rows : list of str
+        HTML.
+    """
     heads = "".join(f'<th scope="col" class="{kind}">{escape(text)}</th>' for text, kind in headings)
     return (
         f'<div class="scroll" role="region" aria-label="{caption}" tabindex="0"><table>'

@@ -141,7 +141,18 @@ def bars_of(shapes: list[Shape], number: int) -> Bars:
 
 
 def _edges(low: float, high: float, exponent: int, number: int, whole: bool) -> _Floats:
-    """Cut from `low` to `high` in units of 2**exponent; bars of whole numbers have whole widths."""
+    """Cut from `low` to `high` in units of 2**exponent; bars of whole numbers have whole widths.
+
+    Parameters
+    ----------
+    low : int
+    high : int
+    exponent : int
+    number : int
+        Bars, at most.
+    whole : bool
+        Whether the values are whole numbers.
+    """
     apart = 2 * float(np.spacing(max(abs(low), abs(high))))  # edges this far from each other are not one number
     if whole and low < high:
         width = max(-(-(high - low + 1) // number), apart)

@@ -45,6 +45,12 @@ class Target:
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
     """Choose round numbers from `low` to `high`, at most `most`.
 
+    Parameters
+    ----------
+    low : float
+    high : float
+    most : int
+
     Examples
     --------
     >>> ticks(0.3, 9.7), ticks(-1.2, 1.3)
@@ -73,7 +79,17 @@ def _pair(x: float, y: float) -> str:
 
 
 def _curve(ys: Sequence[float], left: float, step: float) -> str:
-    """Draw a line through points at equal distances."""
+    """Draw a line through points at equal distances.
+
+    Parameters
+    ----------
+    ys : sequence of float
+        Pixels.
+    left : float
+        Pixels.
+    step : float
+        Pixels from one point to the next.
+    """
     steps, at = [], round(ys[0], 1)
     for y in ys[1:]:
         steps.append(_pair(step, y - at))
@@ -82,7 +98,23 @@ def _curve(ys: Sequence[float], left: float, step: float) -> str:
 
 
 def _bars(shares: _Floats, most: float, step: float, base: float, height: float, kind: str = "bars") -> str:
-    """Draw bars as strokes of one path, with a hair of room between them."""
+    """Draw bars as strokes of one path, with a hair of room between them.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n_bars,)
+        Shares of the rows.
+    most : float
+        The greatest share.
+    step : float
+        Width of a bar, in pixels.
+    base : float
+        Of the bars, in pixels from the top.
+    height : float
+        Of the greatest share, in pixels.
+    kind : str
+        Class of the path.
+    """
     heights = [max(1, round(share / most * height)) if share > 0 else 0 for share in shares.tolist()]
     path, skipped = "", step / 2
     for tall in heights:
@@ -95,7 +127,17 @@ def _bars(shares: _Floats, most: float, step: float, base: float, height: float,
 
 
 def _outline(shares: _Floats, most: float, step: float) -> str:
-    """Draw the upper edge of bars as a line of steps."""
+    """Draw the upper edge of bars as a line of steps.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n_bars,)
+        Shares of the rows.
+    most : float
+        The greatest share.
+    step : float
+        Width of a bar, in pixels.
+    """
     path, at = f"M0 {_BASE}", 0
     heights = [round(max(share, 0) / most * (_BASE - _TOP)) for share in shares.tolist()]
     for y, same in groupby(heights):
@@ -105,7 +147,16 @@ def _outline(shares: _Floats, most: float, step: float) -> str:
 
 
 def spark(bars: Bars, which: int, after: bool = False) -> str:
-    """Draw one of the shapes as a small histogram for a table, in the colour of its state."""
+    """Draw one of the shapes as a small histogram for a table, in the colour of its state.
+
+    Parameters
+    ----------
+    bars : Bars
+    which : int
+        Number of the shape.
+    after : bool
+        Whether the state is the later of two.
+    """
     most = float(max(shares.max() for shares in bars.shares))
     shares = bars.shares[which]
     drawn = _bars(shares, most, _round_step(96, shares), 24, 23, "bars after" if after else "bars")
@@ -164,7 +215,17 @@ def histogram(
 
 
 def _axis(bars: Bars, x: Callable[[float], float], width: float, median: float | None) -> str:
-    """Draw the axis with round numbers, or with the one value that there is."""
+    """Draw the axis with round numbers, or with the one value that there is.
+
+    Parameters
+    ----------
+    bars : Bars
+    x : callable
+        Pixels of a value.
+    width : float
+        Of the picture, in pixels.
+    median : float or None
+    """
     whole = float(bars.edges[0]) % 1 == 0.5 and float(bars.edges[1] - bars.edges[0]) % 1 == 0
     for most in (5, 4, 3, 2):  # as many as there is room for, and no halves between whole numbers
         values = ticks(float(bars.edges[0]), float(bars.edges[-1]), most)
@@ -180,7 +241,16 @@ def _axis(bars: Bars, x: Callable[[float], float], width: float, median: float |
 
 
 def _label(value: float, at: float, width: float) -> tuple[float, float, str]:
-    """Write a number under the axis, within it; give where it begins and ends, about, too."""
+    """Write a number under the axis, within it; give where it begins and ends, about, too.
+
+    Parameters
+    ----------
+    value : float
+    at : float
+        Pixels from the left.
+    width : float
+        Of the picture, in pixels.
+    """
     text = number(value, 4)
     half = _LETTER * len(text) / 2
     place, left = ("s", at) if at < half else ("e", at - 2 * half) if at > width - half else ("", at - half)

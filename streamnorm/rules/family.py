@@ -60,6 +60,16 @@ def rule_of(spec: Any, **params: Any) -> BoundRule:
 
 
 def _bound(name: str, params: Params, steps: Steps, profile: bool = False) -> BoundRule:
+    """Bind a rule of the family.
+
+    Parameters
+    ----------
+    name : str
+        In the family.
+    params : mapping
+    steps : Steps
+    profile : bool
+    """
     return BoundRule(FAMILY[name], MappingProxyType(dict(params)), steps, profile)
 
 

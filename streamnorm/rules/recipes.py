@@ -125,7 +125,17 @@ def _treatment(spec: Mapping[str, Any], where: str) -> BoundRule | str:
 
 
 def _value(name: str, value: Any, defaults: Mapping[str, Any]) -> Any:
-    """Check a scaler's parameter against the kind of its default; those of the steps check themselves."""
+    """Check a scaler's parameter against the kind of its default; those of the steps check themselves.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter.
+    value : object
+        From the recipe.
+    defaults : mapping
+        The scaler's.
+    """
     if name in _STEPS and not (name in defaults and isinstance(value, bool)):
         return value
     default = defaults[name]
@@ -144,6 +154,15 @@ def _is_number(value: Any) -> bool:
 
 
 def _refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Raise DataError for a name that is not known.
+
+    Parameters
+    ----------
+    given : iterable of str
+    known : iterable of str
+    where : str
+        Of the recipe, for messages.
+    """
     names = list(known)
     for name in given:
         if name not in names:

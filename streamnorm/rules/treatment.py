@@ -122,6 +122,15 @@ class Steps:
         return pa.Array.from_buffers(pa.float64(), len(out), [validity, pa.py_buffer(out)])
 
     def _check_log1p(self, array: pa.Array, values: NDArray[np.float64], name: str) -> None:
+        """Raise DataError for a value whose logarithm there is not.
+
+        Parameters
+        ----------
+        array : pyarrow.Array of shape (n_rows,)
+        values : ndarray of shape (n_rows,)
+        name : str
+            The column, for messages.
+        """
         bad = (values <= -1) & (values > -np.inf)
         if array.null_count:
             bad &= np.asarray(array.is_valid())
@@ -182,12 +191,34 @@ class _Finished:
     steps: Steps
 
     def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
+        """Map values.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_rows, n_columns) or (n_rows,)
+            Read.
+        out : ndarray of the shape of x
+            Written; it may be x.
+        column : int or ndarray of shape (n_rows,), optional
+            The plan's column of a single column's values, or that of each row; by default x has all columns.
+        """
         infinity = self.plan.apply(x, out, column)
         if self.steps.clip_result:
             np.clip(out, *(np.asarray(bound, out.dtype) for bound in self.steps.clip_result), out=out)
         return infinity
 
     def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
+        """Map values back.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_rows, n_columns) or (n_rows,)
+            Read.
+        out : ndarray of the shape of x
+            Written; it may be x.
+        column : int or ndarray of shape (n_rows,), optional
+            The plan's column of a single column's values, or that of each row; by default x has all columns.
+        """
         infinity = self.plan.invert(x, out, column)
         if self.steps.log1p:
             with np.errstate(all="ignore"):  # what lies under a null may be anything

@@ -138,6 +138,16 @@ def _state_of(document: Mapping[str, Any]) -> State:
 
 
 def _check_settings(dtype: Any, suffix: Any, infinite: Any, **by: Any) -> None:
+    """Raise ValueError for settings that no table has.
+
+    Parameters
+    ----------
+    dtype : object
+    suffix : object
+    infinite : object
+    by : object
+        Key columns and what belongs to them.
+    """
     known = dtype in (None, "float16", "float32", "float64") and infinite in ("error", "skip")
     if not (known and isinstance(suffix, str)):
         raise ValueError(f"no such settings: {(dtype, suffix, infinite)!r}")

@@ -77,7 +77,14 @@ def _checked(values: Sequence[int | None]) -> Any:
 
 
 def keyed_from_json(keys: Keys, rule: BoundRule, summaries: Sequence[Mapping[str, Any]]) -> Keyed:
-    """Read the columns of one rule; raises ValueError or KeyError where they are not what `columns_to_json` gave."""
+    """Read the columns of one rule; raises ValueError or KeyError where they are not what `columns_to_json` gave.
+
+    Parameters
+    ----------
+    keys : Keys
+    rule : BoundRule
+    summaries : sequence of mapping
+    """
     nothing = rule.summary.empty(len(keys))
     columns = [unpack(nothing, summary) for summary in summaries]
     rows = {column.counts.rows.tobytes() for column in columns}

@@ -82,7 +82,16 @@ class Parts:
         return self.folder / f"{entry.fingerprint}-{entry.digest}.json"
 
     def keep(self, entry: Counted, learnt: Learnt, table: Table) -> None:
-        """Keep what was learnt from one source."""
+        """Keep what was learnt from one source.
+
+        Parameters
+        ----------
+        entry : Counted
+            The entry of the record.
+        learnt : Learnt
+        table : Table
+            Its settings count.
+        """
         path = self._path(entry)
         if not path.exists():
             self._new.append(path)

@@ -73,6 +73,17 @@ def learnt_from_json(document: Mapping[str, Any]) -> tuple[Learnt, tuple[str, ..
 
 
 def _group(index: int, rule: BoundRule, columns: Sequence[Mapping[str, Any]], keys: Keys | None) -> Group:
+    """Read the columns of one rule.
+
+    Parameters
+    ----------
+    index : int
+        Of the rule.
+    rule : BoundRule
+    columns : sequence of mapping
+        All of the state.
+    keys : Keys or None
+    """
     own = sorted((c for c in columns if c["rule"] == index), key=lambda c: str(c["name"]))
     names = tuple(column["name"] for column in own)
     if keys is not None:

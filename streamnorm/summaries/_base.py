@@ -100,7 +100,17 @@ class Counts:
 
     @classmethod
     def of_kernel(cls, block: Block, counts: bytes, infinities: bytes, skip_infinite: bool) -> Counts:
-        """Take the kernel's tallies; an infinity is an error unless it is to be skipped."""
+        """Take the kernel's tallies; an infinity is an error unless it is to be skipped.
+
+        Parameters
+        ----------
+        block : Block
+        counts : bytes of int64, shape (n_slots, 5)
+        infinities : bytes of int64, shape (n_slots,)
+            Row of the first infinity, or -1.
+        skip_infinite : bool
+            Whether infinities are counted and passed over, not an error.
+        """
         table = np.frombuffer(counts, np.int64).reshape(block.slots, len(kernel.COUNTS))
         if not skip_infinite and infinities != _NO_INFINITY * block.slots:
             first = np.frombuffer(infinities, np.int64)

@@ -198,7 +198,17 @@ def checked_max_bins(max_bins: Any) -> int:
 
 
 def _checked_bins(max_bins: int, bits: Any, keys: list[str], counts: list[int]) -> tuple[list[int], list[int]]:
-    """Give keys and counts of a slot as integers, or say why no histogram has them."""
+    """Give keys and counts of a slot as integers, or say why no histogram has them.
+
+    Parameters
+    ----------
+    max_bins : int
+    bits : object
+        What stands in the file.
+    keys : list of str
+        In hexadecimal.
+    counts : list of int
+    """
     if type(bits) is not int or not 1 <= bits <= ALL_BITS or (not keys and bits != ALL_BITS):
         raise ValueError(f"{bits!r} are not the bits of {len(keys)} bins")
     if len(keys) > max_bins or len(keys) != len(counts):

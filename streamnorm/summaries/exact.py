@@ -162,6 +162,12 @@ def _odd(value: int, exponent: int) -> tuple[int, int]:
 def divide(numerator: int, denominator: int, exponent: int = 0) -> float:
     """Round ``numerator / denominator * 2**exponent`` to float64, once.
 
+    Parameters
+    ----------
+    numerator : int
+    denominator : int
+    exponent : int
+
     Examples
     --------
     >>> divide(1, 3), divide(1, 3, 1100), divide(0, 3)

@@ -66,6 +66,15 @@ class Histogram(Summary):
         """Summarise a block of rows, as if `coarsen` had then been called where there are `bits`.
 
         Raises DataError where a weight is not a whole number.
+
+        Parameters
+        ----------
+        block : Block
+        skip_infinite : bool
+            Whether infinities are counted and passed over, not an error.
+        max_bins : int
+        bits : ndarray of shape (n_slots,), optional
+            The most bits of each slot's bins.
         """
         checked_max_bins(max_bins)
         finest = np.full(block.slots, ALL_BITS, np.int64) if bits is None else bits
@@ -201,7 +210,15 @@ class _Neighbours:
 
 
 def _between(a: _Floats, b: _Floats, gamma: _Floats) -> _Floats:
-    """Interpolate with numpy's roundings; where the difference overflows, without it."""
+    """Interpolate with numpy's roundings; where the difference overflows, without it.
+
+    Parameters
+    ----------
+    a : ndarray
+    b : ndarray
+    gamma : ndarray
+        How far from a to b, from 0 to 1.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         way = b - a
         near = np.where(gamma < 0.5, a + way * gamma, b - way * (1 - gamma))
@@ -240,7 +257,16 @@ class HistogramOf:
     def of(
         self, block: Block, *, skip_infinite: bool = False, bits: NDArray[np.int64] | None = None
     ) -> Histogram:  # fmt: skip
-        """Summarise a block of rows, at no more than `bits`."""
+        """Summarise a block of rows, at no more than `bits`.
+
+        Parameters
+        ----------
+        block : Block
+        skip_infinite : bool
+            Whether infinities are counted and passed over, not an error.
+        bits : ndarray of shape (n_slots,), optional
+            The most bits of each slot's bins.
+        """
         return Histogram.of(block, skip_infinite=skip_infinite, max_bins=self.max_bins, bits=bits)
 
     def from_json(self, slots: Sequence[dict[str, Any]]) -> Histogram:

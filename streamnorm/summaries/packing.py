@@ -191,6 +191,14 @@ def _pack_bound(bound: Bound) -> str:
 
 
 def _bound(kind: type[Bound], slots: int, packed: str) -> Bound:
+    """Bind a rule of the family.
+
+    Parameters
+    ----------
+    kind : type of Bound
+    slots : int
+    packed : str
+    """
     array = np.frombuffer(_data(packed, 8 * slots), "<f8").astype(np.float64)
     if np.isnan(array).any():
         raise ValueError("a bound is NaN")

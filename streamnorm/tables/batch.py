@@ -62,6 +62,15 @@ def summarise_columns(
 
 
 def _block(rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str], vector: Vector | None) -> Block:
+    """Describe X to the kernel.
+
+    Parameters
+    ----------
+    rule : BoundRule
+    batch : pyarrow.RecordBatch
+    names : sequence of str
+    vector : Vector or None
+    """
     if vector is not None:
         return vector.block(batch.column(names[0]), names[0], rule.steps)
     if rule.steps == PLAIN:

@@ -44,7 +44,17 @@ class By:
 
     @classmethod
     def of(cls, by: str | Sequence[str] | None, unseen: str, min_count: int) -> By | None:
-        """Check what was asked for, None where that is no grouping; raises DataError where it cannot be."""
+        """Check what was asked for, None where that is no grouping; raises DataError where it cannot be.
+
+        Parameters
+        ----------
+        by : str, sequence of str or None
+            Key columns.
+        unseen : str
+            What becomes of keys that were not seen.
+        min_count : int
+            Values that a key needs for statistics of its own.
+        """
         if by is None:
             if (unseen, min_count) != ("global", 1):
                 raise DataError("unseen and min_count are about keys: name their columns (by).")
@@ -92,6 +102,15 @@ class Grouped:
         self, kind: SummaryType, arrays: Sequence[pa.Array], names: Sequence[str], *, skip_infinite: bool
     ) -> Keyed:
         """Summarise columns, each with a slot a key.
+
+        Parameters
+        ----------
+        kind : SummaryType
+        arrays : sequence of pyarrow.Array of shape (n_rows,)
+        names : sequence of str
+            Columns.
+        skip_infinite : bool
+            Whether infinities are counted and passed over, not an error.
 
         Raises
         ------
@@ -144,6 +163,20 @@ class Found:
         Parameters are those of `columns.map_array`, with a rule and a keyed summary for the plan, and with the
         column as it was given, before the rule's steps, for values that are kept.
 
+        Parameters
+        ----------
+        array : pyarrow.Array of shape (n_rows,)
+        given : pyarrow.Array
+            The column before the steps of its treatment.
+        name : str
+            The column, for messages.
+        rule : BoundRule
+        summary : Summary
+        slot : int
+            The column in the summary.
+        options : object
+            As of `columns.map_array`.
+
         Raises
         ------
         UnseenKeyError
@@ -168,7 +201,16 @@ class Found:
         return pc.if_else(booleans(unseen), other, mapped)
 
     def _slots(self, summary: Keyed, slot: int, at: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Give each row's slot in the summary with that of all rows behind the keys'."""
+        """Give each row's slot in the summary with that of all rows behind the keys'.
+
+        Parameters
+        ----------
+        summary : Keyed
+        slot : int
+            The column.
+        at : ndarray of shape (n_rows,)
+            The key of each row, or -1.
+        """
 
         def choose() -> NDArray[np.int64]:
             values = summary.columns[slot].counts.values

@@ -197,6 +197,15 @@ def _to_plain(column: pa.Array) -> tuple[str, int, list[bytes | None]]:
 
 
 def _of_plain(kind: str, length: int, buffers: list[bytes | None]) -> pa.Array:
+    """Make an array of its buffers.
+
+    Parameters
+    ----------
+    kind : str
+        Arrow type.
+    length : int
+    buffers : list of bytes or None
+    """
     column = pa.Array.from_buffers(KEY_TYPES[kind], length, [None if b is None else pa.py_buffer(b) for b in buffers])
     column.validate(full=True)
     return column

@@ -212,4 +212,12 @@ class Learnt:
 
 
 def _learnt(groups: tuple[Group, ...], types: dict[str, str], dropped: tuple[str, ...]) -> Learnt:
+    """Make what was learnt of what can be pickled.
+
+    Parameters
+    ----------
+    groups : tuple of Group
+    types : dict of str to str
+    dropped : tuple of str
+    """
     return Learnt(groups, MappingProxyType(types), dropped)

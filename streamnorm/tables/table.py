@@ -168,6 +168,16 @@ class Table:
     def _layouts(
         self, schema: pa.Schema, rules: Mapping[str, BoundRule], like: Learnt | None
     ) -> dict[str, Vector | None]:
+        """Find the layout of each column of vectors; None for single numbers.
+
+        Parameters
+        ----------
+        schema : pyarrow.Schema
+        rules : mapping of str to BoundRule
+            By column.
+        like : Learnt or None
+            What was learnt before.
+        """
         if like is not None:
             return {name: group.vector for name, (group, _) in like.columns().items()}
         whole = {name: (rule.steps.vectors or self.vectors) == "whole" for name, rule in rules.items()}

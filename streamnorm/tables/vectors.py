@@ -68,6 +68,13 @@ class Vector:
     def block(self, array: pa.Array, name: str, steps: Steps = PLAIN) -> Block:
         """Describe the column's values to the kernel, after the steps that come before learning.
 
+        Parameters
+        ----------
+        array : pyarrow.Array of shape (n_rows,)
+        name : str
+            The column, for messages.
+        steps : Steps
+
         Raises
         ------
         DataError
@@ -102,6 +109,20 @@ class Vector:
         dtype: Any = None, skip_infinite: bool = False,
     ) -> pa.Array:  # fmt: skip
         """Apply a plan, as `columns.map_array` does; the result is of the array's type, with its shape.
+
+        Parameters
+        ----------
+        array : pyarrow.Array of shape (n_rows,)
+        name : str
+            The column, for messages.
+        plan : Plan
+        steps : Steps
+        inverse : bool
+            Whether to map back.
+        dtype : numpy dtype, optional
+            Of the output.
+        skip_infinite : bool
+            Whether infinities are counted and passed over, not an error.
 
         Raises
         ------
@@ -157,9 +178,31 @@ class _Rows:
     width: int
 
     def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
+        """Map values.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_rows, n_columns) or (n_rows,)
+            Read.
+        out : ndarray of the shape of x
+            Written; it may be x.
+        column : int or ndarray of shape (n_rows,), optional
+            The plan's column of a single column's values, or that of each row; by default x has all columns.
+        """
         return self.plan.apply(self._matrix(x), self._matrix(out), None)
 
     def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
+        """Map values back.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_rows, n_columns) or (n_rows,)
+            Read.
+        out : ndarray of the shape of x
+            Written; it may be x.
+        column : int or ndarray of shape (n_rows,), optional
+            The plan's column of a single column's values, or that of each row; by default x has all columns.
+        """
         return self.plan.invert(self._matrix(x), self._matrix(out), None)
 
     def _matrix(self, values: NDArray[Any]) -> NDArray[Any]:

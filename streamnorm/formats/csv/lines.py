@@ -20,6 +20,14 @@ def text_of(batch: pa.RecordBatch, original: pa.RecordBatch | None = None, decim
 
     What is missing is written as it was in `original`, or as nothing.
 
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch
+    original : pyarrow.RecordBatch, optional
+        The text that missing values had.
+    decimal : str
+        The decimal point.
+
     Raises
     ------
     DataError
@@ -49,7 +57,17 @@ def head_of(names: Iterable[str], delimiter: str) -> bytes:
 
 
 def _quoted(column: pa.Array, special: str, *, alone: bool) -> pa.Array:
-    """Put quotes around the values that need them; the only one of a line needs them where it is empty."""
+    """Put quotes around the values that need them; the only one of a line needs them where it is empty.
+
+    Parameters
+    ----------
+    column : pyarrow.Array
+        Text.
+    special : str
+        Pattern of what needs quotes.
+    alone : bool
+        Whether a line has no other value.
+    """
     needed = pc.match_substring_regex(column, special)
     if alone:
         needed = pc.or_(needed, pc.equal(column, ""))

@@ -120,7 +120,15 @@ class Pieces:
 
 
 def _with_more(file: io.BufferedReader, block: bytes | bytearray, start: int) -> bytearray:
-    """Give a block from `start` on, and more of the file; a long row doubles it, lest it be searched time and again."""
+    """Give a block from `start` on, and more of the file; a long row doubles it, lest it be searched time and again.
+
+    Parameters
+    ----------
+    file : binary file
+    block : bytes-like
+    start : int
+        The first byte that is kept.
+    """
     kept = len(block) - start
     longer = bytearray(kept + max(_SIZE, kept))
     view = memoryview(longer)

@@ -91,7 +91,19 @@ class CsvReader:
         numbers: Collection[str] = (),
         nulls: Sequence[str] = (),
     ) -> pa.RecordBatch:
-        """Parse columns of whole rows, those of `numbers` as float64 and the others as text."""
+        """Parse columns of whole rows, those of `numbers` as float64 and the others as text.
+
+        Parameters
+        ----------
+        block : bytes-like
+            Whole rows.
+        columns : sequence of str, optional
+            By default all.
+        numbers : collection of str
+            Columns to parse as float64.
+        nulls : sequence of str
+            Texts of missing numbers.
+        """
         as_floats = set(numbers)
         table = pv.read_csv(
             pa.BufferReader(block),
@@ -121,7 +133,19 @@ class CsvReader:
     def _floats(
         self, piece: Piece, columns: Sequence[str] | None, numbers: Collection[str], nulls: Sequence[str]
     ) -> pa.RecordBatch | None:
-        """Parse numbers straight from the bytes; None where the text needs a closer look."""
+        """Parse numbers straight from the bytes; None where the text needs a closer look.
+
+        Parameters
+        ----------
+        piece : Piece
+            Whole rows of the file.
+        columns : sequence of str, optional
+            By default all.
+        numbers : collection of str
+            Columns to parse as float64.
+        nulls : sequence of str
+            Texts of missing numbers.
+        """
         try:
             batch = self._parse(piece.data, columns, numbers, nulls)
         except pa.ArrowInvalid:
@@ -200,7 +224,16 @@ class CsvReader:
         return _without(floats if integers is None else integers, floats, options.null_numbers)
 
     def _numbers(self, text: pa.RecordBatch, names: Iterable[str], piece: Piece) -> pa.RecordBatch:
-        """Cast the named columns of a batch."""
+        """Cast the named columns of a batch.
+
+        Parameters
+        ----------
+        text : pyarrow.RecordBatch
+        names : sequence of str
+            Columns.
+        piece : Piece
+            Whole rows of the file.
+        """
         cast = {}
         for name in names:
             column = text.column(name)
@@ -214,6 +247,15 @@ class CsvReader:
         """Read columns of numbers for statistics, and those beside them as text.
 
         The text of integers that float64 may round is looked at.
+
+        Parameters
+        ----------
+        piece : Piece
+            Whole rows of the file.
+        names : sequence of str
+            Columns.
+        beside : sequence of str
+            Columns that are read too, of text files as text.
 
         Raises
         ------
@@ -233,6 +275,14 @@ class CsvReader:
         """Cast a batch, those rows apart that hold an integer float64 would round.
 
         It is one batch, in the order of its rows, unless a column mixes such integers with other numbers.
+
+        Parameters
+        ----------
+        text : pyarrow.RecordBatch
+        names : sequence of str
+            Columns.
+        piece : Piece
+            Whole rows of the file.
         """
         batch = self._numbers(text, names, piece)
         for name in names:
@@ -259,6 +309,16 @@ class CsvReader:
         return batch, self.text(piece, missing) if missing else None
 
     def _no_number(self, name: str, text: pa.Array, piece: Piece) -> DataError:
+        """Give the error for the first value that is no number.
+
+        Parameters
+        ----------
+        name : str
+            The column, for messages.
+        text : pyarrow.Array
+        piece : Piece
+            Whole rows of the file.
+        """
         at, end = 0, len(text)
         while end - at > 1:  # the first half that cannot be cast holds the first such value
             middle = (at + end) // 2
@@ -301,6 +361,16 @@ def _as(text: pa.Array, kind: pa.DataType) -> pa.Array | None:
 
 
 def _without(numbers: pa.Array, floats: pa.Array, missing: Iterable[float]) -> pa.Array:
+    """Make missing the numbers that stand for missing ones.
+
+    Parameters
+    ----------
+    numbers : pyarrow.Array
+    floats : pyarrow.Array
+        The same as float64.
+    missing : iterable of float
+        Numbers that stand for missing ones.
+    """
     for number in missing:
         numbers = pc.if_else(pc.equal(floats, number), pa.scalar(None, numbers.type), numbers)
     return numbers

@@ -87,7 +87,16 @@ class CsvSource(Source):
     def read(
         self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the named columns of a piece as numbers, or all as text."""
+        """Yield the named columns of a piece as numbers, or all as text.
+
+        Parameters
+        ----------
+        unit : Unit
+        columns : sequence of str, optional
+            By default all.
+        beside : sequence of str
+            Columns that are read too, of text files as text.
+        """
         with naming(self.path):
             if columns is None:
                 yield self.reader.text(_piece_of(unit))

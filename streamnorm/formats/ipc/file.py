@@ -80,12 +80,31 @@ class IpcFile:
 
     @staticmethod
     def _batch(file: pa.NativeFile, start: int, size: int) -> BatchMetadata:
+        """Read the metadata of a message.
+
+        Parameters
+        ----------
+        file : pyarrow.NativeFile
+        start : int
+            Byte at which it begins.
+        size : int
+            Bytes.
+        """
         file.seek(start)
         message = file.read_buffer(size)
         return BatchMetadata(message[len(ENDS[0]) :] if message[:4] == MARK else message[len(ENDS[1]) :])
 
     def _sizes(self, file: pa.NativeFile, start: int, size: int) -> tuple[int, int]:
-        """Give the bytes that a batch has in the file, and those it has unpacked."""
+        """Give the bytes that a batch has in the file, and those it has unpacked.
+
+        Parameters
+        ----------
+        file : pyarrow.NativeFile
+        start : int
+            Byte at which it begins.
+        size : int
+            Bytes.
+        """
         batch = self._batch(file, start, size)
         packed = max(0, min(batch.packed, file.size() - start - size))
         if not batch.is_compressed:

@@ -125,7 +125,17 @@ class BatchMetadata:
 
 
 def _unpacked(body: memoryview, offset: int, length: int) -> int:
-    """Give a buffer's length before compression; -1 says that it was not compressed."""
+    """Give a buffer's length before compression; -1 says that it was not compressed.
+
+    Parameters
+    ----------
+    body : memoryview
+        Of the message.
+    offset : int
+        Of the buffer, in bytes.
+    length : int
+        Of the buffer, in bytes.
+    """
     if length <= 0:
         return 0
     size = int(struct.unpack_from("<q", body, offset)[0])

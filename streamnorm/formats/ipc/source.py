@@ -44,7 +44,16 @@ class ArrowSource(Source):
     def read(
         self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
-        """Yield one record batch."""
+        """Yield one record batch.
+
+        Parameters
+        ----------
+        unit : Unit
+        columns : sequence of str, optional
+            By default all.
+        beside : sequence of str
+            Columns that are read too, of text files as text.
+        """
         with naming(self.path):
             yield from self._file.read(unit.number, None if columns is None else [*columns, *beside])
 
@@ -71,6 +80,15 @@ class ArrowStreamSource(Source):
     def read(
         self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the record batches."""
+        """Yield the record batches.
+
+        Parameters
+        ----------
+        unit : Unit
+        columns : sequence of str, optional
+            By default all.
+        beside : sequence of str
+            Columns that are read too, of text files as text.
+        """
         with naming(self.path):
             yield from self._stream.read(None if columns is None else [*columns, *beside])

@@ -57,7 +57,16 @@ def _is_exact(kind: pa.DataType) -> bool:
 
 
 def _bounds_of_chunk(chunk: Any, rows: int, levels: int) -> Bounds | None:
-    """Read a column chunk's statistics; `levels` is the greatest definition level, 0 where nothing can be null."""
+    """Read a column chunk's statistics; `levels` is the greatest definition level, 0 where nothing can be null.
+
+    Parameters
+    ----------
+    chunk : pyarrow.parquet.ColumnChunkMetaData
+    rows : int
+        Of the row group.
+    levels : int
+        The greatest definition level.
+    """
     found = chunk.statistics if chunk.is_stats_set and chunk.num_values == rows else None
     if rows == 0:
         return Bounds(0, 0, math.inf, -math.inf)

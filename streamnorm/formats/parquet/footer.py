@@ -69,7 +69,15 @@ def check_footer(path: Place, metadata: Any, group: int, columns: Collection[str
 
 
 def chunks_of(metadata: Any, group: int, columns: Collection[str]) -> Iterator[tuple[str, Any]]:
-    """Yield what a footer tells of columns, with the name of each."""
+    """Yield what a footer tells of columns, with the name of each.
+
+    Parameters
+    ----------
+    metadata : pyarrow.parquet.FileMetaData
+    group : int
+        Number of the row group.
+    columns : collection of str
+    """
     rows = metadata.row_group(group)
     for i in range(metadata.num_columns):
         path = metadata.schema.column(i).path.split(".")

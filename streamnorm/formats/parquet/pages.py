@@ -59,6 +59,16 @@ def _page_at(data: memoryview, start: int) -> _Page:
 
 
 def _read(file: pa.NativeFile, start: int, size: int) -> memoryview:
+    """Read bytes of a file.
+
+    Parameters
+    ----------
+    file : pyarrow.NativeFile
+    start : int
+        Byte at which it begins.
+    size : int
+        Bytes.
+    """
     if not 0 <= start <= start + size <= file.size():
         raise ValueError("what is told of lies outside of the file")
     file.seek(start)
@@ -143,7 +153,18 @@ def _longest_shared(file: pa.NativeFile, chunk: Any) -> int:
 
 
 def _longest_repeated(path: Place, file: pa.NativeFile, group: int, name: str, chunk: Any) -> int:
-    """Give the bytes of the longest text in a dictionary; 0 where there is none."""
+    """Give the bytes of the longest text in a dictionary; 0 where there is none.
+
+    Parameters
+    ----------
+    path : Place
+    file : pyarrow.NativeFile
+    group : int
+        Number of the row group.
+    name : str
+        The column, for messages.
+    chunk : pyarrow.parquet.ColumnChunkMetaData
+    """
     start = start_of(chunk)
     header = _read(file, start, min(_HEADER, file.size() - start))
     if header[: len(_SIGN)] != _SIGN:

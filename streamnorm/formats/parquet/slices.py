@@ -56,7 +56,15 @@ def slices_of(schema: pa.Schema, group: Any, columns: Sequence[str], *, paged: b
 
 
 def _held(kind: pa.DataType, group: Any, paged: bool) -> int:
-    """Bytes of a column that are in memory at once while it is read, at most."""
+    """Bytes of a column that are in memory at once while it is read, at most.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+    group : pyarrow.parquet.RowGroupMetaData
+    paged : bool
+        Whether pages are read one by one.
+    """
     plain = not kind.num_fields and not pa.types.is_dictionary(kind)
     size = int((plain and group.num_rows * width_of(kind)) or group.total_byte_size)
     return _leaves(kind) * (2 * min(PAGE_BYTES, size) + min(READ_BYTES, size) if paged else size)
@@ -123,7 +131,15 @@ def _making_room(of: str) -> Iterator[None]:
 
 
 def _keep(batches: Iterator[pa.RecordBatch], file: pa.NativeFile, of: str) -> tuple[int, int]:
-    """Write batches behind what a file has; also give where they begin and how many bytes they take."""
+    """Write batches behind what a file has; also give where they begin and how many bytes they take.
+
+    Parameters
+    ----------
+    batches : iterable of pyarrow.RecordBatch
+    file : pyarrow.NativeFile
+    of : str
+        The file that is read, for messages.
+    """
     start = file.tell()
     first = next(batches)
     with _making_room(of):

@@ -113,7 +113,16 @@ class ParquetSource(Source):
     def read(
         self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of one row group; what it delivers is checked against the footer's count."""
+        """Yield the batches of one row group; what it delivers is checked against the footer's count.
+
+        Parameters
+        ----------
+        unit : Unit
+        columns : sequence of str, optional
+            By default all.
+        beside : sequence of str
+            Columns that are read too, of text files as text.
+        """
         wanted = None if columns is None else [*columns, *beside]
         group = self._metadata.row_group(unit.number)
         types = {item.name: item.type for item in self.schema if wanted is None or item.name in wanted}
@@ -130,7 +139,16 @@ class ParquetSource(Source):
         return together(batches, types.values()) if texts else batches
 
     def _read(self, unit: Unit, size: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        """Yield batches of a size, all from one reader."""
+        """Yield batches of a size, all from one reader.
+
+        Parameters
+        ----------
+        unit : Unit
+        size : int
+            Bytes.
+        columns : sequence of str, optional
+            By default all.
+        """
         group, rows = self._metadata.row_group(unit.number), 0
         buffered = unit.size > _LARGE_CHUNK * max(1, group.num_columns)
         with naming(self.path), self._open(self._metadata, buffered=buffered) as file:

@@ -43,7 +43,18 @@ def _grouped(keys: NDArray[np.uint64], counts: NDArray[np.int64]) -> _Bins:
 
 
 def _fit(keys: NDArray[np.uint64], counts: NDArray[np.int64], bits: int, most: int) -> tuple[_Bins, int]:
-    """Drop as few bits as leave no more than `most` bins."""
+    """Drop as few bits as leave no more than `most` bins.
+
+    Parameters
+    ----------
+    keys : ndarray of uint64, shape (n_bins,)
+        In ascending order.
+    counts : ndarray of int64, shape (n_bins,)
+    bits : int
+        Of the keys.
+    most : int
+        Bins.
+    """
     while len(keys) > most:
         bits -= 1
         keys, counts = _grouped(keys & _mask(bits), counts)
@@ -75,7 +86,17 @@ def _check_limits(runs: Sequence[Any], max_bins: int) -> None:
 
 
 def histogram(slots: int, runs: Sequence[Any], max_bins: int, finest: Any) -> tuple[bytes, bytes, _Ragged]:
-    """Count the values of every column by the leading bits of their images, by no more than `finest`."""
+    """Count the values of every column by the leading bits of their images, by no more than `finest`.
+
+    Parameters
+    ----------
+    slots : int
+        Columns.
+    runs : sequence of Run, Exported or Segments
+    max_bins : int
+    finest : buffer of int64, shape (n_slots,)
+        The most bits of each slot.
+    """
     _check_limits(runs, max_bins)
     widths = np.frombuffer(finest, np.int64).tolist()
     if len(widths) != slots or not all(1 <= bits <= _ALL_BITS for bits in widths):
@@ -93,7 +114,19 @@ def histogram(slots: int, runs: Sequence[Any], max_bins: int, finest: Any) -> tu
 
 
 def _split(slots: int, bits: Any, sizes: Any, keys: Any, counts: Any) -> list[tuple[_Bins, int]]:
-    """Take the bins of every column out of flat arrays."""
+    """Take the bins of every column out of flat arrays.
+
+    Parameters
+    ----------
+    slots : int
+        Columns.
+    bits : buffer of int64, shape (n_slots,)
+    sizes : buffer of int64, shape (n_slots,)
+        Bins of each slot.
+    keys : buffer of uint64, shape (n_bins,)
+        Of all slots.
+    counts : buffer of int64, shape (n_bins,)
+    """
     of_slots, widths = (np.frombuffer(a, np.int64).tolist() for a in (sizes, bits))
     flat, numbers = np.frombuffer(keys, np.uint64), np.frombuffer(counts, np.int64)
     fine = len(of_slots) == len(widths) == slots and all(1 <= b <= _ALL_BITS for b in widths)

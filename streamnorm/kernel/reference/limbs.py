@@ -26,18 +26,33 @@ def limbs_of(values: Sequence[int], exponent: int) -> Limbs:
 def add(
     rows: int, a: Any, a_width: int, a_exponent: int, b: Any, b_width: int, b_exponent: int, subtract: bool
 ) -> Limbs:
-    """Add or subtract two arrays of wide integers."""
+    """Add or subtract two arrays of wide integers.
+
+    Parameters
+    ----------
+    rows : int
+    a : buffer of rows * a_width limbs of 64 bits
+        Two's complement, the lowest limb first.
+    a_width : int
+        Limbs of a number.
+    a_exponent : int
+        The unit is 2 to this power.
+    b : buffer of rows * b_width limbs of 64 bits
+    b_width : int
+        Limbs of a number.
+    b_exponent : int
+        The unit is 2 to this power.
+    subtract : bool
+    """
     low = min(a_exponent, b_exponent)
 
-    def integers(data: Any, width: int, exponent: int) -> list[int]:
-        raw = bytes(data)
-        size = 8 * width
-        rows_of = (raw[i * size : (i + 1) * size] for i in range(rows))
-        return [int.from_bytes(row, "little", signed=True) << (exponent - low) for row in rows_of]
+    def integers(data: Any, width: int) -> list[int]:
+        raw, size = bytes(data), 8 * width
+        return [int.from_bytes(raw[i * size : (i + 1) * size], "little", signed=True) for i in range(rows)]
 
     sign = -1 if subtract else 1
-    pairs = zip(integers(a, a_width, a_exponent), integers(b, b_width, b_exponent), strict=True)
-    return limbs_of([x + sign * y for x, y in pairs], low)
+    pairs = zip(integers(a, a_width), integers(b, b_width), strict=True)
+    return limbs_of([(x << (a_exponent - low)) + sign * (y << (b_exponent - low)) for x, y in pairs], low)
 
 
 def round_moments(values: Any, *sums_and_ddof: Any) -> tuple[bytes, bytes]:

@@ -53,7 +53,16 @@ def in_segments(run: Any, bounds: Any) -> list[Any]:
 def finite_values(
     slots: int, runs: Sequence[Any], tallies: Tallies
 ) -> list[list[tuple[NDArray[Any], NDArray[np.float64] | None]]]:
-    """Sort the finite values of every column out, with their weights, and count the others."""
+    """Sort the finite values of every column out, with their weights, and count the others.
+
+    Parameters
+    ----------
+    slots : int
+        Columns.
+    runs : sequence of Run, Exported or Segments
+    tallies : Tallies
+        Counts and rows of first infinities, which are added to.
+    """
     counts, infinities = tallies
     rows = np.zeros(slots, np.int64)
     if isinstance(runs, tuple):

@@ -34,7 +34,18 @@ def _behind_quoted(text: bytes, at: int) -> int:
 
 
 def _behind_line_end(text: bytes, start: int, stop: int, end: int) -> int:
-    """Give what lies behind the last line end, 0 if there is none; a carriage return may be half of one."""
+    """Give what lies behind the last line end, 0 if there is none; a carriage return may be half of one.
+
+    Parameters
+    ----------
+    text : bytes
+    start : int
+        Where the search ends.
+    stop : int
+        Where it begins, from behind.
+    end : int
+        The end of the piece.
+    """
     feed, carriage = text.rfind(b"\n", start, stop), text.rfind(b"\r", start, stop)
     if carriage > feed and carriage + 1 == end:
         carriage = text.rfind(b"\r", start, carriage)
