@@ -35,8 +35,6 @@ __all__ = [
 ]
 
 Weights: TypeAlias = NDArray[np.float64] | None
-
-
 #: The kernel's name and the width in bytes of an Arrow type, by the type's number, which is quick to find.
 _ARROW_CODES = {
     kind.id: (code, kind.bit_width // 8)

@@ -25,7 +25,7 @@ _INVERSE: dict[_Operation, _Operation] = {
 
 _Floats: TypeAlias = NDArray[np.float64]
 
-#: What the kernel calls an operation.
+#: Operations by the kernel's names.
 _SIGNS: dict[_Operation, str] = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
 
 
@@ -161,7 +161,7 @@ def _run(steps: Sequence[Step], x: NDArray[Any], out: NDArray[Any], column: Colu
     return kernel.arithmetic(x, signs, operands, out)
 
 
-#: How close to 0 and 1 a uniform variable may come before it is made a normal one.
+#: Least distance from 0 and 1 of a uniform variable that is made a normal one.
 _EDGE = 1e-7
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,8 @@ def test_sdist_and_wheel(sources, tmp_path):
     shell("-m", "build", "--no-isolation", "--outdir", tmp_path / "dist", sources)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     assert "-cp311-abi3-" in wheel.name
+    package = {path.relative_to(sources).as_posix() for path in (sources / "streamnorm").rglob("*") if path.is_file()}
+    assert package - set(zipfile.ZipFile(wheel).namelist()) == set()
     shell("-m", "pip", "install", "--no-deps", "--target", tmp_path / "site", wheel)
     file, compiled, digest = ask(tmp_path / "site", tmp_path)
     assert Path(file).is_relative_to(tmp_path / "site")

@@ -8,9 +8,10 @@ from streamnorm.arrow.arrays import booleans, integers, large_strings, strings
 from streamnorm.arrow.batches import in_large_batches, no_rows
 from streamnorm.arrow.containers import batches_of, check_container, is_arrow, is_stream, parts_of, to_batches
 from streamnorm.arrow.frames import arrays_of_frame, as_output, as_pandas, in_seconds, naming_text, table_with_nulls
-from streamnorm.arrow.types import is_choosable, is_chosen, is_numeric, readable, vector_values, widest
+from streamnorm.arrow.types import EXACT, is_choosable, is_chosen, is_numeric, readable, vector_values, widest
 
 __all__ = [
+    "EXACT",
     "arrays_of_frame",
     "as_output",
     "as_pandas",

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from streamnorm.errors import DataError
 
-__all__ = ["is_choosable", "is_chosen", "is_numeric", "readable", "vector_values", "widest"]
+__all__ = ["EXACT", "is_choosable", "is_chosen", "is_numeric", "readable", "vector_values", "widest"]
 
 _PLAIN = frozenset(
     kind.id
@@ -22,19 +22,13 @@ _PLAIN = frozenset(
         pa.float32(), pa.float64(),
     )
 )  # fmt: skip
-
-
 #: Types that are read as another one that holds all their values.
 _READ_AS = {pa.bool_(): pa.uint8(), pa.float16(): pa.float32(), pa.null(): pa.float64()}
-
-
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
-
-
-_EXACT = 2**53  # float64 holds every integer up to here
-
-
-_EXACT_POWER = 22  # and every power of ten up to here
+#: Largest magnitude up to which float64 holds every integer.
+EXACT = 2**53
+#: Largest exponent up to which float64 holds every power of ten.
+_EXACT_POWER = 22
 
 
 def is_numeric(kind: pa.DataType) -> bool:
@@ -93,7 +87,7 @@ def _nearest(array: pa.Array) -> pa.Array:
         words = np.frombuffer(whole.buffers()[1] or b"", np.int64)[2 * whole.offset : 2 * (whole.offset + len(whole))]
         low, high = words[::2], words[1::2]
         valid = np.ones(len(low), bool) if not array.null_count else np.asarray(array.is_valid())
-        small = (high == low >> 63) & (low >= -_EXACT) & (low <= _EXACT)
+        small = (high == low >> 63) & (low >= -EXACT) & (low <= EXACT)
         if (small | ~valid).all():
             values = np.true_divide(low, 10.0**kind.scale)  # of two exact numbers: rounded once
             validity = whole.is_valid().buffers()[1] if whole.null_count else None

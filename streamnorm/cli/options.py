@@ -51,17 +51,11 @@ def together(*options: Decorator) -> Decorator:
 
 
 SOURCES = click.argument("sources", metavar="SRC...", nargs=-1, required=True)
-
-
 STATE = click.argument("state", metavar="STATE")
-
-
 COMMON = together(
     click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads; one a processor by default."),
     click.option("--quiet", is_flag=True, help="Say nothing but errors."),
 )
-
-
 CSV = together(
     click.option("--delimiter", metavar="CHAR", help="CSV: between fields; a comma by default."),
     click.option("--decimal", default=".", metavar="CHAR", help="CSV: the decimal point."),
@@ -73,8 +67,6 @@ CSV = together(
     click.option("--skip-rows", type=click.IntRange(0), default=0, metavar="N", help="CSV: lines before the header."),
     click.option("--encoding", default="utf8", metavar="NAME", help="CSV: the encoding."),
 )
-
-
 CHOICES = together(
     click.option("--recipe", metavar="FILE", help="A TOML file that says it for every column, instead of these."),
     click.option(
@@ -117,8 +109,6 @@ CHOICES = together(
     click.option("--suffix", default="", metavar="TEXT", help="Keep the columns; add normalised ones named so."),
     click.option("--profile", is_flag=True, help="Also keep moments and a histogram of every column, for reports."),
 )
-
-
 OUTPUT = together(
     click.option(
         "--output", required=True, metavar="DST", help="A file for one file (-: standard output), else a folder."
@@ -126,8 +116,6 @@ OUTPUT = together(
     click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
     click.option("--resume", is_flag=True, help="Go on where a stopped run ended; skip the files it has finished."),
 )
-
-
 #: The options that choose columns, scalers and settings.
 CHOICE_NAMES = (
     "recipe", "scaler", "columns", "exclude", "scale", "by", "unseen", "min_count",

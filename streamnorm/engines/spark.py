@@ -42,7 +42,7 @@ __all__ = ["fit", "transform"]
 
 _STATES = pa.schema([("partition", pa.int32()), ("state", pa.binary()), ("error", pa.string())])
 _STATES_DDL = "partition int, state binary, error string"
-#: A file that Spark cannot read, what it says of that, and the first of the causes that it names.
+#: Spark's words for a file that it cannot read: the file, the reason, and the first cause that it names.
 _UNREAD = re.compile(r"reading file (\S+)\.\s(.*?)SQLSTATE.*?Caused by: [\w.$]+: (.*?)\n", re.DOTALL)
 
 

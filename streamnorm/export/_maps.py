@@ -17,9 +17,9 @@ from streamnorm.tables import Table
 
 __all__ = ["ColumnMap", "Pieces", "check_scaling_only", "maps_of", "warn_of_float32"]
 
-#: How much of a column's scale float32 may lose before a warning says so.
+#: Largest loss by float32, relative to a column's scale, before a warning says so.
 TOLERABLE = 1e-4
-#: What stands beside a scaler and can be told to any target.
+#: Steps beside scaling that every target can express.
 _EXPRESSED = ("type", "suffix")
 
 

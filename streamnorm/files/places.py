@@ -17,8 +17,6 @@ __all__ = ["CHUNK_BYTES", "STDIN", "Place", "Remote", "Spooled", "is_elsewhere",
 
 #: The name that standard input goes by on a command line.
 STDIN = "-"
-
-
 #: Bytes read at a time of a file that is read whole, to be hashed or kept.
 CHUNK_BYTES = 1 << 20
 

@@ -9,6 +9,7 @@ from streamnorm.formats.csv.source import CsvSource
 from streamnorm.formats.options import CsvOptions
 from streamnorm.formats.parquet.source import ParquetSource
 from streamnorm.formats.registry import FORMATS, Format, format_of, kind_of, open_sink
+from streamnorm.formats.signatures import ending_of
 from streamnorm.formats.sink import writing
 from streamnorm.formats.source import Source, Unit
 
@@ -20,6 +21,7 @@ __all__ = [
     "ParquetSource",
     "Source",
     "Unit",
+    "ending_of",
     "format_of",
     "kind_of",
     "open_sink",

@@ -24,18 +24,18 @@ __all__ = [
     "width_of",
 ]
 
-#: Of a batch in memory: so many that what is done once for a batch does not show, so few that threads stay small.
+#: Largest batch, in bytes of memory and in rows: what is done once a batch does not show, and threads stay small.
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 18
-#: Rows of a batch with values that are not all of one width: a dictionary can make long ones small in the file.
+#: Largest batch, in rows, with columns of texts or lists: a dictionary can make long values small in the file.
 TEXT_ROWS = 1 << 13
 
-#: Bytes of the texts of a batch, each of which may be the longest of a dictionary.
+#: Largest sum of the texts of a batch, in bytes, if each were the longest of the dictionary.
 TEXT_BYTES = 64 << 20
 
-#: Bytes that may be unpacked at once whatever they take in the file; every thread holds as many.
+#: Largest part, in bytes unpacked, that is read whatever it takes in the file; every thread holds one.
 LARGEST = 128 << 20
-#: How many times the bytes in the file more may be. Numbers pack to a third, a table with one value in a hundred that
-#: is not zero to a 120th; of what is all the same lz4 makes a 250th and zstd a 30,000th.
+#: Largest ratio of unpacked to packed bytes before a larger part counts as a bomb. Numbers reach 3, a table with one
+#: value in a hundred that is not zero 120, one repeated value 250 (lz4) to 30,000 (zstd).
 MOST = 200
 
 _VIEWS = ("string_view", "binary_view")

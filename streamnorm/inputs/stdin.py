@@ -9,6 +9,7 @@ import xxhash
 
 from streamnorm.errors import SourceError
 from streamnorm.files import CHUNK_BYTES, Spooled
+from streamnorm.formats import ending_of
 
 __all__ = ["spool"]
 
@@ -31,8 +32,4 @@ def spool() -> Spooled:
     file.flush()
     if not first:
         raise SourceError("nothing came from standard input: pipe a file into this command.")
-    suffix = next((end for start, end in _BEGINNINGS.items() if first.startswith(start)), ".csv")
-    return Spooled(f"stdin://{content.hexdigest()}", f"stdin{suffix}", file)
-
-
-_BEGINNINGS = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\xff\xff\xff\xff": ".arrows", b"\x1f\x8b": ".csv.gz"}
+    return Spooled(f"stdin://{content.hexdigest()}", f"stdin{ending_of(first)}", file)

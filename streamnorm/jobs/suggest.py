@@ -15,14 +15,13 @@ from streamnorm.formats import Source
 from streamnorm.jobs.effort import Effort, Progress
 from streamnorm.jobs.reading import fit_state
 from streamnorm.jobs.schema import schema_of
-from streamnorm.summaries import CONSTANT
+from streamnorm.summaries import ALL_BITS, CONSTANT
 from streamnorm.tables import Table
 
 __all__ = ["recipe_for"]
 
 _POINTS = (0.0, 0.01, 0.25, 0.5, 0.75, 0.99, 1.0)
-_ALL_BITS = 64
-#: How many times one tail may be as long as the other, and the whole range as the middle half.
+#: Ratios from which a column counts as skewed (its longer tail to the other) and as far (its range to its middle half).
 _SKEWED, _FAR = 3.0, 25.0
 _CODE = re.compile(
     r"(?i:(^|[_\W])(ids?|code|key|zip|zipcode|postcode|uuid|guid|phone|nr|no|num|number)$)|[a-z](Id|ID)$"
@@ -165,7 +164,7 @@ def _looks(table: Table, schema: pa.Schema) -> Iterator[_Look]:
     for name, (group, slot) in table.learnt.columns().items():
         summary = group.summary
         bins, points = summary.bins, summary.quantile(_POINTS)[:, slot]  # type: ignore[attr-defined]
-        distinct = int(bins.sizes[slot]) if bins.bits[slot] == _ALL_BITS else None
+        distinct = int(bins.sizes[slot]) if bins.bits[slot] == ALL_BITS else None
         counts = summary.counts
         kind = schema.field(name).type
         yield _Look(

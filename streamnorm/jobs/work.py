@@ -18,7 +18,7 @@ from streamnorm.errors import DataError, InfiniteValueError, UnseenKeyError
 from streamnorm.files import naming
 from streamnorm.formats import Source, Unit
 from streamnorm.jobs.footers import told_by_footer
-from streamnorm.tables import Learnt, Table
+from streamnorm.tables import KEYED_BYTES, Learnt, Table
 
 __all__ = [
     "Part",
@@ -168,13 +168,9 @@ def _infinite_row(column: pa.Array) -> int:
     return int(pc.index(pc.is_inf(column), pa.scalar(True)).as_py())
 
 
-#: Input summarised at once where there are keys: adding them up takes as long for few rows as for many.
-_KEYED_BYTES = 1 << 26
-
-
 def neighbours(units: Iterable[Unit], table: Table) -> Iterator[list[Unit]]:
     """Put neighbouring units together, of which a table with keys wants many at once."""
-    enough = _KEYED_BYTES if table.key_names else 0
+    enough = KEYED_BYTES // 2 if table.key_names else 0  # of the file, which has twice as many in memory
     pending: list[Unit] = []
     size = 0
     for unit in units:

@@ -16,11 +16,10 @@ from streamnorm.errors import DataError
 from streamnorm.normalizers._decay import DecayedRows
 from streamnorm.normalizers._ordered import OrderedNormalizer, Record, frozen_array
 from streamnorm.plans import Affine, Step
+from streamnorm.summaries import CONSTANT
 
 __all__ = ["AdaptiveStandardScaler"]
 
-#: Times the magnitude of the mean: a standard deviation up to this is rounding noise. 4 eps of float64.
-_CONSTANT = 2.0**-50
 #: Weights are between this and its inverse, so that no sum of them overflows.
 _LEAST_WEIGHT = 2.0**-512
 
@@ -137,7 +136,7 @@ class AdaptiveStandardScaler(OrderedNormalizer):
     def scale_(self) -> Any:
         """Weighted standard deviation, 1 for constant columns, shape (n_features,)."""
         rows = self._learnt
-        scale = np.where(rows.std <= _CONSTANT * np.abs(rows.mean), 1.0, rows.std)
+        scale = np.where(rows.std <= CONSTANT * np.abs(rows.mean), 1.0, rows.std)
         return frozen_array(scale) if self.with_std else None
 
     @property

@@ -39,7 +39,7 @@ __all__ = ["MAJOR", "MODERATE", "Drift", "drifts_of"]
 
 MODERATE, MAJOR = 0.1, 0.25
 _TENTHS = 10
-#: A normal distribution's standard deviations between its quartiles.
+#: Distance of a normal distribution's quartiles, in standard deviations.
 _QUARTILES = 2 * 0.6744897501960817
 _Counts = NDArray[np.int64]
 

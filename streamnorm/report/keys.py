@@ -19,7 +19,7 @@ from streamnorm.tables import Group, Keyed, Keys, Learnt
 
 __all__ = ["KeyChanges", "Moved", "about_keys", "changes_of", "keys_to_json", "of_all", "of_key"]
 
-#: How many keys are named.
+#: Largest number of keys that are named; the others are counted.
 _NAMED = 3
 
 

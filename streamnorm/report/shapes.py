@@ -14,10 +14,10 @@ from streamnorm.summaries import CONSTANT, Histogram
 __all__ = ["Bars", "Shape", "bars_of"]
 
 _Floats = NDArray[np.float64]
-#: Where the ends are further away than this many times the distance of the quartiles, from these on, and a
-#: column more than this many times as wide as what lies between, a picture leaves them out.
+#: Distances from which a picture leaves the ends of a column out: of an end from the quartiles, in distances of the
+#: quartiles, and of the whole column, in widths of what is shown.
 _REACH, _FAR = 6.0, 3.0
-#: What lies beyond is shown as if it were this.
+#: Largest magnitude that a picture can show; what lies beyond is drawn there.
 _EDGE = float(np.finfo(np.float64).max) / 4
 
 

@@ -275,8 +275,6 @@ _RULES = [
         MappingProxyType({"n_quantiles": 1000, "output_distribution": "uniform", "max_bins": MAX_BINS}),
     ),
 ]
-
-
 #: Every rule by its name.
 FAMILY: Mapping[str, Rule] = MappingProxyType({rule.name: rule for rule in _RULES})
 

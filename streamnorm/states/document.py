@@ -41,12 +41,8 @@ from streamnorm.tables import By, Table
 __all__ = ["UNREADABLE", "from_json", "signed", "state_from", "to_json", "unaddable", "verified"]
 
 FORMAT = "streamnorm-state"
-
-
 #: A state is written in the oldest version that can say it.
 _FIRST, _SECOND = _VERSIONS = (1, 2)
-
-
 #: What reading raises where a document is signed and yet not what this package writes.
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 

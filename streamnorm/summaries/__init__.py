@@ -5,7 +5,7 @@ For every summary, ``of(A ++ B) == of(A) + of(B)`` for any split and order of ro
 """
 
 from streamnorm.summaries._base import Block, Counts, Summary, SummaryType
-from streamnorm.summaries.bins import MAX_BINS
+from streamnorm.summaries.bins import ALL_BITS, MAX_BINS
 from streamnorm.summaries.extremes import Extremes
 from streamnorm.summaries.histogram import Histogram, HistogramOf
 from streamnorm.summaries.moments import CONSTANT, Moments
@@ -13,6 +13,7 @@ from streamnorm.summaries.packing import pack, unpack
 from streamnorm.summaries.profile import Profiled, ProfiledOf, needed, part
 
 __all__ = [
+    "ALL_BITS",
     "CONSTANT",
     "MAX_BINS",
     "Block",

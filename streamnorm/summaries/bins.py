@@ -20,7 +20,8 @@ __all__ = ["ALL_BITS", "MAX_BINS", "Bins", "checked_max_bins", "images_are_finit
 MAX_BINS = 4096
 
 _MOST_BINS = 65536
-ALL_BITS = 64  # of an image: no value has been given up
+#: Bits of an image: with all of them each distinct value has a bin of its own.
+ALL_BITS = 64
 _SIGN = np.uint64(1 << 63)
 _Floats = NDArray[np.float64]
 

@@ -16,10 +16,11 @@ from streamnorm.summaries.exact import Exact, divide, square_root
 
 __all__ = ["CONSTANT", "Moments"]
 
-#: Times a column's magnitude: a standard deviation or range up to this is rounding noise. 4 eps of float64.
+#: Largest standard deviation or range, relative to the column's magnitude, that is rounding noise: 4 eps of float64.
 CONSTANT = 2.0**-50
 
-_MOST = 2**62  # of values that the kernel can leave out of a divisor
+#: Largest count of values that the kernel divides by.
+_MOST = 2**62
 
 
 @dataclass(frozen=True, eq=False)

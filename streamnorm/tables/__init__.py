@@ -4,11 +4,11 @@ The room imports `rules` and what those import. Begin with `table`, whose `summa
 halves of every job.
 """
 
-from streamnorm.tables.grouping import By
+from streamnorm.tables.grouping import KEYED_BYTES, By
 from streamnorm.tables.keyed import Keyed
 from streamnorm.tables.keys import KEY_TYPES, Keys
 from streamnorm.tables.statistics import Group, Learnt
 from streamnorm.tables.table import Table
 from streamnorm.tables.vectors import Vector
 
-__all__ = ["KEY_TYPES", "By", "Group", "Keyed", "Keys", "Learnt", "Table", "Vector"]
+__all__ = ["KEYED_BYTES", "KEY_TYPES", "By", "Group", "Keyed", "Keys", "Learnt", "Table", "Vector"]

@@ -20,9 +20,12 @@ from streamnorm.summaries import Summary, SummaryType
 from streamnorm.tables.keyed import Keyed
 from streamnorm.tables.keys import Keys, keys_of_batch
 
-__all__ = ["UNSEEN", "By", "Found", "Grouped"]
+__all__ = ["KEYED_BYTES", "UNSEEN", "By", "Found", "Grouped"]
 
-#: What may become of rows whose key was not seen in the fit.
+#: Bytes of rows summarised at once where there are keys: adding two summaries up takes as long as their keys are many,
+#: whatever rows are behind them.
+KEYED_BYTES = 1 << 27
+#: Choices for rows whose key was not seen in the fit.
 UNSEEN = ("global", "error", "null", "keep")
 
 

@@ -20,13 +20,9 @@ from streamnorm.errors import DataError, MergeError, nearest
 __all__ = ["KEY_TYPES", "Keys", "_Ids", "keys_of_batch"]
 
 _Ids = NDArray[np.int64]
-
-
-#: The types that keys are kept in, by the names that a state file gives them.
+#: Arrow types that keys are kept in, by the names that a state file gives them.
 KEY_TYPES = {"string": pa.large_string(), "integer": pa.int64(), "date": pa.date32(), "null": pa.null()}
-
-
-#: The days since 1970 that a date can be, as Python and ISO 8601 write one.
+#: First and last date that Python and ISO 8601 can write, in days since 1970.
 _DAYS = tuple(day.toordinal() - datetime.date(1970, 1, 1).toordinal() for day in (datetime.date.min, datetime.date.max))
 
 

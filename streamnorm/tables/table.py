@@ -23,15 +23,13 @@ from streamnorm.arrow import as_pandas, batches_of, in_large_batches, no_rows, t
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, UnseenKeyError, listed, nearest
 from streamnorm.rules import LAYOUTS, BoundRule, arguments_of, choose
 from streamnorm.tables.batch import map_column, summarise_columns
-from streamnorm.tables.grouping import By, Found, Grouped
+from streamnorm.tables.grouping import KEYED_BYTES, By, Found, Grouped
 from streamnorm.tables.statistics import Group, Learnt
 from streamnorm.tables.vectors import Vector
 
 __all__ = ["Group", "Learnt", "Table"]
 
-#: Bytes of rows summarised at once where there are keys: adding up takes as long for few rows of many as for many.
-_KEYED_BYTES = 1 << 27
-#: What stays as small as it is: where a file has nothing but nulls, its result is of the type of the others'.
+#: Types that results keep; also where a file has nothing but nulls, and its result takes the type of the others.
 _SMALL = {str(kind): kind for kind in (pa.float16(), pa.float32())}
 
 
@@ -225,7 +223,7 @@ class Table:
 
     def gathered(self, batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         """Give batches to learn from as large as that wants them: with keys, neighbours are put together."""
-        return in_large_batches(batches, _KEYED_BYTES) if self.key_names else batches
+        return in_large_batches(batches, KEYED_BYTES) if self.key_names else batches
 
     # ---- applying ----
 

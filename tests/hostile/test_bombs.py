@@ -40,7 +40,7 @@ def run(*words: object, given: Path | None = None) -> tuple[int, list[str], int]
     with open(given or os.devnull, "rb") as file:  # noqa: PTH123 (or the null device)
         done = subprocess.run(
             [sys.executable, "-c", CODE, *map(str, words), "--quiet", "--threads", "2"],
-            stdin=file, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[1] / "support",
+            stdin=file, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[1],
         )  # fmt: skip
     *said, peak = done.stderr.splitlines()
     return done.returncode, said, int(peak)

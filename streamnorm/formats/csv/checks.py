@@ -12,41 +12,28 @@ import pyarrow.compute as pc
 
 from streamnorm.errors import DataError
 from streamnorm.files import Place, open_input
+from streamnorm.formats.signatures import ARROW, GZIP, PARQUET
 
 __all__ = ["OpenQuoteError", "check_header", "check_signs", "explaining", "no_header", "stray"]
-
-_GZIP = b"\x1f\x8b"
 
 
 #: The first bytes of files that are no CSV, what they are and what to do.
 _SIGNS = [
-    (b"PAR1", "a Parquet file", "end its name in .parquet"),
-    (b"ARROW1", "an Arrow file", "end its name in .arrow"),
+    (PARQUET, "a Parquet file", "end its name in .parquet"),
+    (ARROW, "an Arrow file", "end its name in .arrow"),
     (b"PK\x03\x04", "a zip archive", "unpack it"),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd", "unpack it"),
     (b"BZh", "compressed by bzip2", "unpack it"),
-    (_GZIP, "compressed by gzip", "end its name in .gz"),
+    (GZIP, "compressed by gzip", "end its name in .gz"),
 ]
-
-
-#: Values by which a column is judged.
+#: Number of values by which a column is judged.
 _SOME = 1000
-
-
-#: With points or commas, and with groups of three digits.
+#: Numbers with points or commas, and with groups of three digits.
 _LIKE_A_NUMBER = r"^\s*[+-]?([0-9]{1,3}([., '][0-9]{3})+|[0-9]*)([.,]?[0-9]+|[0-9]+[.,])([eE][+-]?[0-9]+)?\s*$"
-
-
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
-#: Columns; Arrow's parser takes 30 kB for each.
+#: Largest number of columns: Arrow's parser takes 30 kB for each.
 _WIDEST = 1 << 16
-
-
 _WRONG_FIELDS = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
-
-
 _WRONG_BYTES = re.compile(r"column #(\d+): (?:Row #(\d+): )?CSV conversion error to \w+: invalid UTF8")
 
 
@@ -65,7 +52,7 @@ def check_signs(path: Place, encoding: str) -> None:
     with open_input(path) as file:
         start = file.read(6)
     if path.name.lower().endswith(".gz"):
-        if start and not start.startswith(_GZIP):
+        if start and not start.startswith(GZIP):
             raise DataError("it is not compressed by gzip: name it without .gz, or restore it.")
         return
     for sign, what, remedy in _SIGNS:

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Piece", "Pieces"]
 
-#: Bytes of a piece; the first one, which types are found by, is shorter.
+#: Size of a piece, in bytes; the first one, by which types are found, is shorter.
 _SIZE, _FIRST = 1 << 21, 1 << 20
-#: A row of more bytes is taken for something that is no table.
+#: Longest row, in bytes, before a file is taken for something that is no table.
 _LONGEST_ROW = 1 << 26
-#: The names of a header hold no more line ends than this.
+#: Largest number of line ends in the names of a header.
 _HEADER_LINES = 100
-#: A carriage return at the very end may be half of one.
+#: Line ends; a carriage return at the very end may be half of one.
 _LINE_END = re.compile(rb"\r\n|\n|\r(?=[^\n])")
 
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
+from streamnorm.arrow import EXACT
 from streamnorm.errors import DataError
 from streamnorm.files import Place
 from streamnorm.formats.csv.checks import OpenQuoteError, check_header, check_signs, explaining, no_header, stray
@@ -27,8 +28,6 @@ from streamnorm.formats.csv.pieces import Piece, Pieces
 from streamnorm.formats.options import CsvOptions
 
 __all__ = ["CsvReader"]
-
-_EXACT = 2.0**53  # float64 holds every integer up to here
 
 
 class CsvReader:
@@ -44,7 +43,8 @@ class CsvReader:
         self._path = path
         self._options = options
         tabs = path.name.lower().endswith((".tsv", ".tsv.gz"))
-        #: Whether the first missing value that is written out is still to come: looking for one takes time.
+        #: Whether every missing value so far was an empty field. Threads write it without a lock: it only saves
+        #: looking for other texts, and one that still reads True looks once more.
         self._only_blanks = True
         self.delimiter = options.delimiter or ("\t" if tabs else ",")
 
@@ -379,7 +379,7 @@ def _without(numbers: pa.Array, floats: pa.Array, missing: Iterable[float]) -> p
 def _are_common(column: pa.Array) -> bool:
     """Tell whether all values are numbers, and none an integer that float64 may have rounded."""
     values = np.frombuffer(column.buffers()[1], np.float64, len(column)) if len(column) else np.zeros(0)
-    return bool((np.abs(values) < _EXACT).all())  # under a null lies a 0
+    return bool((np.abs(values) < EXACT).all())  # under a null lies a 0
 
 
 def _rounded(numbers: pa.Array, text: pa.Array) -> pa.BooleanArray | None:
@@ -388,7 +388,7 @@ def _rounded(numbers: pa.Array, text: pa.Array) -> pa.BooleanArray | None:
         return None
     values = numbers.fill_null(0.0).to_numpy()
     apart = np.zeros(len(values), bool)
-    for i in np.flatnonzero(np.abs(values) >= _EXACT).tolist():
+    for i in np.flatnonzero(np.abs(values) >= EXACT).tolist():
         written = text[i].as_py().strip()
         apart[i] = re.fullmatch(r"-?0*[0-9]{1,19}", written) is not None and -(2**63) <= int(written) < 2**63
     return pa.BooleanArray.from_buffers(

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from streamnorm.formats.signatures import ARROW, ARROW_STREAM
+
 __all__ = [
     "ENDS",
     "MAGIC",
@@ -24,27 +26,15 @@ __all__ = [
     "root_of",
 ]
 
-#: How a batch is written that can be read.
+#: Remedy for a batch that is too large, in the words of a message.
 REMEDY = "in smaller batches"
-
-
 _DICTIONARY, _RECORDS = 2, 3
-
-
 _BUFFER = np.dtype([("offset", "<i8"), ("length", "<i8")])
-
-
 _BLOCK = np.dtype([("offset", "<i8"), ("metadata", "<i4"), ("padding", "<i4"), ("body", "<i8")])
-
-
-MAGIC, MARK = b"ARROW1", b"\xff\xff\xff\xff"
-
-
+MAGIC, MARK = ARROW, ARROW_STREAM
 #: The last bytes of a stream, as they are written today and as they were before 2019.
 ENDS = (MARK + b"\0\0\0\0", b"\0\0\0\0")
-
-
-#: How compression was told of in 2020, in the metadata of a message.
+#: Key by which the metadata of a message told of compression in 2020.
 _OLD_COMPRESSION = b"ARROW:experimental_compression"
 
 

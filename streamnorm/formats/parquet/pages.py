@@ -20,13 +20,9 @@ from streamnorm.formats.parquet.thrift import Thrift
 __all__ = ["check_pages", "longest_text"]
 
 _DICTIONARY, _UNCOMPRESSED = 2, "UNCOMPRESSED"
-
-
-#: Bytes that the header of a dictionary's page has at most, of some twenty, and how it begins: "field 1 is 2".
+#: Longest header of a dictionary page, in bytes, which has some twenty; and its first bytes, "field 1 is 2".
 _HEADER, _SIGN = 1 << 12, b"\x15\x04"
-
-
-#: Those that pyarrow's footers and codecs have different names for.
+#: Codecs whose name in pyarrow's footers is another than in `pyarrow.Codec`.
 _CODECS = {"LZ4": "lz4_raw"}
 
 

@@ -14,10 +14,8 @@ from streamnorm.formats.source import Source
 
 __all__ = ["ParquetSink"]
 
-#: Of a row group before it is written: it waits in memory, one in each file that is being written.
+#: Size of a row group, in bytes of memory: it waits there until it is full, one for each file that is written.
 GROUP_BYTES = 48 << 20
-
-
 _WIDTHS = {"FLOAT": 4, "DOUBLE": 8, "INT32": 4, "INT64": 8, "INT96": 12}
 
 

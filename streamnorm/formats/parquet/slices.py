@@ -20,11 +20,11 @@ from streamnorm.formats.limits import width_of
 
 __all__ = ["READ_BYTES", "side_by_side", "slices_of"]
 
-#: Of a page before compression, and of a dictionary. Writers end one there; how large it is stands in no footer.
+#: Usual size of a page and of a dictionary, in bytes before compression: writers end one there, and no footer says it.
 PAGE_BYTES = 1 << 20
-#: Of the file that are read at a time, or a whole column where that is less.
+#: Bytes of the file read at a time, or a whole column chunk where that has fewer.
 READ_BYTES = 1 << 16
-#: Of both that one thread has in memory at once; what has more is wide, and read by slices.
+#: Bytes of column data held by one thread before a row group is read in slices, and bytes of a slice.
 HELD_BYTES, SLICE_BYTES = 64 << 20, 12 << 20
 
 

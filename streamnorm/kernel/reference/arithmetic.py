@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 __all__ = ["arithmetic", "first_infinity"]
 
 _STEPS = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}
-
-
 #: Values worked on at once: small enough that the second step finds them in the cache.
 _CHUNK = 32768
 

@@ -15,11 +15,7 @@ __all__ = ["extremes", "moments"]
 
 #: Partial sums of 2^16 products of 18-bit pieces stay below 2^53, so that float64 holds them exactly.
 _ROWS = 1 << 16
-
-
 _PIECE = 18
-
-
 _UNIT = 6528  # twice the kernel's bias: room below every product of three
 
 
