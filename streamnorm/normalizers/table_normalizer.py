@@ -116,9 +116,9 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
         diagram = str(super()._html_repr())
         if not self.__sklearn_is_fitted__():
             return diagram
-        from streamnorm.report import show
+        import streamnorm
 
-        return diagram + show(self)._repr_html_()
+        return diagram + streamnorm.report.show(self)._repr_html_()
 
     def transform(self, X: Any) -> Any:
         """Normalise the columns learnt from, as `Table.transform` does; `set_output` chooses the container."""
@@ -142,6 +142,6 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
 
     def to_sklearn(self) -> Any:
         """Give a ColumnTransformer of plain fitted estimators, as `streamnorm.export.to_sklearn` does."""
-        from streamnorm.export import to_sklearn
+        import streamnorm
 
-        return to_sklearn(self)
+        return streamnorm.export.to_sklearn(self)
