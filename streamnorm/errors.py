@@ -31,6 +31,7 @@ __all__ = [
     "StateError",
     "StreamnormError",
     "UnseenKeyError",
+    "amount",
 ]
 
 
@@ -135,6 +136,17 @@ def listed(names: Iterable[Any], most: int = 10) -> str:
     words = [str(name) for name in names]
     more = f" and {len(words) - most} more" if len(words) > most else ""
     return ", ".join(words[:most]) + more
+
+
+def amount(number: int, noun: str) -> str:
+    """Write a number and what it counts.
+
+    Examples
+    --------
+    >>> amount(1, "row"), amount(12345, "row")
+    ('1 row', '12,345 rows')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def nearest(name: str, known: Iterable[str], kind: str = "columns") -> str:

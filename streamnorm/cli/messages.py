@@ -11,12 +11,7 @@ if TYPE_CHECKING:
     pass
 
 
-__all__ = ["counted", "one_line", "say"]
-
-
-def counted(number: int, noun: str) -> str:
-    """Write a number and what it counts."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+__all__ = ["one_line", "say"]
 
 
 #: A word longer than any file's name: of a column's, the ends are told.

@@ -16,11 +16,11 @@ __all__ = [
     "BATCH_BYTES",
     "LARGEST",
     "check_unpacked",
-    "checked",
     "is_bomb",
     "pieces",
     "rows_for",
     "together",
+    "validated",
     "width_of",
 ]
 
@@ -72,7 +72,7 @@ def check_unpacked(path: Place, what: str, packed: int, unpacked: int, remedy: s
         )
 
 
-def checked(
+def validated(
     batch: pa.RecordBatch, columns: Sequence[str] | None = None, rows: int = 0, rows_before: Callable[[], int] = int
 ) -> pa.RecordBatch:
     """Look at every offset, index and text of a batch, and put the named columns in order.

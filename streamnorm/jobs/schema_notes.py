@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from streamnorm.errors import amount
 from streamnorm.formats import Source
 from streamnorm.tables import Table
 
@@ -69,16 +70,12 @@ class Differences:
         for (_, kind), (first, columns, files) in self._widths.items():
             alike = ""
             if len(columns) * len(files) > 1:
-                alike = f" (so it is with {_counted(columns, 'column')} in {_counted(files, 'file')})"
+                alike = f" (so it is with {amount(len(columns), 'column')} in {amount(len(files), 'file')})"
             _LOG.info("%s where %s has %s%s: read as numbers all the same", first, theirs, kind, alike)
         if self._orders:
             alike = f" (so it is with {len(self._orders):,} files)" if len(self._orders) > 1 else ""
             _LOG.info("%s has its columns in another order than %s%s: they go by their names",
                       self._orders[0], theirs, alike)  # fmt: skip
-
-
-def _counted(found: set[str] | set[int], noun: str) -> str:
-    return f"{len(found):,} {noun}{'' if len(found) == 1 else 's'}"
 
 
 def tell_of_strays(source: Source, table: Table, types: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from sklearn import preprocessing
 from sklearn.utils.validation import check_is_fitted
 
 from streamnorm.errors import MergeError
-from streamnorm.rules import BoundRule, Rule, plain
+from streamnorm.rules import BoundRule, Rule, canonical
 from streamnorm.tables import Group
 
 __all__ = ["Algebra"]
@@ -72,7 +72,7 @@ class Algebra:
         return self._with(self._summary - other._summary)
 
     def _identity(self) -> Sequence[Any]:
-        others = {name: plain(value, default=0) for name, value in self.get_params(deep=False).items()}
+        others = {name: canonical(value, default=0) for name, value in self.get_params(deep=False).items()}
         params = repr(sorted((others | self._bound.plain_params).items()))
         return type(self), params, self._columns(), self.__dict__.get("_summary")
 
@@ -115,8 +115,8 @@ class Algebra:
         check_is_fitted(self)
         kind = getattr(preprocessing, type(self).__name__)
         known = kind().get_params()
-        plain = kind(**{name: value for name, value in self.get_params().items() if name in known})
+        estimator = kind(**{name: value for name, value in self.get_params().items() if name in known})
         for name in ("n_features_in_", "feature_names_in_", *self._rule.attributes):
             if hasattr(self, name):
-                setattr(plain, name, getattr(self, name))
-        return plain
+                setattr(estimator, name, getattr(self, name))
+        return estimator

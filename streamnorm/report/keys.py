@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamnorm.errors import StateError
+from streamnorm.errors import StateError, amount
 from streamnorm.report.words import number, printable
 from streamnorm.states import State
 from streamnorm.summaries import Moments, part
@@ -83,13 +83,10 @@ def about_keys(learnt: Learnt) -> str:
         return f"by {names}: no key"
     examples = ", ".join(printable(keyed.keys.words(int(i))) for i in np.argsort(-rows, kind="stable")[:_NAMED])
     return (
-        f"by {names}: {_count(len(rows))} of {rows.min():,} to {rows.max():,} rows, median {np.median(rows):,.0f}; "
+        f"by {names}: {amount(len(rows), 'key')} of {rows.min():,} to {rows.max():,} rows, "
+        f"median {np.median(rows):,.0f}; "
         f"most in {examples}"
     )
-
-
-def _count(keys: int) -> str:
-    return f"{keys:,} key{'' if keys == 1 else 's'}"
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,7 @@ class KeyChanges:
 
     def counted(self) -> str:
         """Say how many keys there are."""
-        return f"{_count(self.common)} in both, {self.gone:,} gone, {self.new:,} new"
+        return f"{amount(self.common, 'key')} in both, {self.gone:,} gone, {self.new:,} new"
 
     def lines(self) -> list[str]:
         """Say it in words."""

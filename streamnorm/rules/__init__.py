@@ -7,7 +7,7 @@ where each scaler is one row.
 from streamnorm.rules.choosing import choose
 from streamnorm.rules.family import FAMILY, rule_of
 from streamnorm.rules.recipes import arguments_of
-from streamnorm.rules.rule import BoundRule, Rule, plain
+from streamnorm.rules.rule import BoundRule, Rule, canonical
 from streamnorm.rules.treatment import LAYOUTS, PLAIN, Steps
 
-__all__ = ["FAMILY", "LAYOUTS", "PLAIN", "BoundRule", "Rule", "Steps", "arguments_of", "choose", "plain", "rule_of"]
+__all__ = ["FAMILY", "LAYOUTS", "PLAIN", "BoundRule", "Rule", "Steps", "arguments_of", "canonical", "choose", "rule_of"]

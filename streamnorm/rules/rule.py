@@ -16,7 +16,7 @@ from streamnorm.plans import Plan
 from streamnorm.rules.treatment import PLAIN, Steps
 from streamnorm.summaries import ProfiledOf, SummaryType, needed
 
-__all__ = ["BoundRule", "Params", "Rule", "plain"]
+__all__ = ["BoundRule", "Params", "Rule", "canonical"]
 
 Params = Mapping[str, Any]
 
@@ -97,8 +97,8 @@ class BoundRule:
 
     @cached_property
     def plain_params(self) -> dict[str, Any]:
-        """The parameters as `plain` writes them."""
-        return {name: plain(value, self.rule.defaults[name]) for name, value in self.params.items()}
+        """The parameters as `canonical` writes them."""
+        return {name: canonical(value, self.rule.defaults[name]) for name, value in self.params.items()}
 
     @cached_property
     def key(self) -> tuple[str, ...]:
@@ -138,18 +138,18 @@ class BoundRule:
         return values
 
 
-def plain(value: Any, default: Any) -> Any:
+def canonical(value: Any, default: Any) -> Any:
     """Write a parameter as its default is written, so that equal values are one: 1, 1.0 and NumPy's.
 
     Examples
     --------
-    >>> plain(1.0, default=0), plain(0.5, default=0), plain((25, 75), default=(25.0, 75.0))
+    >>> canonical(1.0, default=0), canonical(0.5, default=0), canonical((25, 75), default=(25.0, 75.0))
     (1, 0.5, (25.0, 75.0))
     """
     if type(value) is type(default) and not isinstance(value, tuple):
         return value
     if isinstance(default, tuple) and isinstance(value, (tuple, list)) and len(value) == len(default):
-        return tuple(map(plain, value, default))
+        return tuple(map(canonical, value, default))
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if not isinstance(value, Real):

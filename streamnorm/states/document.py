@@ -129,7 +129,7 @@ def _state_of(document: Mapping[str, Any]) -> State:
         raise ValueError("the keys are those of other columns")
     profile = any(group.rule.profile for group in learnt.groups)
     table = Table(None, dict.fromkeys(learnt.types, None), **settings, profile=profile).with_learnt(learnt)
-    sources = tuple(_counted(**source) for source in document["sources"])
+    sources = tuple(_source_from(**source) for source in document["sources"])
     return State(table, sources, str(document["class"]), parameters)
 
 
@@ -151,7 +151,7 @@ def _check_settings(dtype: Any, suffix: Any, infinite: Any, **by: Any) -> None:
         By.of(**by)
 
 
-def _counted(options: Any = None, **given: Any) -> Counted:
+def _source_from(options: Any = None, **given: Any) -> Counted:
     source = Counted(**given, options=_options_of({} if options is None else options))
     numbers = (source.size, source.rows, source.modified, source.from_footer)
     texts = (source.location, source.fingerprint, source.digest)

@@ -8,7 +8,7 @@ from typing import Any
 
 from streamnorm.errors import StateError
 from streamnorm.files import replacing, sweep
-from streamnorm.rules import plain
+from streamnorm.rules import canonical
 from streamnorm.states.document import UNREADABLE, from_json, signed, state_from, to_json, unaddable, verified
 from streamnorm.states.ordered import HOMES, document_of, normalizer_of
 from streamnorm.states.state import State
@@ -89,7 +89,9 @@ def state_of(normalizer: Any) -> State:
     group = Group(given.rule, names, given.summary.take(order))
     types = MappingProxyType(dict.fromkeys(given.names, "double"))
     table = Table(None).with_learnt(Learnt((group,), types))
-    extra = {k: plain(v, default=0) for k, v in normalizer.get_params(deep=False).items() if k not in given.rule.params}
+    extra = {
+        k: canonical(v, default=0) for k, v in normalizer.get_params(deep=False).items() if k not in given.rule.params
+    }
     parameters = {**extra, "named": hasattr(normalizer, "feature_names_in_")}
     return State(table, sources, type(normalizer).__name__, parameters)
 

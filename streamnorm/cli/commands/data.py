@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streamnorm.cli.messages import counted, say
+from streamnorm.cli.messages import say
 from streamnorm.cli.options import (
     CHOICE_NAMES,
     CHOICES,
@@ -23,6 +23,7 @@ from streamnorm.cli.options import (
 )
 from streamnorm.cli.progress import progress_of
 from streamnorm.cli.stdout import piped
+from streamnorm.errors import amount
 
 if TYPE_CHECKING:
     from streamnorm.states import State
@@ -62,9 +63,9 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
     if not quiet:
         before = {source.location for source in known}
         new = [source for source in result.sources if source.location not in before]
-        added = f"{counted(len(new), 'new source')}, {counted(sum(s.rows for s in new), 'row')}; in all "
-        say(f"{state}: {added if update and known else ''}{counted(len(result.table.learnt.types), 'column')}, "
-            f"{counted(len(result.sources), 'source')}, {sum(s.rows for s in result.sources):,} rows")  # fmt: skip
+        added = f"{amount(len(new), 'new source')}, {amount(sum(s.rows for s in new), 'row')}; in all "
+        say(f"{state}: {added if update and known else ''}{amount(len(result.table.learnt.types), 'column')}, "
+            f"{amount(len(result.sources), 'source')}, {sum(s.rows for s in result.sources):,} rows")  # fmt: skip
 
 
 @click.command()
@@ -128,7 +129,7 @@ def _tell(output: str, files: int, state: State, quiet: bool) -> None:
     quiet : bool
     """
     if not quiet:
-        say(f"{output}: {counted(files, 'file')}, {counted(len(state.table.learnt.types), 'column')} normalised")
+        say(f"{output}: {amount(files, 'file')}, {amount(len(state.table.learnt.types), 'column')} normalised")
 
 
 @click.command()

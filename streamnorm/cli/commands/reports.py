@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamnorm.cli.messages import counted, say
+from streamnorm.cli.messages import say
 from streamnorm.cli.options import STATE
-from streamnorm.errors import DataError, listed
+from streamnorm.errors import DataError, amount, listed
 
 if TYPE_CHECKING:
     from streamnorm.report import Drift
@@ -88,7 +88,7 @@ def _judge(drifts: list[Drift], limit: float) -> None:
         )
     over = [drift.name for drift in drifts if drift.exceeds(limit)]
     if over:
-        say(f"drift: {counted(len(over), 'column')} above {limit:g}: {listed(map(repr, over))}")
+        say(f"drift: {amount(len(over), 'column')} above {limit:g}: {listed(map(repr, over))}")
         raise click.exceptions.Exit(DRIFTED)
 
 

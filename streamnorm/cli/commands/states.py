@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from streamnorm.cli.messages import counted, say
+from streamnorm.cli.messages import say
 from streamnorm.cli.options import COMMON, CSV, SOURCES, STATE, csv_options, sources_of
 from streamnorm.cli.progress import progress_of
+from streamnorm.errors import amount
 
 __all__ = ["forget", "merge", "verify"]
 
@@ -41,7 +42,7 @@ def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
     options = csv_options(words, [entry for entry in read(state).sources if jobs.covered(entry.location, sources)])
     gone = jobs.forget(Path(state), sources, options=options, threads=threads)
     if not quiet:
-        say(f"{state}: forgot {counted(len(gone), 'source')}, {counted(sum(entry.rows for entry in gone), 'row')}")
+        say(f"{state}: forgot {amount(len(gone), 'source')}, {amount(sum(entry.rows for entry in gone), 'row')}")
 
 
 @click.command()
@@ -59,6 +60,6 @@ def verify(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
         again = jobs.verify(Path(state), sources, found, effort=jobs.Effort(threads, progress))
     if not quiet:
         click.echo(
-            f"{state}: the same, bit for bit: {counted(len(again.table.learnt.types), 'column')}, "
-            f"{counted(len(found), 'source')}, {counted(sum(entry.rows for entry in again.sources), 'row')}"
+            f"{state}: the same, bit for bit: {amount(len(again.table.learnt.types), 'column')}, "
+            f"{amount(len(found), 'source')}, {amount(sum(entry.rows for entry in again.sources), 'row')}"
         )

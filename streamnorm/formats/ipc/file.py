@@ -26,7 +26,7 @@ from streamnorm.formats.ipc.metadata import (
     reading_metadata,
     root_of,
 )
-from streamnorm.formats.limits import LARGEST, check_unpacked, checked, pieces
+from streamnorm.formats.limits import LARGEST, check_unpacked, pieces, validated
 
 __all__ = ["IpcFile"]
 
@@ -133,7 +133,7 @@ class IpcFile:
         check_unpacked(self._path, f"record batch {number}", packed, unpacked, REMEDY)
         with self._open(mapped=unpacked > LARGEST) as file:
             batch = pa.ipc.open_file(file, options=decoding_of(self.schema, columns)).get_batch(number)
-        yield from pieces(checked(batch, columns, rows_before=partial(self.rows_before, number)))
+        yield from pieces(validated(batch, columns, rows_before=partial(self.rows_before, number)))
 
 
 class _Kept:

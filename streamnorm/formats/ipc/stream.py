@@ -10,7 +10,7 @@ import pyarrow as pa
 from streamnorm.errors import SourceError
 from streamnorm.files import Place, open_input
 from streamnorm.formats.ipc.metadata import _DICTIONARY, _RECORDS, ENDS, MARK, REMEDY, BatchMetadata, decoding_of
-from streamnorm.formats.limits import check_unpacked, checked, pieces
+from streamnorm.formats.limits import check_unpacked, pieces, validated
 
 __all__ = ["IpcStream"]
 
@@ -44,7 +44,7 @@ class IpcStream:
         with open_input(self._path) as file, pa.PythonFile(_Parts(_messages(self._path, file)), mode="r") as parts:
             rows = 0
             for batch in pa.ipc.open_stream(parts, options=options):
-                yield from pieces(checked(batch, columns, rows))
+                yield from pieces(validated(batch, columns, rows))
                 rows += batch.num_rows
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from streamnorm.errors import SourceError
 from streamnorm.files import Remote, naming, open_input
-from streamnorm.formats.limits import BATCH_BYTES, checked, rows_for, together, width_of
+from streamnorm.formats.limits import BATCH_BYTES, rows_for, together, validated, width_of
 from streamnorm.formats.parquet.bounds import bounds_of
 from streamnorm.formats.parquet.footer import check_footer
 from streamnorm.formats.parquet.pages import check_pages, longest_text
@@ -153,7 +153,7 @@ class ParquetSource(Source):
         buffered = unit.size > _LARGE_CHUNK * max(1, group.num_columns)
         with naming(self.path), self._open(self._metadata, buffered=buffered) as file:
             for batch in file.iter_batches(size, row_groups=[unit.number], columns=columns, use_threads=False):
-                yield checked(batch, rows=rows, rows_before=partial(self.rows_before, unit))
+                yield validated(batch, rows=rows, rows_before=partial(self.rows_before, unit))
                 rows += batch.num_rows
         if rows != group.num_rows:
             raise SourceError(
