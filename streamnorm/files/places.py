@@ -72,7 +72,7 @@ class Remote:
 
 @dataclass(frozen=True)
 class Spooled:
-    """Standard input, kept in a temporary file that goes with this object.
+    """Standard input or a pipe, kept in a temporary file that goes with this object.
 
     Parameters
     ----------
@@ -81,14 +81,17 @@ class Spooled:
     name : str
         Whose ending tells the kind.
     file : file
+    title : str
+        What messages call it.
     """
 
     location: str
     name: str
     file: IO[bytes] = field(compare=False)
+    title: str = "standard input"
 
     def __str__(self) -> str:
-        return "standard input"
+        return self.title
 
     def stat(self) -> Stat:
         """Give the size; what was read does not change any more."""

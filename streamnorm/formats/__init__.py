@@ -8,12 +8,13 @@ from streamnorm.formats.csv.lines import text_of
 from streamnorm.formats.csv.source import CsvSource
 from streamnorm.formats.options import CsvOptions
 from streamnorm.formats.parquet.source import ParquetSource
-from streamnorm.formats.registry import FORMATS, Format, format_of, kind_of, open_sink
-from streamnorm.formats.signatures import ending_of
+from streamnorm.formats.registry import FORMATS, Format, format_for, kind_of, open_sink, source_at
+from streamnorm.formats.signatures import FIRST_BYTES, ending_of
 from streamnorm.formats.sink import writing
 from streamnorm.formats.source import Source, Unit
 
 __all__ = [
+    "FIRST_BYTES",
     "FORMATS",
     "CsvOptions",
     "CsvSource",
@@ -22,9 +23,10 @@ __all__ = [
     "Source",
     "Unit",
     "ending_of",
-    "format_of",
+    "format_for",
     "kind_of",
     "open_sink",
+    "source_at",
     "text_of",
     "writing",
 ]

@@ -9,18 +9,19 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from streamnorm.errors import OutputError
-from streamnorm.files import Place
+from streamnorm.files import Place, naming, open_input
 from streamnorm.formats.csv.lines import text_of
 from streamnorm.formats.csv.sink import CsvSink
 from streamnorm.formats.csv.source import CsvSource
-from streamnorm.formats.ipc.sink import ArrowSink, ArrowStreamSink
-from streamnorm.formats.ipc.source import ArrowSource, ArrowStreamSource
+from streamnorm.formats.ipc.sink import ArrowSink
+from streamnorm.formats.ipc.source import ArrowSource
 from streamnorm.formats.parquet.sink import ParquetSink
 from streamnorm.formats.parquet.source import ParquetSource
+from streamnorm.formats.signatures import FIRST_BYTES, ending_of
 from streamnorm.formats.sink import Sink
 from streamnorm.formats.source import Source
 
-__all__ = ["FORMATS", "Format", "format_of", "kind_of", "open_sink"]
+__all__ = ["FORMATS", "Format", "format_for", "format_of", "kind_of", "open_sink", "source_at"]
 
 
 def _as_it_is(batch: pa.RecordBatch, original: pa.RecordBatch | None, decimal: str) -> pa.RecordBatch:
@@ -58,7 +59,6 @@ FORMATS = (
     Format(ParquetSource, ParquetSink),
     Format(CsvSource, CsvSink, text_of),
     Format(ArrowSource, ArrowSink),
-    Format(ArrowStreamSource, ArrowStreamSink),
 )
 
 
@@ -74,6 +74,40 @@ def kind_of(path: Place | PurePath) -> type[Source] | None:
     return None if found is None else found.source
 
 
+def source_at(path: Place) -> type[Source]:
+    """Find the kind of source by the end of a file's name, and where that tells nothing by its first bytes.
+
+    Raises
+    ------
+    SourceError
+        If it is of no kind that is read, or cannot be read.
+    """
+    kind = kind_of(path)
+    if kind is not None:
+        return kind
+    with naming(path), open_input(path) as file:
+        ending = ending_of(file.read(FIRST_BYTES), path)
+    return next(row.source for row in FORMATS if ending.startswith(row.source.suffixes))
+
+
+def format_for(name: Path, like: Source) -> Format:
+    """Find the format of an output: by the end of its name, and where that tells nothing the input's.
+
+    Raises
+    ------
+    OutputError
+        If the name tells nothing, and is not the input's.
+    """
+    found = format_of(name)
+    if found is None and name.name == like.relative.name:
+        found = next(row for row in FORMATS if isinstance(like, row.source))
+    if found is None:
+        raise OutputError(
+            f"{name} is of no known format: end the name in .parquet, .csv or .arrow, or in / for a folder."
+        )
+    return found
+
+
 def open_sink(path: Path, name: Path, schema: pa.Schema, like: Source, changed: set[str]) -> Sink:
     """Open a file for writing.
 
@@ -82,7 +116,7 @@ def open_sink(path: Path, name: Path, schema: pa.Schema, like: Source, changed: 
     path : Path
         The file to be written.
     name : Path
-        What it will be called: its ending decides the format.
+        What it will be called: its ending decides the format, else the input's.
     schema : pyarrow.Schema
     like : Source
         The input, whose layout is kept where the formats agree.
@@ -94,8 +128,5 @@ def open_sink(path: Path, name: Path, schema: pa.Schema, like: Source, changed: 
     OutputError
         If the name is of no known format.
     """
-    found = format_of(name)
-    if found is None:
-        raise OutputError(f"{name} is of no known format: end the name in .parquet, .csv or .arrow.")
-    sink: Sink = found.sink(path, name, schema, like, changed)
+    sink: Sink = format_for(name, like).sink(path, name, schema, like, changed)
     return sink

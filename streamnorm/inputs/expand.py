@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import SourceError
-from streamnorm.files import STDIN, Place, is_elsewhere, location_of
-from streamnorm.formats import FORMATS, CsvOptions, Source, kind_of
+from streamnorm.files import STDIN, Place, Spooled, is_elsewhere, location_of
+from streamnorm.formats import CsvOptions, Source, kind_of, source_at
 from streamnorm.inputs.folders import files_below, matches
-from streamnorm.inputs.stdin import spool
+from streamnorm.inputs.stdin import is_pipe, spool
 from streamnorm.inputs.stores import files_at
 
 __all__ = ["expand", "is_data", "is_one_file"]
@@ -37,11 +37,7 @@ def expand(sources: Any, options: CsvOptions | None = None) -> list[Source]:
     found: dict[Place, Source] = {}
     for item in given:
         for path, relative in _files(item):
-            kind = kind_of(path)
-            if kind is None:
-                known = ", ".join(suffix for row in FORMATS for suffix in row.source.suffixes)
-                raise SourceError(f"{path} is of no known kind: expected a name that ends in {known}.")
-            found.setdefault(path.resolve(), kind(path, relative, options or CsvOptions()))
+            found.setdefault(path.resolve(), source_at(path)(path, relative, options or CsvOptions()))
     if not found:
         raise SourceError("no source was named: name a file, folder or glob.")
     return list(found.values())
@@ -62,6 +58,9 @@ def _files(item: str | Path) -> Iterable[tuple[Place, Path]]:
         if not files:
             raise SourceError(f"the folder {path} holds no Parquet, CSV or Arrow file: name another.")
         return [(p, p.relative_to(path)) for p in files]
+    if is_pipe(path):
+        spooled = spool(path)
+        return [(spooled, Path(spooled.name))]
     if path.exists():
         return [(path, Path(path.name))]
     if glob.has_magic(str(item)):
@@ -76,9 +75,9 @@ def _files(item: str | Path) -> Iterable[tuple[Place, Path]]:
 
 def is_one_file(item: str | Path, source: Source) -> bool:
     """Tell whether a source is all that was named, and not the only one in a folder."""
-    if is_elsewhere(item):
-        return str(item) == STDIN or location_of(item) == str(source.path)
-    return Path(item).is_file()
+    if isinstance(source.path, Spooled):
+        return True
+    return location_of(item) == str(source.path) if is_elsewhere(item) else Path(item).is_file()
 
 
 def is_data(relative: Path) -> bool:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from streamnorm.files import naming, replacing
-from streamnorm.formats import Format, Source, Unit, format_of, open_sink, writing
+from streamnorm.formats import Format, Source, Unit, format_for, open_sink, writing
 from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.threads import in_any_order, in_order, threads_of
 from streamnorm.jobs.work import map_batch, mapped_schema
@@ -51,10 +51,8 @@ class _Copy:
 
     @property
     def format(self) -> Format:
-        """The output's format, whose name was looked at before."""
-        found = format_of(self.target)
-        assert found is not None
-        return found
+        """The output's format."""
+        return format_for(self.target, self.source)
 
     def map_unit(self, unit: Unit) -> Generator[pa.RecordBatch | UnitDone, None, None]:
         """Yield the mapped batches of one unit, ready to be written, and its end."""

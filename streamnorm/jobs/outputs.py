@@ -9,7 +9,7 @@ from typing import Any
 
 from streamnorm.errors import OutputError
 from streamnorm.files import Place, is_elsewhere, refuse_existing
-from streamnorm.formats import Source, kind_of
+from streamnorm.formats import Source, format_for
 from streamnorm.inputs import is_data, is_one_file
 
 __all__ = ["check_state_path", "outputs_of", "refuse_existing_output"]
@@ -48,7 +48,7 @@ def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwr
         pairs = [(source, target / source.relative) for source in sources]
     inputs = {_identity(source.path) for source in sources if isinstance(source.path, Path)}
     seen: set[Path] = set()
-    for _, path in pairs:
+    for source, path in pairs:
         if _identity(path) in inputs:
             raise OutputError(f"{path} is an input: choose another output.")
         if path in seen:
@@ -58,10 +58,7 @@ def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwr
         for folder in (Path(item).resolve() for item in items if not is_elsewhere(item)):
             if folder in path.resolve().parents and folder.is_dir() and is_data(path.resolve().relative_to(folder)):
                 raise OutputError(f"{path} lies in the input {folder}, and would be read next time: write elsewhere.")
-        if kind_of(path) is None:
-            raise OutputError(
-                f"{path} is of no known format: end the name in .parquet, .csv or .arrow, or in / for a folder."
-            )
+        format_for(path, source)
         seen.add(path)
     return pairs
 

@@ -12,20 +12,11 @@ import pyarrow.compute as pc
 
 from streamnorm.errors import DataError
 from streamnorm.files import Place, open_input
-from streamnorm.formats.signatures import ARROW, GZIP, PARQUET
+from streamnorm.formats.signatures import FIRST_BYTES, GZIP, signature_of
 
 __all__ = ["OpenQuoteError", "check_header", "check_signs", "explaining", "no_header", "stray"]
 
 
-#: The first bytes of files that are no CSV, what they are and what to do.
-_SIGNS = [
-    (PARQUET, "a Parquet file", "end its name in .parquet"),
-    (ARROW, "an Arrow file", "end its name in .arrow"),
-    (b"PK\x03\x04", "a zip archive", "unpack it"),
-    (b"\x28\xb5\x2f\xfd", "compressed by zstd", "unpack it"),
-    (b"BZh", "compressed by bzip2", "unpack it"),
-    (GZIP, "compressed by gzip", "end its name in .gz"),
-]
 #: Number of values by which a column is judged.
 _SOME = 1000
 #: Numbers with points or commas, and with groups of three digits.
@@ -50,14 +41,14 @@ def check_signs(path: Place, encoding: str) -> None:
         If it is something else.
     """
     with open_input(path) as file:
-        start = file.read(6)
+        start = file.read(FIRST_BYTES)
     if path.name.lower().endswith(".gz"):
         if start and not start.startswith(GZIP):
             raise DataError("it is not compressed by gzip: name it without .gz, or restore it.")
         return
-    for sign, what, remedy in _SIGNS:
-        if start.startswith(sign):
-            raise DataError(f"it is {what} by its first bytes, and no CSV: {remedy}.")
+    found = signature_of(start)
+    if found and found.ending != ".csv":
+        raise DataError(f"it is {found.what} by its first bytes, and no CSV: {found.remedy}.")
     if start.startswith(_UTF16) and codecs.lookup(encoding).name == "utf-8":
         raise DataError("it is written in UTF-16 by its first bytes: say so (--encoding utf16).")
 

@@ -78,6 +78,12 @@ class IpcFile:
         """How many record batches there are."""
         return len(self._blocks)
 
+    @property
+    def codec(self) -> str | None:
+        """What the body of the first record batch is compressed by."""
+        with self._open() as file:
+            return next((self._batch(file, *block).codec for block in self._blocks[:1]), None)
+
     @staticmethod
     def _batch(file: pa.NativeFile, start: int, size: int) -> BatchMetadata:
         """Read the metadata of a message.

@@ -104,7 +104,8 @@ class BatchMetadata:
                 batch = batch.table(1)
             self.rows = batch.number(0, "<q") if batch else 0
             self._buffers = batch.structs(2, _BUFFER) if batch else np.empty(0, _BUFFER)
-            self.is_compressed = bool(batch and batch.table(3)) or _OLD_COMPRESSION in bytes(metadata)
+            self.codec = _codec(batch, bytes(metadata)) if batch else None
+            self.is_compressed = self.codec is not None
 
     def unpacked(self, body: Any = b"") -> int:
         """Give how many bytes its buffers have once they are unpacked; `body` is needed where it is compressed."""
@@ -112,6 +113,16 @@ class BatchMetadata:
             return int(np.maximum(self._buffers["length"], 0).sum(dtype=np.float64))
         with reading_metadata():
             return sum(_unpacked(memoryview(body), *buffer) for buffer in self._buffers.tolist())
+
+
+def _codec(batch: _Flat, metadata: bytes) -> str | None:
+    """Name what a body is compressed by, in the words of `pyarrow.ipc.IpcWriteOptions`; None where it is not."""
+    compression = batch.table(3)
+    if compression:
+        return "zstd" if compression.number(0, "<B") else "lz4"
+    if _OLD_COMPRESSION in metadata:
+        return "zstd" if b"zstd" in metadata.lower() else "lz4"
+    return None
 
 
 def _unpacked(body: memoryview, offset: int, length: int) -> int:

@@ -6,19 +6,40 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from streamnorm.formats.ipc.source import ArrowSource
+from streamnorm.formats.ipc.stream import SUFFIX
 from streamnorm.formats.source import Source
 
-__all__ = ["ArrowSink", "ArrowStreamSink"]
+__all__ = ["ArrowSink"]
 
 
 class ArrowSink:
-    """An Arrow IPC file."""
+    """An Arrow IPC file or stream, compressed as the input is.
 
-    _new = staticmethod(pa.ipc.new_file)
+    An output whose name ends as the input's does is what that is; of any other ``.arrows`` is a stream.
+
+    Parameters
+    ----------
+    path : Path
+        The file to be written.
+    name : Path
+        What it will be called.
+    schema : pyarrow.Schema
+    like : Source
+        The input.
+    changed : set of str
+        Columns that hold normalised numbers.
+    """
 
     def __init__(self, path: Path, name: Path, schema: pa.Schema, like: Source, changed: set[str]) -> None:
+        stream, codec = name.suffix.lower() == SUFFIX, None
+        if isinstance(like, ArrowSource):
+            codec = like.codec
+            if name.suffix.lower() == Path(like.path.name).suffix.lower():
+                stream = like.is_stream
         self._file = pa.OSFile(str(path), "wb")
-        self._writer = self._new(self._file, schema)
+        new = pa.ipc.new_stream if stream else pa.ipc.new_file
+        self._writer = new(self._file, schema, options=pa.ipc.IpcWriteOptions(compression=codec))
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write a record batch."""
@@ -31,9 +52,3 @@ class ArrowSink:
         """Write the footer or the end mark."""
         self._writer.close()
         self._file.close()
-
-
-class ArrowStreamSink(ArrowSink):
-    """An Arrow IPC stream."""
-
-    _new = staticmethod(pa.ipc.new_stream)

@@ -12,7 +12,10 @@ from streamnorm.files import Place, open_input
 from streamnorm.formats.ipc.metadata import _DICTIONARY, _RECORDS, ENDS, MARK, REMEDY, BatchMetadata, decoding_of
 from streamnorm.formats.limits import check_unpacked, pieces, validated
 
-__all__ = ["IpcStream"]
+__all__ = ["SUFFIX", "IpcStream"]
+
+#: What the names of streams end in.
+SUFFIX = ".arrows"
 
 
 class IpcStream:
@@ -32,8 +35,29 @@ class IpcStream:
         with open_input(self._path) as file, pa.ipc.open_stream(file) as stream:
             return stream.schema
 
-    def read(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    #: How many parts can be read on their own: only the whole.
+    count = 1
+
+    def rows_before(self, number: int) -> int:
+        """Give the rows before the only part."""
+        return 0
+
+    @property
+    def codec(self) -> str | None:
+        """What the first body is compressed by."""
+        with open_input(self._path) as file:
+            found = (BatchMetadata(message.metadata) for message in pa.ipc.MessageReader.open_stream(file))
+            return next((batch.codec for batch in found if batch.kind in (_DICTIONARY, _RECORDS)), None)
+
+    def read(self, number: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the named columns of all record batches, or all columns, in pieces.
+
+        Parameters
+        ----------
+        number : int
+            That of the only part.
+        columns : sequence of str, optional
+            By default all.
 
         Raises
         ------
