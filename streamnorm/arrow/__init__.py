@@ -4,8 +4,9 @@ The room imports `errors` alone; it knows no statistics and no files. Begin with
 Arrow type is to a normalizer.
 """
 
-from streamnorm.arrow.arrays import booleans, integers, large_strings, strings
+from streamnorm.arrow.arrays import boolean_of, booleans, integers, large_strings, null_of, strings
 from streamnorm.arrow.batches import in_large_batches, no_rows
+from streamnorm.arrow.compute import compute
 from streamnorm.arrow.containers import batches_of, check_container, is_arrow, is_stream, parts_of, to_batches
 from streamnorm.arrow.frames import arrays_of_frame, as_output, as_pandas, in_seconds, naming_text, table_with_nulls
 from streamnorm.arrow.types import EXACT, is_choosable, is_chosen, is_numeric, readable, vector_values, widest
@@ -16,8 +17,10 @@ __all__ = [
     "as_output",
     "as_pandas",
     "batches_of",
+    "boolean_of",
     "booleans",
     "check_container",
+    "compute",
     "in_large_batches",
     "in_seconds",
     "integers",
@@ -29,6 +32,7 @@ __all__ = [
     "large_strings",
     "naming_text",
     "no_rows",
+    "null_of",
     "parts_of",
     "readable",
     "strings",

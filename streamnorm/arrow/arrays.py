@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["booleans", "integers", "large_strings", "strings"]
+__all__ = ["boolean_of", "booleans", "integers", "large_strings", "null_of", "strings"]
 
 
 def booleans(values: NDArray[np.bool_]) -> pa.Array:
@@ -24,13 +25,35 @@ def integers(values: NDArray[np.integer]) -> pa.Array:
 
 
 def strings(values: Iterable[str]) -> pa.Array:
-    """Give a few texts."""
-    return pa.concat_arrays([pa.nulls(0, pa.string()), *(pa.repeat(pa.scalar(v, pa.string()), 1) for v in values)])
+    """Give texts, whose offsets have 32 bits."""
+    return _texts(pa.string(), np.int32, list(values))
 
 
 def large_strings(values: Sequence[str]) -> pa.Array:
-    """Give many texts, whose offsets have 64 bits."""
+    """Give texts, whose offsets have 64 bits."""
+    return _texts(pa.large_string(), np.int64, values)
+
+
+def _texts(kind: pa.DataType, offset: type[np.signedinteger[Any]], values: Sequence[str]) -> pa.Array:
+    """Make an array of text.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+    offset : numpy type
+        Of the kind's offsets.
+    values : sequence of str
+    """
     encoded = [value.encode() for value in values]
-    offsets = np.array([0, *itertools.accumulate(map(len, encoded))], np.int64)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
-    return pa.Array.from_buffers(pa.large_string(), len(encoded), buffers)
+    offsets = np.array([0, *itertools.accumulate(map(len, encoded))], offset)
+    return pa.Array.from_buffers(kind, len(encoded), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))])
+
+
+def null_of(kind: pa.DataType) -> pa.Scalar:
+    """Give a missing value; `pyarrow.scalar` would import pandas."""
+    return pa.nulls(1, kind)[0]
+
+
+def boolean_of(value: bool) -> pa.Scalar:
+    """Give a boolean; `pyarrow.scalar` would import pandas."""
+    return booleans(np.array([value]))[0]

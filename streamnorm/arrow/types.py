@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from streamnorm.arrow.compute import compute as pc
 from streamnorm.errors import DataError
 
 __all__ = ["EXACT", "is_choosable", "is_chosen", "is_numeric", "readable", "vector_values", "widest"]

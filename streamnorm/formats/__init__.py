@@ -4,11 +4,17 @@ The room imports `errors`, `kernel`, `arrow` and `files`; it knows no statistics
 what any file is, and `sink`, which says where batches go.
 """
 
-from streamnorm.formats.csv.lines import text_of
-from streamnorm.formats.csv.source import CsvSource
 from streamnorm.formats.options import CsvOptions
-from streamnorm.formats.parquet.source import ParquetSource
-from streamnorm.formats.registry import FORMATS, Format, format_for, kind_of, open_sink, source_at
+from streamnorm.formats.registry import (
+    FORMATS,
+    Format,
+    format_for,
+    kind_of,
+    known_endings,
+    known_names,
+    open_sink,
+    source_at,
+)
 from streamnorm.formats.signatures import FIRST_BYTES, ending_of
 from streamnorm.formats.sink import writing
 from streamnorm.formats.source import Source, Unit
@@ -17,16 +23,15 @@ __all__ = [
     "FIRST_BYTES",
     "FORMATS",
     "CsvOptions",
-    "CsvSource",
     "Format",
-    "ParquetSource",
     "Source",
     "Unit",
     "ending_of",
     "format_for",
     "kind_of",
+    "known_endings",
+    "known_names",
     "open_sink",
     "source_at",
-    "text_of",
     "writing",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -18,10 +18,20 @@ from streamnorm.formats.ipc.source import ArrowSource
 from streamnorm.formats.parquet.sink import ParquetSink
 from streamnorm.formats.parquet.source import ParquetSource
 from streamnorm.formats.signatures import FIRST_BYTES, ending_of
-from streamnorm.formats.sink import Sink
+from streamnorm.formats.sink import OpenSink, Sink
 from streamnorm.formats.source import Source
 
-__all__ = ["FORMATS", "Format", "format_for", "format_of", "kind_of", "open_sink", "source_at"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "format_for",
+    "format_of",
+    "kind_of",
+    "known_endings",
+    "known_names",
+    "open_sink",
+    "source_at",
+]
 
 
 def _as_it_is(batch: pa.RecordBatch, original: pa.RecordBatch | None, decimal: str) -> pa.RecordBatch:
@@ -41,25 +51,54 @@ class Format(NamedTuple):
 
     Parameters
     ----------
+    name : str
+        As messages call it.
     source : type of Source
         Reads it, and has the endings of its names.
-    sink : type of Sink
-        Writes it.
+    sink : callable
+        Opens what writes it.
     prepare : callable
         Makes of a mapped batch, the text of its missing values and the decimal point what the sink writes; on the
         thread that mapped the batch, since a sink has only one.
     """
 
+    name: str
     source: type[Source]
-    sink: type[Any]
+    sink: OpenSink
     prepare: Callable[[pa.RecordBatch, pa.RecordBatch | None, str], pa.RecordBatch] = _as_it_is
 
 
 FORMATS = (
-    Format(ParquetSource, ParquetSink),
-    Format(CsvSource, CsvSink, text_of),
-    Format(ArrowSource, ArrowSink),
+    Format("Parquet", ParquetSource, ParquetSink),
+    Format("CSV", CsvSource, CsvSink, text_of),
+    Format("Arrow", ArrowSource, ArrowSink),
 )
+
+
+def known_names() -> str:
+    """Name the formats for a message.
+
+    Examples
+    --------
+    >>> known_names()
+    'Parquet, CSV or Arrow'
+    """
+    return _alternatives([row.name for row in FORMATS])
+
+
+def known_endings() -> str:
+    """Give an ending of names for each format, for a message.
+
+    Examples
+    --------
+    >>> known_endings()
+    '.parquet, .csv or .arrow'
+    """
+    return _alternatives([row.source.suffixes[0] for row in FORMATS])
+
+
+def _alternatives(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def format_of(path: Place | PurePath) -> Format | None:
@@ -102,9 +141,7 @@ def format_for(name: Path, like: Source) -> Format:
     if found is None and name.name == like.relative.name:
         found = next(row for row in FORMATS if isinstance(like, row.source))
     if found is None:
-        raise OutputError(
-            f"{name} is of no known format: end the name in .parquet, .csv or .arrow, or in / for a folder."
-        )
+        raise OutputError(f"{name} is of no known format: end the name in {known_endings()}, or in / for a folder.")
     return found
 
 
@@ -128,5 +165,4 @@ def open_sink(path: Path, name: Path, schema: pa.Schema, like: Source, changed: 
     OutputError
         If the name is of no known format.
     """
-    sink: Sink = format_for(name, like).sink(path, name, schema, like, changed)
-    return sink
+    return format_for(name, like).sink(path, name, schema, like, changed)

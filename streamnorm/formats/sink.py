@@ -10,8 +10,9 @@ from typing import Protocol
 import pyarrow as pa
 
 from streamnorm.errors import OutputError, StreamnormError
+from streamnorm.formats.source import Source
 
-__all__ = ["Sink", "writing"]
+__all__ = ["OpenSink", "Sink", "writing"]
 
 
 class Sink(Protocol):
@@ -25,6 +26,26 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish the file."""
+
+
+class OpenSink(Protocol):
+    """What opens a sink; a sink's class does."""
+
+    def __call__(self, path: Path, name: Path, schema: pa.Schema, like: Source, changed: set[str]) -> Sink:
+        """Open a file for writing.
+
+        Parameters
+        ----------
+        path : Path
+            The file to be written.
+        name : Path
+            What it will be called.
+        schema : pyarrow.Schema
+        like : Source
+            The input, whose layout is kept where the formats agree.
+        changed : set of str
+            Columns that hold normalised numbers.
+        """
 
 
 @contextmanager

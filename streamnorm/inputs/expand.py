@@ -9,7 +9,7 @@ from typing import Any
 
 from streamnorm.errors import SourceError
 from streamnorm.files import STDIN, Place, Spooled, is_elsewhere, location_of
-from streamnorm.formats import CsvOptions, Source, kind_of, source_at
+from streamnorm.formats import CsvOptions, Source, kind_of, known_names, source_at
 from streamnorm.inputs.folders import files_below, matches
 from streamnorm.inputs.stdin import is_pipe, spool
 from streamnorm.inputs.stores import files_at
@@ -50,13 +50,13 @@ def _files(item: str | Path) -> Iterable[tuple[Place, Path]]:
     if is_elsewhere(item):
         found = [pair for pair in files_at(str(item)) if location_of(item) == str(pair[0]) or is_data(pair[1])]
         if not found:
-            raise SourceError(f"there is no Parquet, CSV or Arrow file at {location_of(item)}: name another place.")
+            raise SourceError(f"there is no {known_names()} file at {location_of(item)}: name another place.")
         return [(remote, relative) for remote, relative in found]
     path = Path(item)
     if path.is_dir():
         files = files_below(path, is_data)
         if not files:
-            raise SourceError(f"the folder {path} holds no Parquet, CSV or Arrow file: name another.")
+            raise SourceError(f"the folder {path} holds no {known_names()} file: name another.")
         return [(p, p.relative_to(path)) for p in files]
     if is_pipe(path):
         spooled = spool(path)

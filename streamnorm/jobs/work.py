@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from streamnorm.arrow import no_rows, vector_values
+from streamnorm.arrow import boolean_of, no_rows, vector_values
+from streamnorm.arrow import compute as pc
 from streamnorm.errors import DataError, InfiniteValueError, UnseenKeyError
 from streamnorm.files import naming
 from streamnorm.formats import Source, Unit
@@ -165,7 +165,7 @@ def _infinite_row(column: pa.Array) -> int:
         return _infinite_row(column.dictionary_decode())
     if not pa.types.is_floating(column.type):
         return -1
-    return int(pc.index(pc.is_inf(column), pa.scalar(True)).as_py())
+    return int(pc.index(pc.is_inf(column), boolean_of(True)).as_py())
 
 
 def neighbours(units: Iterable[Unit], table: Table) -> Iterator[list[Unit]]:

@@ -193,7 +193,7 @@ def _robust_target(p: Params) -> svg.Target:
     return svg.Target(f"target: median 0, {number(high - low)} % within a width of 1")
 
 
-#: What each scaler aims at.
+#: Pictures of what a scaler aims at; one without a row here has its name under the picture.
 _TARGETS: dict[str, Callable[[Params], svg.Target]] = {
     "standard": _standard_target,
     "minmax": lambda p: _range_target(*p["feature_range"]),
@@ -206,4 +206,5 @@ _TARGETS: dict[str, Callable[[Params], svg.Target]] = {
 def _target(figures: Figures) -> svg.Target:
     if figures.constant:
         return svg.Target("constant: there is no spread to scale")
-    return _TARGETS[figures.scaler](figures.group.rule.params)
+    target = _TARGETS.get(figures.scaler)
+    return target(figures.group.rule.params) if target else svg.Target(f"scaled by {figures.scaler}")

@@ -12,11 +12,11 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streamnorm import kernel
 from streamnorm.arrow import booleans, readable
+from streamnorm.arrow import compute as pc
 from streamnorm.columns import values_of
 from streamnorm.errors import DataError
 from streamnorm.plans import Column, Plan

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streamnorm import kernel
 from streamnorm.arrow import booleans, integers, readable
+from streamnorm.arrow import compute as pc
 from streamnorm.columns import block_of_groups, map_array
 from streamnorm.errors import DataError, InfiniteValueError, UnseenKeyError
 from streamnorm.rules import BoundRule

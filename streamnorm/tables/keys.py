@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from streamnorm.arrow import integers
+from streamnorm.arrow import compute as pc
+from streamnorm.arrow import integers, large_strings
 from streamnorm.errors import DataError, MergeError, nearest
 
 __all__ = ["KEY_TYPES", "Keys", "_Ids", "keys_of_batch"]
@@ -212,7 +212,7 @@ def _same(a: pa.Array, b: pa.Array) -> bool:
 
 
 def _parsed(word: str, column: pa.Array) -> pa.Array:
-    text = pa.repeat(pa.scalar(word, pa.large_string()), 1)
+    text = large_strings([word])
     present = bool(pc.any(pc.equal(column.cast(pa.large_string()), word)).as_py())
     if (word == "null" and not present) or column.type == pa.null():
         return pa.nulls(1, column.type) if word == "null" else text

@@ -7,10 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from streamnorm.arrow import booleans, vector_values
+from streamnorm.arrow import boolean_of, booleans, null_of, vector_values
+from streamnorm.arrow import compute as pc
 from streamnorm.columns import float_type, map_array, run_of
 from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.plans import Column, Plan
@@ -60,7 +60,7 @@ class Vector:
         if self.width is not None or len(array) == array.null_count:
             return self
         lengths = pc.list_value_length(array)
-        first = int(pc.index(pc.is_valid(lengths), pa.scalar(True)).as_py())
+        first = int(pc.index(pc.is_valid(lengths), boolean_of(True)).as_py())
         if lengths[first].as_py() == 0:
             raise DataError(f"column {name!r}, row {first} of the batch: the vector is empty; make it a null.")
         return Vector(lengths[first].as_py(), self.whole)
@@ -161,7 +161,7 @@ class Vector:
             return lists
         width = self.width or 0
         lengths = pc.list_value_length(lists)
-        odd = pc.index(pc.fill_null(pc.not_equal(lengths, width), False), pa.scalar(True)).as_py()
+        odd = pc.index(pc.fill_null(pc.not_equal(lengths, width), False), boolean_of(True)).as_py()
         if odd >= 0:
             raise DataError(
                 f"column {name!r}, row {odd} of the batch: expected a vector of {width} numbers, found "
@@ -229,7 +229,7 @@ def _hidden(values: pa.Array, lists: pa.FixedSizeListArray) -> pa.Array:
     if not lists.null_count:
         return values
     mask = booleans(np.repeat(np.asarray(lists.is_valid()), lists.type.list_size))
-    return pc.if_else(mask, values, pa.scalar(None, values.type))
+    return pc.if_else(mask, values, null_of(values.type))
 
 
 def _as_given(result: pa.FixedSizeListArray, kind: pa.DataType) -> pa.Array:

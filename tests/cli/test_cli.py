@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from shell import streamnorm
 
+import streamnorm as sn
 from streamnorm import cli
 
 
@@ -193,9 +194,15 @@ def test_version_and_help_import_nothing_heavy():
     assert run_python(code).stdout.splitlines()[-1] == "[]"
 
 
-def test_jobs_need_neither_sklearn_nor_pandas(tmp_path, table):
+@pytest.mark.parametrize(
+    "words", ["run i.parquet --output o.parquet", "run i.arrow --output o.arrow", "fit i.csv --state s.json"]
+)
+def test_jobs_need_neither_sklearn_nor_pandas(tmp_path, table, words, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = words.split()[1]
+    sn.transform(sn.TableNormalizer("maxabs").fit(table), "in.parquet", source)
     code = (
-        f"import sys; sys.argv = 'streamnorm run {tmp_path}/in.parquet --output {tmp_path}/out.parquet'.split()\n"
+        f"import sys; sys.argv = 'streamnorm {words}'.split()\n"
         "from streamnorm.cli import main\n"
         "try: main()\n"
         "except SystemExit as stopped:\n"

@@ -277,7 +277,7 @@ def test_killed_at_a_random_moment(template, tmp_path, capsys, monkeypatch, name
 CUT_SHORT = """
 import os, sys
 from streamnorm import cli
-from streamnorm.formats import ParquetSource
+from streamnorm.formats.parquet.source import ParquetSource
 read = ParquetSource.read
 def read_and_cut(self, *given):
     for batch in read(self, *given):

@@ -19,6 +19,7 @@ from sklearn.base import clone
 import streamnorm as sn
 from streamnorm.columns import block_of_matrix
 from streamnorm.errors import MergeError
+from streamnorm.rules import FAMILY
 from streamnorm.summaries import Extremes, Histogram, HistogramOf, Moments, ProfiledOf
 
 SUMMARIES = {
@@ -64,6 +65,7 @@ ORDERED = {
     "batch torch": sn.BatchNormalizer.torch,
 }
 EVERY = NORMALIZERS | ORDERED
+assert set(FAMILY) <= set(NORMALIZERS), "a scaler of the family is walked through every law"
 CUTS = [[], [1], [0, 0, 100], [1, 2, 3, 4], [150, 299], list(range(0, 300, 7)), [300]]
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from streamnorm.arrow import boolean_of
+from streamnorm.arrow import compute as pc
 from streamnorm.errors import DataError
 from streamnorm.files import Place, open_input
 from streamnorm.formats.signatures import FIRST_BYTES, GZIP, signature_of
@@ -136,4 +137,4 @@ def stray(text: pa.Array, decimal: str) -> int:
         return -1
     point = re.escape(decimal)
     number = rf"^\s*[+-]?([0-9]+{point}?[0-9]*|{point}[0-9]+)([eE][+-]?[0-9]+)?\s*$"
-    return int(pc.index(pc.match_substring_regex(text, number), pa.scalar(False)).as_py())
+    return int(pc.index(pc.match_substring_regex(text, number), boolean_of(False)).as_py())

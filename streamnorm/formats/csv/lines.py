@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from streamnorm.arrow import compute as pc
 from streamnorm.arrow import strings
 from streamnorm.errors import DataError
 
@@ -45,7 +45,7 @@ def text_of(batch: pa.RecordBatch, original: pa.RecordBatch | None = None, decim
             text = pc.replace_substring(text, ".", decimal)
         if text.null_count:
             known = original is not None and item.name in original.schema.names
-            text = pc.coalesce(text, original.column(item.name) if known else pa.scalar(""))  # type: ignore[union-attr]
+            text = pc.coalesce(text, original.column(item.name) if known else strings([""])[0])  # type: ignore[union-attr]
         columns.append(text)
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 

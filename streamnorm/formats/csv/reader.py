@@ -17,10 +17,10 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pv
 
-from streamnorm.arrow import EXACT
+from streamnorm.arrow import EXACT, null_of
+from streamnorm.arrow import compute as pc
 from streamnorm.errors import DataError
 from streamnorm.files import Place
 from streamnorm.formats.csv.checks import OpenQuoteError, check_header, check_signs, explaining, no_header, stray
@@ -209,7 +209,7 @@ class CsvReader:
     def _without_missing(self, column: pa.Array) -> pa.Array:
         text = pc.utf8_trim_whitespace(column)
         missing = pc.is_in(text, value_set=self._options.null_texts)
-        return pc.if_else(missing, pa.scalar(None, pa.string()), text)
+        return pc.if_else(missing, null_of(pa.string()), text)
 
     def _cast(self, column: pa.Array) -> pa.Array | None:
         """Cast text to int64, or to float64, or give None where a value is no number."""
@@ -372,7 +372,7 @@ def _without(numbers: pa.Array, floats: pa.Array, missing: Iterable[float]) -> p
         Numbers that stand for missing ones.
     """
     for number in missing:
-        numbers = pc.if_else(pc.equal(floats, number), pa.scalar(None, numbers.type), numbers)
+        numbers = pc.if_else(pc.equal(floats, number), null_of(numbers.type), numbers)
     return numbers
 
 
