@@ -29,7 +29,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from streamnorm.errors import StateError
@@ -38,13 +39,11 @@ from streamnorm.states.state import Counted, State
 from streamnorm.states.tables import is_plain, learnt_from_json, learnt_to_json
 from streamnorm.tables import By, Table
 
-__all__ = ["UNREADABLE", "from_json", "signed", "state_from", "to_json", "unaddable", "verified"]
+__all__ = ["from_json", "reading", "signed", "state_from", "to_json", "unaddable", "verified"]
 
 FORMAT = "streamnorm-state"
 #: A state is written in the oldest version that can say it.
 _FIRST, _SECOND = _VERSIONS = (1, 2)
-#: What reading raises where a document is signed and yet not what this package writes.
-UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
 
 def _checksum(document: Mapping[str, Any]) -> str:
@@ -108,14 +107,21 @@ def from_json(text: str, name: str = "state") -> State:
     return state_from(verified(text, name), name)
 
 
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Say of a document that is signed, and yet not what this package writes, that it cannot be read."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise StateError(f"{name} cannot be read: {error!r}; restore a copy or fit again.") from error
+
+
 def state_from(document: Mapping[str, Any], name: str) -> State:
     """Make a state of a document that was verified; raises StateError where it is none."""
     if document.get("class") in HOMES:
         raise unaddable(f"{name} holds a {document['class']}")
-    try:
+    with reading(name):
         return _state_of(document)
-    except UNREADABLE as error:
-        raise StateError(f"{name} cannot be read: {error!r}; restore a copy or fit again.") from error
 
 
 def _state_of(document: Mapping[str, Any]) -> State:

@@ -9,7 +9,7 @@ from typing import Any
 from streamnorm.errors import StateError
 from streamnorm.files import replacing, sweep
 from streamnorm.rules import canonical
-from streamnorm.states.document import UNREADABLE, from_json, signed, state_from, to_json, unaddable, verified
+from streamnorm.states.document import from_json, reading, signed, state_from, to_json, unaddable, verified
 from streamnorm.states.ordered import HOMES, document_of, normalizer_of
 from streamnorm.states.state import State
 from streamnorm.tables import Group, Learnt, Table
@@ -141,16 +141,12 @@ def load(path: str | Path) -> Any:
 
     document = verified(_text_of(Path(path)), str(path))
     if document.get("class") in HOMES:
-        try:
+        with reading(str(path)):
             return normalizer_of(document)
-        except UNREADABLE as error:
-            raise StateError(f"{path} cannot be read: {error!r}; restore a copy or fit again.") from error
     state = state_from(document, str(path))
     kinds = {name: getattr(home, name) for home in (estimators, table_normalizer) for name in home.__all__}
     kind = kinds.get(state.kind)
     if kind is None:
         raise StateError(f"{path} holds a {state.kind!r}, which this streamnorm does not know: update it.")
-    try:
+    with reading(str(path)):
         return _normalizer_of(state, kind)
-    except UNREADABLE as error:
-        raise StateError(f"{path} cannot be read: {error!r}; restore a copy or fit again.") from error
