@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from streamnorm import kernel
 from streamnorm.arrow import readable
-from streamnorm.errors import InfiniteValueError
+from streamnorm.errors import InfiniteValueError, OverflowedError
 from streamnorm.plans import Plan
 from streamnorm.summaries import Block, Moments
 
@@ -29,8 +29,10 @@ __all__ = [
     "block_of_sparse",
     "map_array",
     "matrix_of_batch",
+    "place_of_stored",
     "row_of_stored",
     "run_of",
+    "slots_of_stored",
     "values_of",
 ]
 
@@ -107,6 +109,19 @@ def row_of_stored(X: Any, slot: int, at: int) -> int:
     """
     X = _canonical(X)
     return int(X.indices[X.indptr[slot] + at])
+
+
+def slots_of_stored(X: Any) -> NDArray[np.intp]:
+    """Give the column of each value that a CSR or CSC matrix stores, shape (n_stored,)."""
+    if X.format == "csr":
+        return np.asarray(X.indices)
+    return np.repeat(np.arange(X.shape[1]), np.diff(X.indptr))
+
+
+def place_of_stored(X: Any, at: int) -> tuple[int, int]:
+    """Give row and column of a value that a CSR or CSC matrix stores."""
+    along, across = int(np.searchsorted(X.indptr, at, side="right")) - 1, int(X.indices[at])
+    return (along, across) if X.format == "csr" else (across, along)
 
 
 def _canonical(X: Any) -> Any:
@@ -239,26 +254,33 @@ def map_array(
         If the column holds no numbers.
     InfiniteValueError
         If it holds an infinity that is not to be skipped.
+    OverflowedError
+        If the result of a finite value is beyond the output's type.
     """
     out_type = float_type(array.type, dtype)
     numbers = readable(array, name)
     values = values_of(numbers)
-    if float_type(array.type, None) == np.float16:
-        values = values.astype(np.float16)  # read as float32, but each step is rounded as for an ndarray
     buffer = pa.allocate_buffer(len(values) * out_type.itemsize)  # Arrow's memory is used again, NumPy's paged in anew
-    row = (plan.invert if inverse else plan.apply)(values, np.frombuffer(buffer, out_type), column)
-    if row >= 0 and numbers.null_count:
-        row = _infinite_row(numbers, values)
-    if row >= 0 and not skip_infinite:
-        raise InfiniteValueError(column if isinstance(column, int) else 0, row, name)
+    out = np.frombuffer(buffer, out_type)
+    row = (plan.invert if inverse else plan.apply)(values, out, column)
+    if row >= 0 and (numbers.null_count or skip_infinite):
+        row = _row_at_fault(numbers, values, out, skip_infinite)
+    if row >= 0:
+        slot = column if isinstance(column, int) else 0
+        if np.isinf(values[row]):
+            raise InfiniteValueError(slot, row, name)
+        raise OverflowedError(slot, row, name, values[row].item(), out_type.name)
     validity = numbers.is_valid().buffers()[1] if numbers.null_count else None
     return pa.Array.from_buffers(pa.from_numpy_dtype(out_type), len(values), [validity, buffer])
 
 
-def _infinite_row(array: pa.Array, values: NDArray[Any]) -> int:
-    """Give the first infinity that is not under a null, or -1."""
-    infinite = np.isinf(values) & np.asarray(array.is_valid())
-    return int(np.argmax(infinite)) if infinite.any() else -1
+def _row_at_fault(array: pa.Array, values: NDArray[Any], out: NDArray[Any], skip_infinite: bool) -> int:
+    """Give the first row with an infinity that is not to be skipped, or with a result that became one; or -1."""
+    infinite = np.isinf(values)
+    bad = np.isinf(out) & ~infinite if skip_infinite else np.isinf(out) | infinite
+    if array.null_count:
+        bad &= np.asarray(array.is_valid())  # what lies under a null may be anything
+    return int(np.argmax(bad)) if bad.any() else -1
 
 
 def matrix_of_batch(batch: pa.RecordBatch | pa.Table, dtype: Any = None) -> NDArray[Any]:

@@ -7,6 +7,7 @@ them as one line and ends with exit code 1.
     StreamnormError
     ├── DataError            (ValueError)  a value or column that cannot be normalised
     │   ├── InfiniteValueError             an infinity, with its column and row
+    │   ├── OverflowedError                a finite value whose result the output's type cannot hold
     │   └── UnseenKeyError                 a key without statistics, with its row
     ├── SparseError          (TypeError)   sparse input that would have to be filled in
     ├── MergeError           (ValueError)  states that cannot be added or taken from each other
@@ -26,6 +27,7 @@ __all__ = [
     "InfiniteValueError",
     "MergeError",
     "OutputError",
+    "OverflowedError",
     "SourceError",
     "SparseError",
     "StateError",
@@ -74,6 +76,49 @@ class InfiniteValueError(DataError):
     def after(self, rows: int) -> InfiniteValueError:
         """Give the error for an input that has so many rows before the batch."""
         return InfiniteValueError(self.slot, self.row + rows, self.name, "input") if rows else self
+
+
+class OverflowedError(DataError):
+    """A finite value whose result is beyond what the output's type can hold.
+
+    Attributes
+    ----------
+    slot : int
+        Position of the column among those that were read.
+    row : int
+        Row of the first such value, counted from 0.
+    name : object
+        The column's name, where it has one.
+    value : float
+    kind : str
+        The output's type.
+    """
+
+    def __init__(
+        self, slot: int, row: int, name: object, value: float, kind: str, where: str = "row {} of the batch"
+    ) -> None:
+        wider = "give the column as float64, or ask for that (dtype)" if kind != "float64" else "limit the column"
+        super().__init__(
+            f"column {slot if name is None else name!r}, {where.format(row)}: the result of {value!r} is beyond "
+            f"{kind}: {wider}."
+        )
+        self.slot = slot
+        self.row = row
+        self.name = name
+        self.value = value
+        self.kind = kind
+        self.where = where
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.slot, self.row, self.name, self.value, self.kind, self.where)
+
+    def at(self, slot: int, row: int, name: object, where: str | None = None) -> OverflowedError:
+        """Give the error for another place; `where` says how a row is told, ``{}`` standing for its number."""
+        return OverflowedError(slot, row, name, self.value, self.kind, where or self.where)
+
+    def after(self, rows: int) -> OverflowedError:
+        """Give the error for an input that has so many rows before the batch."""
+        return self.at(self.slot, self.row + rows, self.name, "row {} of the input") if rows else self
 
 
 class UnseenKeyError(DataError):

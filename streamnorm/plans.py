@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamnorm import kernel
 
-__all__ = ["Affine", "Column", "Monotone", "Plan", "Step"]
+__all__ = ["Affine", "Column", "Monotone", "Plan", "Step", "first_infinite", "unit_of"]
 
 _Operation = Callable[..., Any]
 #: A column's position, one for each value, or None for a matrix of all columns.
@@ -25,6 +25,9 @@ _INVERSE: dict[_Operation, _Operation] = {
 
 _Floats: TypeAlias = NDArray[np.float64]
 
+#: Least magnitude that a difference with the greatest float64 may overflow by: half its unit in the last place.
+_LARGE = 2.0**969
+
 #: Operations by the kernel's names.
 _SIGNS: dict[_Operation, str] = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
 
@@ -33,8 +36,11 @@ class Plan(Protocol):
     """A map of every column, and the way back.
 
     Both read `x` and write `out`, of the same shape: (n_rows, n_columns), or (n_values,) where `column` says
-    which one it is, or which one each value is of. `out` is floating and may be `x` itself. Both tell where the
-    first infinity in `x` is, as an index in C order, or -1: looking for it while mapping saves reading `x` twice.
+    which one it is, or which one each value is of. `out` is floating and may be `x` itself. The work is done in
+    float64, whatever their types, and rounded to that of `out` once.
+
+    Both tell where the first value is that is infinite, or that becomes infinite because its result is beyond the
+    type of `out`: as an index in C order, or -1. Looking for it while mapping saves reading `x` twice.
     """
 
     def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
@@ -66,7 +72,7 @@ class Plan(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """One arithmetic operation with one operand a column, in the precision of the values."""
+    """One arithmetic operation with one operand a column."""
 
     operation: _Operation
     operand: NDArray[np.float64]
@@ -80,10 +86,9 @@ class Step:
 class Affine:
     """Arithmetic steps in order, then a clip to a range if there is one.
 
-    Each step is rounded on its own and in the order in which scikit-learn has them, so that equal
-    statistics give equal bits in float64. The precision is the output's, or the input's where that is greater:
-    a float64 written as float32 is rounded once, at the end. Operands are rounded to it first, as in
-    scikit-learn's StandardScaler and MaxAbsScaler; its other scalers keep them as float64.
+    Each step is rounded to float64 on its own and in the order in which scikit-learn has them, so that equal
+    statistics give equal bits in float64. Results of float32 and float16 are rounded to these once, at the end;
+    scikit-learn rounds every step to the type of the data, and in StandardScaler and MaxAbsScaler the operands too.
 
     Parameters
     ----------
@@ -105,6 +110,27 @@ class Affine:
     steps: Sequence[Step]
     clip: tuple[float, float] | None = None
 
+    @classmethod
+    def centred(cls, centre: _Floats | None, scale: _Floats | None, quarter: _Floats | None = None) -> Affine:
+        """Make ``(x - centre) / scale`` of the two that there are, without overflow on the way.
+
+        Where a difference could overflow, values and operands are quartered first, which rounds none of them.
+
+        Parameters
+        ----------
+        centre, scale : ndarray of shape (n_columns,), optional
+        quarter : ndarray of shape (n_columns,), optional
+            A quarter of `scale`, which may be infinite itself.
+        """
+        given = [operand for operand in (centre, scale) if operand is not None]
+        large = np.any([np.abs(operand) >= _LARGE for operand in given], axis=0) if given else np.zeros(1, bool)
+        steps = [Step(np.multiply, np.where(large, 0.25, 1.0))] if large.any() else []
+        if centre is not None:
+            steps.append(Step(np.subtract, np.where(large, centre / 4, centre)))
+        if scale is not None:
+            steps.append(Step(np.divide, np.where(large, scale / 4 if quarter is None else quarter, scale)))
+        return cls(tuple(steps))
+
     def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
         """Map values, infinities too.
 
@@ -117,10 +143,12 @@ class Affine:
         column : int or ndarray of shape (n_rows,), optional
             The plan's column of a single column's values, or that of each row; by default x has all columns.
         """
-        infinity = _run(self.steps, x, out, column)
-        if self.clip is not None:
+        first = _run(self.steps, x, out, column)
+        if self.clip is None:
+            return first
+        with np.errstate(over="ignore"):  # a bound beyond the type of `out`
             np.clip(out, *(np.asarray(bound, out.dtype) for bound in self.clip), out=out)
-        return infinity
+        return first if first < 0 else first_infinite(x, out)
 
     def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
         """Map values back; what was clipped stays so.
@@ -153,12 +181,17 @@ def _run(steps: Sequence[Step], x: NDArray[Any], out: NDArray[Any], column: Colu
     if not steps:
         with np.errstate(all="ignore"):  # as float32 it may be infinite
             out[...] = x
-        return kernel.first_infinity(x)
-    work = np.result_type(x.dtype if x.dtype.kind == "f" else np.float64, out.dtype)
+        return first_infinite(x, out)
     chosen = [step.operand if column is None else step.operand[column] for step in steps]
-    operands = np.array(chosen, work).reshape(len(steps), -1)
+    operands = np.array(chosen, np.float64).reshape(len(steps), -1)
     signs = "".join([_SIGNS[step.operation] for step in steps])
     return kernel.arithmetic(x, signs, operands, out)
+
+
+def first_infinite(x: NDArray[Any], out: NDArray[Any]) -> int:
+    """Give the index in C order of the first value of `x` that is infinite or became so in `out`, or -1."""
+    found = {kernel.first_infinity(x), kernel.first_infinity(out)}
+    return min(found - {-1}, default=-1)
 
 
 #: Least distance from 0 and 1 of a uniform variable that is made a normal one.
@@ -237,10 +270,11 @@ class Monotone:
         column : int or ndarray of shape (n_rows,), optional
             The plan's column of a single column's values, or that of each row; by default x has all columns.
         """
-        infinity = kernel.first_infinity(x)
+        before = kernel.first_infinity(x)
         with np.errstate(all="ignore"):  # what lies under a null may be anything
             self._map_columns(function, x, out, column)
-        return infinity
+        after = kernel.first_infinity(out)
+        return min({before, after} - {-1}, default=-1)
 
     def _map_columns(self, function: _Operation, x: NDArray[Any], out: NDArray[Any], column: Column) -> None:
         """Map the columns of a matrix one by one.
@@ -279,8 +313,9 @@ class Monotone:
         quantiles : ndarray of shape (n_points,)
         references : ndarray of shape (n_points,)
         """
-        above = _interpolate(x, quantiles, references)
-        below = -_interpolate(-np.asarray(x, np.float64), -quantiles[::-1], -references[::-1])
+        x, unit = np.asarray(x, np.float64), unit_of(quantiles)
+        above = _interpolate(x * unit, quantiles * unit, references)
+        below = -_interpolate(-x * unit, -quantiles[::-1] * unit, -references[::-1])
         y = 0.5 * (above + below)
         least, greatest = self._ends(x, quantiles[0], quantiles[-1])
         y[greatest] = 1.0
@@ -319,8 +354,16 @@ class Monotone:
         return x == least, x == greatest
 
 
-def _interpolate(x: NDArray[Any], points: _Floats, values: _Floats) -> _Floats:
+def unit_of(quantiles: _Floats) -> float:
+    """Give the power of two that a column's values are multiplied by, so that most slopes are numbers."""
+    greatest = max(abs(quantiles[0]), abs(quantiles[-1]))
+    return 2.0**600 if 0 < greatest < 2.0**-600 else 2.0**-4 if greatest > 2.0**1020 else 1.0
+
+
+def _interpolate(x: _Floats, points: _Floats, values: _Floats) -> _Floats:
     """Interpolate as `numpy.interp` does, which takes a missing value for a number where there is a single point.
+
+    Where its slope overflows, or a difference of points or values, the same is computed in another order.
 
     Parameters
     ----------
@@ -331,6 +374,19 @@ def _interpolate(x: NDArray[Any], points: _Floats, values: _Floats) -> _Floats:
     y: _Floats = np.interp(x, points, values)
     if len(points) == 1:
         y[np.isnan(x) | np.isnan(points)] = np.nan
+        return y
+    if np.isinf(points[-1] - points[0]) or np.isinf(values[-1] - values[0]):
+        wrong = np.isfinite(x)
+    elif np.isfinite(np.dot(y, np.zeros_like(y))):
+        return y
+    else:
+        wrong = np.isfinite(x) & ~np.isfinite(y)
+    i = np.clip(np.searchsorted(points, x[wrong], side="right") - 1, 0, len(points) - 2)
+    low, width = points[i], points[i + 1] / 4 - points[i] / 4
+    tiny = points[i + 1] - low < 1.0  # quarters of which may not be exact
+    share = np.where(tiny, (x[wrong] - low) / (points[i + 1] - low), (x[wrong] / 4 - low / 4) / width)
+    share = np.clip(np.where(points[i + 1] == low, 0.0, share), 0.0, 1.0)
+    y[wrong] = 4 * (values[i] / 4 + (values[i + 1] / 4 - values[i] / 4) * share)
     return y
 
 

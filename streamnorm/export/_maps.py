@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.errors import DataError
-from streamnorm.plans import Affine, Monotone, Plan, Step
+from streamnorm.plans import Affine, Monotone, Plan, Step, unit_of
 from streamnorm.tables import Table
 
 __all__ = ["ColumnMap", "Pieces", "check_scaling_only", "maps_of", "warn_of_float32"]
@@ -138,9 +138,9 @@ def _of_column(plan: Plan, slot: int) -> Affine | Monotone:
 class Pieces:
     """A map through quantiles, piece by piece, with every constant that `Monotone` computes on the way.
 
-    Between knots ``u[i]`` and ``u[i + 1]`` it is the mean of ``slope[i] * (x - u[i]) + left[i]`` and
-    ``right[i] - slope[i] * (u[i + 1] - x)``; at ``u[i]`` it is ``at[i]``; 0 up to the first knot, else 1 from
-    the last. Computed so, it has the same bits.
+    ``x`` is multiplied by `unit` first. Between knots ``u[i]`` and ``u[i + 1]`` the map is the mean of
+    ``slope[i] * (x - u[i]) + left[i]`` and ``right[i] - slope[i] * (u[i + 1] - x)``; at ``u[i]`` it is ``at[i]``;
+    0 up to the first knot, else 1 from the last. Computed so, it has the same bits.
     """
 
     u: NDArray[np.float64]
@@ -148,6 +148,7 @@ class Pieces:
     slope: NDArray[np.float64]
     left: NDArray[np.float64]
     right: NDArray[np.float64]
+    unit: float = 1.0
 
     @classmethod
     def of(cls, column: ColumnMap, target: str) -> Pieces:
@@ -166,24 +167,39 @@ class Pieces:
                 f"column {column.name!r} becomes a normal variable, which {target} cannot express: export to "
                 "sklearn, or fit it with output_distribution='uniform'."
             )
-        q = plan.quantiles[:, 0]
+        unit = unit_of(plan.quantiles[:, 0])
+        q = plan.quantiles[:, 0] * unit
         if np.isnan(q).any():  # no value was seen
             nothing = np.full(1, np.nan)
             return cls(np.full(2, np.nan), np.full(2, np.nan), nothing, nothing, nothing)
         if len(q) == 1:  # all values become 0, as if they lay before the first knot
             return cls(np.full(2, np.finfo(np.float64).max), np.zeros(2), *np.zeros((3, 1)))
+        with np.errstate(over="ignore"):
+            steps = np.diff(q)
+            if np.isinf(q[-1] - q[0]) or np.isinf(1 / steps[steps > 0]).any():
+                raise DataError(
+                    f"column {column.name!r} has quantiles too near or too far from each other for a slope, which "
+                    f"{target} needs: leave it out of the fit, or transform with streamnorm."
+                )
         first = np.flatnonzero(np.concatenate([[True], q[1:] > q[:-1]]))
         last = np.append(first[1:], len(q)) - 1
         u, low, high = q[first], plan.references[first], plan.references[last]
         if len(u) == 1:
             u, low, high = (np.repeat(values, 2) for values in (u, low, high))
-            return cls(u, low, np.zeros(1), high[:1], low[1:])
-        return cls(u, 0.5 * (high + low), (low[1:] - high[:-1]) / np.diff(u), high[:-1], low[1:])
+            return cls(u, low, np.zeros(1), high[:1], low[1:], unit)
+        return cls(u, 0.5 * (high + low), (low[1:] - high[:-1]) / np.diff(u), high[:-1], low[1:], unit)
 
 
-def warn_of_float32(columns: Iterable[ColumnMap]) -> None:
-    """Warn of columns of which float32 loses more than `TOLERABLE` of a standard deviation, or of another scale."""
-    losses = {column.name: loss for column in columns if (loss := _loss(column)) > TOLERABLE}
+def warn_of_float32(columns: Iterable[ColumnMap], *, of_centre: bool = True) -> None:
+    """Warn of columns of which float32 loses more than `TOLERABLE` of a standard deviation, or of another scale.
+
+    Parameters
+    ----------
+    columns : iterable of ColumnMap
+    of_centre : bool
+        Whether what is subtracted is rounded too: whether the arithmetic is in float32, not the values alone.
+    """
+    losses = {column.name: loss for column in columns if (loss := _loss(column, of_centre)) > TOLERABLE}
     for name, loss in losses.items():
         warnings.warn(
             f"float32 loses up to {loss:.2g} of a standard deviation (or of what the scaler divides by) of column "
@@ -192,7 +208,7 @@ def warn_of_float32(columns: Iterable[ColumnMap]) -> None:
         )
 
 
-def _loss(column: ColumnMap) -> float:
+def _loss(column: ColumnMap, of_centre: bool) -> float:
     """Bound the loss, in units of the output: of rounding the values, and of rounding the centre."""
     centre, factor = column.line()
     if not (math.isfinite(centre) and math.isfinite(factor)) or factor == 0:
@@ -201,4 +217,5 @@ def _loss(column: ColumnMap) -> float:
     whole = column.kind.startswith(("int", "uint", "bool")) and largest <= 1 << 24
     with np.errstate(over="ignore"):
         of_values = 0.0 if whole else float(np.spacing(np.float32(largest))) / 2
-        return (of_values + abs(float(np.float32(centre)) - centre)) * abs(factor)
+        rounded = abs(float(np.float32(centre)) - centre) if of_centre else 0.0
+        return (of_values + rounded) * abs(factor)

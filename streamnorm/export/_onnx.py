@@ -34,8 +34,8 @@ def to_onnx(normalizer: Any, *, dtype: str = "float64") -> Any:
     normalizer : TableNormalizer, StandardScaler, ...
         Fitted. The model is what it does to a matrix of type `dtype`.
     dtype : {"float64", "float32"}, default="float64"
-        Of input and output, and of the arithmetic. A warning names the columns of which float32 loses more
-        than 1e-4 of a standard deviation.
+        Of input and output; the arithmetic is in float64. A warning names the columns whose values float32 holds
+        to no more than 1e-4 of a standard deviation.
 
     Returns
     -------
@@ -59,10 +59,10 @@ def to_onnx(normalizer: Any, *, dtype: str = "float64") -> Any:
     """
     onnx = need("onnx", "pip install 'streamnorm[export]'")
     if dtype not in ("float64", "float32"):
-        raise DataError(f"an ONNX model computes in float64 or float32, got {dtype!r}: choose one of them.")
+        raise DataError(f"an ONNX model takes float64 or float32, got {dtype!r}: choose one of them.")
     columns = maps_of(normalizer)
     if dtype == "float32":
-        warn_of_float32(columns)
+        warn_of_float32(columns, of_centre=False)
     graph = _Graph(onnx, np.dtype(dtype))
     graph.map(columns)
     model = onnx.helper.make_model(
@@ -93,15 +93,18 @@ class _Graph:
         for i, column in enumerate(columns):
             alike.setdefault(_likeness(column), []).append(i)
         results, order, every = [], [], list(range(len(columns)))
+        x = "X" if self._dtype == np.float64 else self.add("Cast", "X", to=self._onnx.TensorProto.DOUBLE)
         for positions in alike.values():
             read = positions * 2 if len(positions) == 1 else positions
             own = [columns[i] for i in read]
-            part = "X" if read == every else self.add("Gather", "X", np.array(read), axis=1)
+            part = x if read == every else self.add("Gather", x, np.array(read), axis=1)
             results.append(self._through(own, part) if isinstance(own[0].plan, Monotone) else self._affine(own, part))
             order += read
         found = self.add("Concat", *results, axis=1) if len(results) > 1 else results[0]
         if order != every:
-            self.add("Gather", found, np.array([order.index(i) for i in every]), axis=1)
+            found = self.add("Gather", found, np.array([order.index(i) for i in every]), axis=1)
+        if self._dtype != np.float64:
+            self.add("Cast", found, to=self._onnx.TensorProto.FLOAT)
 
     def finish(self, width: int) -> Any:
         """Give the graph with its input X and its output Y."""
@@ -129,17 +132,18 @@ class _Graph:
     def _affine(self, columns: Sequence[ColumnMap], x: str) -> str:
         plans = [column.plan for column in columns if isinstance(column.plan, Affine)]
         for steps in zip(*(plan.steps for plan in plans), strict=True):
-            operands = np.concatenate([step.operand for step in steps]).astype(self._dtype)
+            operands = np.concatenate([step.operand for step in steps])
             x = self.add(_ARITHMETIC[steps[0].operation], x, operands)
         for bound, beyond in zip(plans[0].clip or (), ("Less", "Greater"), strict=False):
-            limit = np.array(bound, self._dtype)
+            limit = np.array(bound, np.float64)
             x = self.add("Where", self.add(beyond, x, limit), limit, x)  # NaN is neither, and stays
         return x
 
-    def _through(self, columns: Sequence[ColumnMap], given: str) -> str:
-        """Map through quantiles in float64, as `Monotone` does: find the piece, then interpolate."""
-        x = given if self._dtype == np.float64 else self.add("Cast", given, to=self._onnx.TensorProto.DOUBLE)
+    def _through(self, columns: Sequence[ColumnMap], x: str) -> str:
+        """Map through quantiles, as `Monotone` does: find the piece, then interpolate."""
         pieces = [Pieces.of(column, "ONNX") for column in columns]
+        units = np.array([p.unit for p in pieces])
+        x = self.add("Mul", x, units) if (units != 1).any() else x
         half = 1 << ((max(len(p.u) for p in pieces) - 1).bit_length() - 1)
         flat = {
             f: _padded([getattr(p, f) for p in pieces], 2 * half + 1) for f in ("u", "at", "slope", "left", "right")
@@ -159,7 +163,7 @@ class _Graph:
         for operator, end, value in (("GreaterOrEqual", -1, 1.0), ("LessOrEqual", 0, 0.0)):
             beyond = self.add(operator, x, np.array([p.u[end] for p in pieces]))
             y = self.add("Where", beyond, np.array(value), y)
-        return y if self._dtype == np.float64 else self.add("Cast", y, to=self._onnx.TensorProto.FLOAT)
+        return y
 
     def _last_knot(self, x: str, u: Constant, first: Constant, half: int) -> str:
         """Find where the last knot up to x stands, by halving; `first` is where each column's knots begin.

@@ -27,13 +27,13 @@ def to_sql(normalizer: Any, *, dialect: str = "duckdb", table: str | Sequence[st
 
     In DuckDB and Spark its numbers are those of `transform`, bit for bit. Nulls stay null and NaN stays NaN. All other
     columns are kept where the dialect can say so (``SELECT *`` with a suffix, ``SELECT * REPLACE`` without);
-    in Spark and Postgres those in `keep` are. Names are quoted. What is too large for a float32 result is infinite in
-    `transform` and Spark, and an error in DuckDB.
+    in Spark and Postgres those in `keep` are. Names are quoted. What is too large for a float32 result is an error in
+    `transform` and DuckDB, and infinite in Spark.
 
     Parameters
     ----------
     normalizer : TableNormalizer, StandardScaler, ...
-        Fitted. float32 columns are computed in float32 where the database has it.
+        Fitted. The arithmetic is in float64; what is float32 afterwards is rounded once.
     dialect : {"duckdb", "spark", "bigquery", "snowflake", "postgres"}, default="duckdb"
     table : str or sequence of str, default="source"
         The table's name; a sequence for one with a schema or a catalog, as ``("sales", "orders")``.
@@ -115,52 +115,38 @@ def _expressions() -> Any:
 
 
 def _expression(column: ColumnMap) -> Any:
-    """Write a column's map, in the precision that `transform` computes in, and cast to that of the result."""
-    small = column.kind in ("float", "halffloat")
-    result = "float" if column.dtype in ("float32", "float16") or (small and column.dtype is None) else "double"
-    if isinstance(column.plan, Monotone):
-        work, value = "double", _pieces(column)
-    else:
-        work = "float" if small and result == "float" else "double"
-        value = _affine(column, column.plan, work)
-    return value if work == result else _cast(value, result)
+    """Write a column's map, in float64, and cast to the type of the result."""
+    small = column.dtype is None and column.kind in ("float", "halffloat")
+    value = _pieces(column) if isinstance(column.plan, Monotone) else _affine(column, column.plan)
+    return _cast(value, "float") if small or column.dtype in ("float32", "float16") else value
 
 
-def _column(column: ColumnMap, work: str) -> Any:
+def _column(column: ColumnMap) -> Any:
     exp = _expressions()
     value = exp.column(column.name, quoted=True)
-    return _cast(_cast(value, "int") if column.kind == "bool" else value, work)
+    return _cast(_cast(value, "int") if column.kind == "bool" else value, "double")
 
 
-def _affine(column: ColumnMap, plan: Affine, work: str) -> Any:
-    """Write the steps of an affine plan.
-
-    Parameters
-    ----------
-    column : ColumnMap
-    plan : Affine
-    work : str
-        The type of the arithmetic.
-    """
+def _affine(column: ColumnMap, plan: Affine) -> Any:
+    """Write the steps of an affine plan."""
     exp = _expressions()
     operators: dict[Any, Any] = {np.subtract: exp.Sub, np.add: exp.Add, np.multiply: exp.Mul, np.divide: exp.Div}
-    value = _column(column, work)
+    value = _column(column)
     for step in plan.steps:
         inner = exp.paren(value, copy=False) if isinstance(value, exp.Binary) else value
-        value = operators[step.operation](this=inner, expression=_number(step.operand[0], work))
-        if work == "float" and step.operation is np.divide:
-            value = _cast(value, work)  # Spark divides as doubles; the quotient, rounded again, has the same bits
+        value = operators[step.operation](this=inner, expression=_number(step.operand[0]))
     if plan.clip is None:
         return value
-    low, high = (_number(bound, work) for bound in plan.clip)
+    low, high = (_number(bound) for bound in plan.clip)
     return _unless_nan(value, [(exp.LT(this=value, expression=low), low), (exp.GT(this=value, expression=high), high)],
-                       value, work)  # fmt: skip
+                       value)  # fmt: skip
 
 
 def _pieces(column: ColumnMap) -> Any:
     """Write a map through quantiles as halvings, so that a row takes few comparisons."""
     exp = _expressions()
-    p, x = Pieces.of(column, "SQL"), _column(column, "double")
+    p, x = Pieces.of(column, "SQL"), _column(column)
+    x = x if p.unit == 1 else exp.paren(exp.Mul(this=x, expression=_number(p.unit)), copy=False)
     if np.isnan(p.u[0]):  # no value was seen; most databases take NaN for the greatest number
         return exp.Mul(this=x, expression=_number(np.nan))
     ends = [
@@ -207,7 +193,7 @@ def _product(factor: float, value: Any) -> Any:
     return exp.Mul(this=_number(factor), expression=exp.paren(value, copy=False))
 
 
-def _unless_nan(tested: Any, whens: Sequence[tuple[Any, Any]], otherwise: Any, work: str = "double") -> Any:
+def _unless_nan(tested: Any, whens: Sequence[tuple[Any, Any]], otherwise: Any) -> Any:
     """Write a CASE that leaves NaN alone.
 
     Where NaN is greater than every number, as in DuckDB, Spark, Snowflake and Postgres, it equals itself;
@@ -219,11 +205,9 @@ def _unless_nan(tested: Any, whens: Sequence[tuple[Any, Any]], otherwise: Any, w
     whens : sequence of (expression, expression)
         Conditions and results.
     otherwise : expression
-    work : str
-        The type of the arithmetic.
     """
     exp = _expressions()
-    case = exp.Case().when(exp.EQ(this=tested.copy(), expression=_number(np.nan, work)), tested.copy(), copy=False)
+    case = exp.Case().when(exp.EQ(this=tested.copy(), expression=_number(np.nan)), tested.copy(), copy=False)
     for condition, value in whens:
         case = case.when(condition.copy(), value, copy=False)
     return case.else_(otherwise.copy() if otherwise is tested else otherwise, copy=False)
@@ -234,11 +218,10 @@ def _cast(value: Any, kind: str) -> Any:
     return exp.Cast(this=value, to=exp.DataType(this=exp.DataType.Type[kind.upper()]))
 
 
-def _number(value: Any, kind: str = "double") -> Any:
+def _number(value: Any) -> Any:
     """Write a number as text that is cast: a bare 0.1 is a decimal in most databases."""
-    exp = _expressions()
-    rounded = float(np.float32(value)) if kind == "float" else float(value)
-    return _cast(exp.Literal.string("NaN" if np.isnan(rounded) else repr(rounded)), kind)
+    number = float(value)
+    return _cast(_expressions().Literal.string("NaN" if np.isnan(number) else repr(number)), "double")
 
 
 def dump_sql(query: str) -> bytes:

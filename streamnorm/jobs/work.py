@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from streamnorm.arrow import boolean_of, no_rows, vector_values
 from streamnorm.arrow import compute as pc
-from streamnorm.errors import DataError, InfiniteValueError, UnseenKeyError
+from streamnorm.errors import DataError, InfiniteValueError, OverflowedError, UnseenKeyError
 from streamnorm.files import naming
 from streamnorm.formats import Source, Unit
 from streamnorm.jobs.footers import told_by_footer
@@ -128,7 +128,7 @@ def map_batch(
 def _placing(
     batch: pa.RecordBatch, columns: Iterable[str], rows_before: Callable[[], int], rows: int
 ) -> Iterator[None]:
-    """Say of an infinity or a key where it stands, counting rows from 1.
+    """Say of an infinity, a value whose result is one, or a key where it stands, counting rows from 1.
 
     Parameters
     ----------
@@ -150,6 +150,9 @@ def _placing(
                     "infinities missing values, or skip them (--infinite skip, infinite='skip')."
                 ) from None
         raise
+    except OverflowedError as error:
+        at = rows_before() + rows + error.row + 1
+        raise error.at(error.slot, at, error.name, "row {}") from None
     except UnseenKeyError as error:
         at = rows_before() + rows + error.row
         raise UnseenKeyError(error.key, at, str(at + 1)) from None

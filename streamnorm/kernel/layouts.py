@@ -13,20 +13,20 @@ __all__ = ["arithmetic"]
 
 
 def arithmetic(x: NDArray[Any], operations: str, operands: NDArray[Any], out: NDArray[Any]) -> int:
-    """Do steps of arithmetic, each rounded in the operands' precision, as the kernel's function of this name does.
+    """Do steps of arithmetic, each rounded in float64, as the kernel's function of this name does.
 
     Parameters
     ----------
     x, out : ndarray of shape (n_rows, n_columns) or (n_values,)
-        What is read and written, which may be one array; of any strides and byte order.
+        What is read and written, which may be one array; of any floating type for `out`, any strides and byte order.
     operations : str
         A step each: one of ``+-*/``.
-    operands : ndarray of shape (n_steps, n_columns), (n_steps, n_values) or (n_steps, 1)
+    operands : ndarray of shape (n_steps, n_columns), (n_steps, n_values) or (n_steps, 1), dtype float64
 
     Returns
     -------
     int
-        The index in C order of the first infinity in `x`, or -1.
+        The index in C order of the first value that is infinite or becomes so, or -1.
     """
     if _is_known(x) and _is_known(out):
         if x.flags.c_contiguous and out.flags.c_contiguous:

@@ -15,10 +15,17 @@ import pyarrow as pa
 from scipy import sparse
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from streamnorm import kernel
 from streamnorm.arrow import arrays_of_frame, check_container, in_seconds, is_arrow, naming_text, to_batches
-from streamnorm.columns import block_of_arrays, block_of_batch, block_of_matrix, block_of_sparse, row_of_stored
-from streamnorm.errors import DataError, InfiniteValueError
+from streamnorm.columns import (
+    block_of_arrays,
+    block_of_batch,
+    block_of_matrix,
+    block_of_sparse,
+    place_of_stored,
+    row_of_stored,
+    slots_of_stored,
+)
+from streamnorm.errors import DataError, InfiniteValueError, OverflowedError
 from streamnorm.normalizers._algebra import Algebra
 from streamnorm.normalizers._namespaces import Namespace
 from streamnorm.normalizers._transformer import FLOATS, StreamTransformer
@@ -30,6 +37,8 @@ from streamnorm.summaries import Block
 __all__ = ["Normalizer"]
 
 _SPARSE = ("csr", "csc")
+#: Values tried at once before they are written over, 512 KiB of float64: they stay in the second cache.
+_AT_ONCE = 1 << 16
 
 
 class Normalizer(Algebra, StreamTransformer):
@@ -183,29 +192,49 @@ class Normalizer(Algebra, StreamTransformer):
         options = {"dtype": FLOATS, "ensure_all_finite": False, "copy": False, "force_writeable": not copy}
         with naming_text(X):
             if inverse:
-                X = check_array(X, estimator=self, input_name="X", accept_sparse="csr", **options)
+                X = check_array(X, estimator=self, input_name="X", accept_sparse=_SPARSE, **options)
                 self._check_width(X.shape[1])
             else:
-                X = validate_data(self, X, reset=False, accept_sparse="csr", **options)
+                X = validate_data(self, X, reset=False, accept_sparse=_SPARSE, **options)
         function = plan.invert if inverse else plan.apply
-        values, columns = (X.data, X.indices) if sparse.issparse(X) else (X, None)
-        if not copy:
-            self._refuse_infinite(kernel.first_infinity(values), X)
-            function(values, values, columns)
-            return X
-        out = X.copy() if sparse.issparse(X) else np.empty_like(X)
-        self._refuse_infinite(function(values, out.data if sparse.issparse(X) else out, columns), X)
-        return out
+        values, slots = (X.data, slots_of_stored(X)) if sparse.issparse(X) else (X, None)
+        if copy:
+            out = X.copy() if sparse.issparse(X) else np.empty_like(X)
+            results = out.data if sparse.issparse(X) else out
+            self._refuse_unmapped(function(values, results, slots), values, results, X)
+            return out
+        step = _AT_ONCE if slots is not None else max(1, _AT_ONCE // X.shape[1])
+        for start in range(0, len(values), step):  # nothing is written over before all is known to be right
+            part = slice(start, start + step)
+            results = np.empty_like(values[part])
+            at = function(values[part], results, None if slots is None else slots[part])
+            self._refuse_unmapped(at, values[part], results, X, start)
+        function(values, values, slots)
+        return X
 
-    def _refuse_infinite(self, at: int, X: Any) -> None:
-        """Say which row and column an infinity of a dense or CSR matrix is in; -1 where there is none."""
+    def _refuse_unmapped(self, at: int, values: Any, results: Any, X: Any, before: int = 0) -> None:
+        """Say which row and column of X an infinity is in, or a value whose result is one.
+
+        Parameters
+        ----------
+        at : int
+            Index of the value in C order, -1 where there is none.
+        values, results : ndarray of shape (n_rows, n_features) or (n_stored,)
+            Those of X that were mapped, and what became of them.
+        X : ndarray or sparse matrix
+        before : int
+            Rows of X, or stored values, before these.
+        """
         if at < 0:
             return
+        value = values.flat[at]
         if sparse.issparse(X):
-            row, slot = int(np.searchsorted(X.indptr, at, side="right")) - 1, int(X.indices[at])
+            row, slot = place_of_stored(X, at + before)
         else:
-            row, slot = divmod(at, X.shape[1])
-        raise self._infinite(slot, row)
+            row, slot = divmod(at + before * X.shape[1], X.shape[1])
+        if np.isinf(value):
+            raise self._infinite(slot, row)
+        raise OverflowedError(slot, row, self._name_of(slot), float(value), results.dtype.name)
 
     # ---- what is known ----
 

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from streamnorm import kernel
 from streamnorm.arrow import check_container, in_seconds, is_arrow, is_numeric, naming_text, readable
 from streamnorm.columns import matrix_of_batch
-from streamnorm.errors import DataError, InfiniteValueError, MergeError
+from streamnorm.errors import DataError, InfiniteValueError, MergeError, OverflowedError
 from streamnorm.normalizers._transformer import FLOATS, PlanOf, StreamTransformer
 from streamnorm.normalizers._weights import weights_of
 
@@ -70,10 +70,6 @@ class OrderedNormalizer(StreamTransformer):
     def _features_last(self, x: NDArray[Any]) -> NDArray[Any]:
         """View x with the axis of the features as its last."""
         return x
-
-    def _source(self, x: NDArray[Any]) -> NDArray[Any]:
-        """View x as plans read it."""
-        return self._features_last(x)
 
     # ---- learning ----
 
@@ -183,7 +179,11 @@ class OrderedNormalizer(StreamTransformer):
         x = self._read(X, reset=False, names=not inverse)
         self._refuse_infinite(x)
         plan, out = plan_of(x), np.empty_like(x)
-        (plan.invert if inverse else plan.apply)(self._source(x), self._features_last(out))
+        source, results = self._features_last(x), self._features_last(out)
+        at = (plan.invert if inverse else plan.apply)(source, results)
+        if at >= 0:
+            row, slot = at // max(1, source.size // len(x)), at % source.shape[-1]
+            raise OverflowedError(slot, row, self._name_of(slot), float(source.flat[at]), out.dtype.name)
         return out
 
     def __sklearn_tags__(self) -> Any:

@@ -26,7 +26,7 @@ from streamnorm.arrow import (
     to_batches,
 )
 from streamnorm.columns import map_array, matrix_of_batch
-from streamnorm.errors import DataError, InfiniteValueError, listed
+from streamnorm.errors import DataError, InfiniteValueError, OverflowedError, listed
 from streamnorm.plans import Plan
 
 __all__ = ["FLOATS", "PlanOf", "StreamTransformer"]
@@ -274,6 +274,8 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
                 mapped = self._map_columns(batch, plan, inverse)
             except InfiniteValueError as error:
                 raise self._infinite(error.slot, error.row, rows) from None
+            except OverflowedError as error:
+                raise error.after(rows) from None
             yield mapped
             rows += batch.num_rows
 

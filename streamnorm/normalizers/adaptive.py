@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from streamnorm.errors import DataError
 from streamnorm.normalizers._decay import DecayedRows
 from streamnorm.normalizers._ordered import OrderedNormalizer, Record, frozen_array
-from streamnorm.plans import Affine, Step
+from streamnorm.plans import Affine
 from streamnorm.summaries import CONSTANT
 
 __all__ = ["AdaptiveStandardScaler"]
@@ -167,12 +167,7 @@ class AdaptiveStandardScaler(OrderedNormalizer):
     def plan(self) -> Affine:
         """Give the map that `transform` applies."""
         check_is_fitted(self)
-        steps = []
-        if self.with_mean:
-            steps.append(Step(np.subtract, self.mean_))
-        if self.with_std:
-            steps.append(Step(np.divide, self.scale_))
-        return Affine(tuple(steps))
+        return Affine.centred(self.mean_ if self.with_mean else None, self.scale_)
 
     def transform(self, X: Any) -> Any:
         """Normalise X by the statistics learnt so far; never learns.

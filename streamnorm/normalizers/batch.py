@@ -228,9 +228,6 @@ class BatchNormalizer(LayerConversions, OrderedNormalizer):
             raise DataError(f"axis={self.axis} is out of bounds for X with {x.ndim} dimensions.")
         return np.moveaxis(x, self.axis, -1)
 
-    def _source(self, x: NDArray[Any]) -> NDArray[Any]:
-        return self._features_last(x.astype(np.float32) if x.dtype == np.float16 else x)
-
     def _check_names(self, batch: Any, reset: bool) -> None:
         if self.axis not in (-1, 1):
             raise DataError(f"axis={self.axis} does not keep the columns of a table: give an array.")
@@ -307,7 +304,7 @@ class BatchNormalizer(LayerConversions, OrderedNormalizer):
         -------
         Arrow data of the same kind where X is Arrow's (a lazy reader for a reader), with its names, nulls
         and metadata; else an ndarray of X's shape, or what `set_output` asks for. float32 and float16
-        stay; float16 is computed in float32, as Keras does.
+        stay; they are computed in float64 and rounded once.
 
         Raises
         ------

@@ -95,12 +95,11 @@ def _check_moments(p: Params) -> None:
 
 
 def _standard_plan(s: Moments, p: Params) -> Plan:
-    steps = []
-    if p["with_mean"]:
-        steps.append(Step(np.subtract, s.mean()))
-    if p["with_std"]:
-        steps.append(Step(np.divide, s.scale(p["ddof"])))
-    return Affine(tuple(steps))
+    if not p["with_std"]:
+        return Affine.centred(s.mean() if p["with_mean"] else None, None)
+    scale = s.scale(p["ddof"])
+    quarter = s.quarter(p["ddof"]) if np.isinf(scale).any() else None
+    return Affine.centred(s.mean() if p["with_mean"] else None, scale, quarter)
 
 
 def _check_range(p: Params) -> None:
@@ -117,14 +116,17 @@ def _data_range(s: Extremes, p: Params) -> NDArray[np.float64]:
         return np.asarray(s.maximum - s.minimum)
 
 
+def _flat(s: Extremes, p: Params) -> NDArray[np.bool_]:
+    return np.asarray(_data_range(s, p) <= CONSTANT * np.maximum(np.abs(s.minimum), np.abs(s.maximum)))
+
+
 def _range_scale(s: Extremes, p: Params) -> NDArray[np.float64]:
     low, high = p["feature_range"]
     data_range = _data_range(s, p)
     # Halves, for a range beyond the greatest float64: they are exact but for subnormals.
     width, span = (high - low) / 2, np.where(np.isinf(data_range), s.maximum / 2 - s.minimum / 2, data_range / 2)
-    flat = data_range <= CONSTANT * np.maximum(np.abs(s.minimum), np.abs(s.maximum))
-    with np.errstate(over="ignore"):  # of a subnormal range
-        return np.asarray(width / np.where(flat, 0.5, span))
+    with np.errstate(over="ignore", divide="ignore"):  # of a subnormal range
+        return np.asarray(width / np.where(_flat(s, p), 0.5, span))
 
 
 def _range_min(s: Extremes, p: Params) -> NDArray[np.float64]:
@@ -133,8 +135,18 @@ def _range_min(s: Extremes, p: Params) -> NDArray[np.float64]:
 
 
 def _minmax_plan(s: Extremes, p: Params) -> Plan:
-    steps = (Step(np.multiply, _range_scale(s, p)), Step(np.add, _range_min(s, p)))
-    return Affine(steps, tuple(p["feature_range"]) if p["clip"] else None)
+    clip = tuple(p["feature_range"]) if p["clip"] else None
+    data_range = _data_range(s, p)
+    # Where the scale is no normal number, values are brought nearer to 1 first, by a power of two.
+    tiny, huge = (data_range < 2.0**-960) & ~_flat(s, p), data_range > 2.0**960
+    unit = np.where(tiny, 2.0**600, np.where(huge, 2.0**-600, 1.0))
+    if not (unit != 1).any():
+        return Affine((Step(np.multiply, _range_scale(s, p)), Step(np.add, _range_min(s, p))), clip)
+    low, high = p["feature_range"]
+    span = s.maximum * unit - s.minimum * unit
+    scale = np.where(unit == 1, _range_scale(s, p), (high - low) / np.where(unit == 1, 1.0, span))
+    smallest = np.where(unit == 1, _range_min(s, p), low - s.minimum * unit * scale)
+    return Affine((Step(np.multiply, unit), Step(np.multiply, scale), Step(np.add, smallest)), clip)
 
 
 def _check_quantiles(p: Params) -> None:
@@ -149,12 +161,13 @@ def _robust_centre(s: Histogram, p: Params) -> NDArray[np.float64] | None:
     return np.asarray(s.quantile([0.5])[0]) if p["with_centering"] else None
 
 
-def _robust_scale(s: Histogram, p: Params) -> NDArray[np.float64] | None:
+def _robust_scale(s: Histogram, p: Params, unit: float = 1.0) -> NDArray[np.float64] | None:
     if not p["with_scaling"]:
         return None
-    low, high = s.quantile([percent / 100.0 for percent in p["quantile_range"]])
-    scale = high - low
-    scale = np.where(scale <= CONSTANT * np.maximum(np.abs(low), np.abs(high)), 1.0, scale)
+    low, high = (q * unit for q in s.quantile([percent / 100.0 for percent in p["quantile_range"]]))
+    with np.errstate(over="ignore"):
+        scale = high - low
+    scale = np.where(scale <= CONSTANT * np.maximum(np.abs(low), np.abs(high)), unit, scale)
     if p["unit_variance"]:
         from scipy.special import ndtri
 
@@ -164,8 +177,7 @@ def _robust_scale(s: Histogram, p: Params) -> NDArray[np.float64] | None:
 
 
 def _robust_plan(s: Histogram, p: Params) -> Plan:
-    operands = ((np.subtract, _robust_centre(s, p)), (np.divide, _robust_scale(s, p)))
-    return Affine(tuple(Step(operation, operand) for operation, operand in operands if operand is not None))
+    return Affine.centred(_robust_centre(s, p), _robust_scale(s, p), _robust_scale(s, p, 0.25))
 
 
 def _references(s: Histogram, p: Params) -> NDArray[np.float64]:

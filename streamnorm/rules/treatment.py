@@ -19,7 +19,7 @@ from streamnorm.arrow import booleans, readable
 from streamnorm.arrow import compute as pc
 from streamnorm.columns import values_of
 from streamnorm.errors import DataError
-from streamnorm.plans import Column, Plan
+from streamnorm.plans import Column, Plan, first_infinite
 from streamnorm.rules.logarithm import log1p
 from streamnorm.summaries import Histogram, HistogramOf, Moments, ProfiledOf, Summary, SummaryType, part
 
@@ -164,16 +164,20 @@ class Steps:
         array : pyarrow.Array
         values : ndarray of shape () or (n_rows,)
             What missing ones become, in all rows or in each; NaN where there was no value.
+
+        Returns
+        -------
+        pyarrow.Array
+            Of float64 where something may have been filled in, so that no statistic is rounded to less.
         """
         if np.isnan(values).all() or not (array.null_count or pa.types.is_floating(array.type)):
             return array
-        if pa.types.is_integer(array.type):
-            array = array.cast(pa.float64(), safe=False)
+        array = array.cast(pa.float64(), safe=False)
         missing = pc.is_null(array, nan_is_null=True)
         if not values.ndim:
             return pc.if_else(missing, pa.scalar(float(values), array.type), array)
         wanted = pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(values)])
-        return pc.if_else(pc.and_(missing, booleans(~np.isnan(values))), wanted.cast(array.type), array)
+        return pc.if_else(pc.and_(missing, booleans(~np.isnan(values))), wanted, array)
 
     def finish(self, plan: Plan) -> Plan:
         """Give the plan with what comes after it."""
@@ -202,10 +206,11 @@ class _Finished:
         column : int or ndarray of shape (n_rows,), optional
             The plan's column of a single column's values, or that of each row; by default x has all columns.
         """
-        infinity = self.plan.apply(x, out, column)
+        first = self.plan.apply(x, out, column)
         if self.steps.clip_result:
-            np.clip(out, *(np.asarray(bound, out.dtype) for bound in self.steps.clip_result), out=out)
-        return infinity
+            with np.errstate(over="ignore"):  # a bound beyond the type of `out`
+                np.clip(out, *(np.asarray(bound, out.dtype) for bound in self.steps.clip_result), out=out)
+        return first if first < 0 else first_infinite(x, out)
 
     def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
         """Map values back.
@@ -219,11 +224,14 @@ class _Finished:
         column : int or ndarray of shape (n_rows,), optional
             The plan's column of a single column's values, or that of each row; by default x has all columns.
         """
-        infinity = self.plan.invert(x, out, column)
-        if self.steps.log1p:
-            with np.errstate(all="ignore"):  # what lies under a null may be anything
-                np.expm1(out, out=out)
-        return infinity
+        if not self.steps.log1p:
+            return self.plan.invert(x, out, column)
+        logarithms = out if out.dtype == np.float64 else np.empty(out.shape)
+        self.plan.invert(x, logarithms, column)
+        with np.errstate(all="ignore"):  # what lies under a null may be anything
+            np.expm1(logarithms, out=logarithms)
+            out[...] = logarithms
+        return first_infinite(x, out)
 
 
 def _range(name: str, given: Any) -> tuple[float, float]:

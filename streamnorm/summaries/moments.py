@@ -155,3 +155,15 @@ class Moments(Summary):
         """Standard deviation of each column, 1 where the column is constant, shape (n_slots,)."""
         std = self.std(ddof)
         return np.where(std <= CONSTANT * np.abs(self.mean()), 1.0, std)
+
+    def quarter(self, ddof: float = 0) -> NDArray[np.float64]:
+        """A quarter of `scale`, where that is infinite: of a standard deviation beyond the greatest float64."""
+        scale = self.scale(ddof)
+        beyond = np.flatnonzero(np.isinf(scale))
+        lost, times = float(ddof).as_integer_ratio()
+        part = self.take(beyond)
+        lost <<= -part._unit
+        scale /= 4
+        for slot, (w, s1, s2) in zip(beyond, part._sums, strict=True):
+            scale[slot] = square_root((w * s2 - s1 * s1) * times, 16 * w * (w * times - lost))
+        return scale

@@ -20,7 +20,15 @@ import numpy as np
 import pyarrow as pa
 
 from streamnorm.arrow import as_pandas, batches_of, in_large_batches, no_rows, to_batches
-from streamnorm.errors import DataError, InfiniteValueError, MergeError, UnseenKeyError, listed, nearest
+from streamnorm.errors import (
+    DataError,
+    InfiniteValueError,
+    MergeError,
+    OverflowedError,
+    UnseenKeyError,
+    listed,
+    nearest,
+)
 from streamnorm.rules import LAYOUTS, BoundRule, arguments_of, choose
 from streamnorm.tables.batch import map_column, summarise_columns
 from streamnorm.tables.grouping import KEYED_BYTES, By, Found, Grouped
@@ -431,7 +439,7 @@ def _after(rows: int) -> Iterator[None]:
     """Let errors count rows from the beginning of the input, of which so many came before."""
     try:
         yield
-    except (InfiniteValueError, UnseenKeyError) as error:
+    except (InfiniteValueError, OverflowedError, UnseenKeyError) as error:
         raise error.after(rows) from None
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamnorm.arrow import boolean_of, booleans, null_of, vector_values
 from streamnorm.arrow import compute as pc
 from streamnorm.columns import float_type, map_array, run_of
-from streamnorm.errors import DataError, InfiniteValueError
+from streamnorm.errors import DataError, InfiniteValueError, OverflowedError
 from streamnorm.plans import Column, Plan
 from streamnorm.rules import PLAIN, Steps
 from streamnorm.summaries import Block
@@ -126,8 +126,8 @@ class Vector:
 
         Raises
         ------
-        DataError, InfiniteValueError
-            If the column holds no vectors of the known length, or an infinity.
+        DataError, InfiniteValueError, OverflowedError
+            If the column holds no vectors of the known length, or an infinity, or gives one.
         """
         lists = self._lists(array, name)
         values = _hidden(_values(lists), lists)
@@ -138,12 +138,17 @@ class Vector:
         try:
             mapped = map_array(values, name, own, 0, dtype=dtype, inverse=inverse, skip_infinite=skip_infinite)
         except InfiniteValueError as error:
-            slot, row = error.row % self.slots, error.row // (self.width or 1)
-            raise InfiniteValueError(slot, row, name) from None
+            raise InfiniteValueError(*self._place(error.row), name) from None
+        except OverflowedError as error:
+            raise error.at(*self._place(error.row), name) from None
         kind = pa.list_(lists.type.value_field.with_type(mapped.type), lists.type.list_size)
         validity = lists.is_valid().buffers()[1] if lists.null_count else None
         result = pa.FixedSizeListArray.from_buffers(kind, len(lists), [validity], children=[mapped])
         return _as_given(result, array.type)
+
+    def _place(self, at: int) -> tuple[int, int]:
+        """Give the slot and the row of a value among all."""
+        return at % self.slots, at // (self.width or 1)
 
     def _lists(self, array: pa.Array, name: str) -> pa.FixedSizeListArray:
         """Give the column as lists of a fixed size."""

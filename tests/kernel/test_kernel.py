@@ -217,8 +217,8 @@ def test_a_batch_of_other_columns_is_refused():
 def test_arithmetic_is_that_of_numpy(given, wanted, period, operations, target):
     rng = np.random.default_rng(3)
     x = (rng.normal(size=2100) * 100).astype(given).reshape(-1, period)
-    operands = rng.normal(size=(len(operations), period)).astype("f" if given == wanted == "f" else "d")
-    expected = x.astype(operands.dtype)
+    operands = rng.normal(size=(len(operations), period))
+    expected = x.astype(np.float64)
     for operation, operand in zip(operations, operands, strict=True):
         expected = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}[operation](expected, operand)
     for arithmetic in (_kernel.arithmetic, _reference.arithmetic):
@@ -235,10 +235,32 @@ def test_arithmetic_tells_the_first_infinity(kind, at, value, target):
     x[::3] = np.finfo(kind).max
     x[at] = value
     x[1299] = np.inf
-    operands = np.array([[1.0], [2.0]], kind)
+    operands = np.array([[1.0], [2.0]])
     assert _kernel.arithmetic(x, "-/", operands, np.empty_like(x)) == at
     assert _reference.arithmetic(x, "-/", operands, np.empty_like(x)) == at
     assert _kernel.arithmetic(x, "-/", operands, x) == at  # also where x is written over
+
+
+@pytest.mark.parametrize("kind", ["b", "d", "f"])
+@pytest.mark.parametrize("at", [0, 511, 512, 1299])
+def test_arithmetic_tells_the_first_result_beyond_the_output(kind, at, target):
+    x = np.zeros(1300, kind)
+    x[at], x[1299] = -100, 100
+    operands = np.array([[2.0], [1e37]])
+    for arithmetic in (_kernel.arithmetic, _reference.arithmetic):
+        assert arithmetic(x, "/*", operands, np.empty(1300)) == -1
+        assert arithmetic(x, "/*", operands, np.empty(1300, "f")) == at
+        assert arithmetic(x, "/*", np.array([[2.0], [1e307]]), np.empty(1300)) == at
+    if kind == "d":
+        assert _kernel.arithmetic(x, "/*", np.array([[2.0], [1e307]]), x) == at
+
+
+@pytest.mark.parametrize("operand", [0.0, np.inf, np.nan])
+def test_an_infinity_is_told_though_its_result_is_none(operand, target):
+    x = np.array([1.0, -np.inf, 1.0])
+    for arithmetic in (_kernel.arithmetic, _reference.arithmetic):
+        assert arithmetic(x, "*-", np.array([[operand], [np.inf]]), np.empty(3, "f")) in (0, 1)
+        assert arithmetic(x, "*", np.array([[operand]]), np.empty(3)) == (0 if operand == np.inf else 1)
 
 
 @pytest.mark.parametrize("kind", ["d", "f"])
@@ -247,8 +269,8 @@ def test_arithmetic_at_addresses_that_are_not_aligned(kind, target):
     raw, room = (bytearray(1000 * width + 1) for _ in range(2))
     x, out = (np.frombuffer(memory, kind, 1000, offset=1) for memory in (raw, room))
     x[:] = np.arange(1000)
-    assert _kernel.arithmetic(x, "*", np.array([[0.1]], kind), out) == -1
-    assert out.tolist() == (np.arange(1000, dtype=kind) * np.array(0.1, kind)).tolist()
+    assert _kernel.arithmetic(x, "*", np.array([[0.1]]), out) == -1
+    assert out.tolist() == (np.arange(1000) * 0.1).astype(kind).tolist()
 
 
 @pytest.mark.skipif(not kernel.COMPILED, reason="the reference leaves it to numpy")

@@ -63,7 +63,7 @@ def test_transform_and_back():
     assert np.array_equal(scaler.transform(x), (x - scaler.mean_) / scaler.scale_, equal_nan=True)
     np.testing.assert_allclose(scaler.inverse_transform(scaler.transform(x)), x, rtol=1e-13, atol=1e-13)
     single = scaler.transform(x.astype(np.float32))
-    expected = (x.astype(np.float32) - scaler.mean_.astype(np.float32)) / scaler.scale_.astype(np.float32)
+    expected = ((x.astype(np.float32).astype(np.float64) - scaler.mean_) / scaler.scale_).astype(np.float32)
     assert single.dtype == np.float32
     assert np.array_equal(single, expected, equal_nan=True)
 

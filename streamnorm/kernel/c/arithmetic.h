@@ -1,7 +1,7 @@
 /* Steps of arithmetic with an operand for each column, over blocks of values that stay in the cache.
  *
- * Every step is rounded on its own, in the precision of the values that are worked on: `f` where both what
- * is read and what is written are float32, else `d`. */
+ * Every step is rounded on its own, in float64, whatever is read and written; a float32 result is rounded to
+ * float32 once, at the end. */
 #ifndef STREAMNORM_ARITHMETIC_H
 #define STREAMNORM_ARITHMETIC_H
 
@@ -9,16 +9,22 @@
 
 /* ---- the loops that are compiled once per instruction set; `y` may be `x` ---- */
 
+INLINE void step_body(char operation, const double *x, const double *operand, int n, double *y)
+{
+    switch (operation) {
+    case '+': SIMD() for (int i = 0; i < n; i++) y[i] = x[i] + operand[i]; break;
+    case '-': SIMD() for (int i = 0; i < n; i++) y[i] = x[i] - operand[i]; break;
+    case '*': SIMD() for (int i = 0; i < n; i++) y[i] = x[i] * operand[i]; break;
+    default: SIMD() for (int i = 0; i < n; i++) y[i] = x[i] / operand[i];
+    }
+}
+
+INLINE void narrow_body(const double *x, int n, float *y)
+{
+    SIMD() for (int i = 0; i < n; i++) y[i] = (float)x[i];
+}
+
 #define ARITHMETIC_BODIES(name, T)                                                                   \
-    INLINE void step_##name##_body(char operation, const T *x, const T *operand, int n, T *y)        \
-    {                                                                                                \
-        switch (operation) {                                                                         \
-        case '+': SIMD() for (int i = 0; i < n; i++) y[i] = x[i] + operand[i]; break;                \
-        case '-': SIMD() for (int i = 0; i < n; i++) y[i] = x[i] - operand[i]; break;                \
-        case '*': SIMD() for (int i = 0; i < n; i++) y[i] = x[i] * operand[i]; break;                \
-        default: SIMD() for (int i = 0; i < n; i++) y[i] = x[i] / operand[i];                        \
-        }                                                                                            \
-    }                                                                                                \
     /* The first infinity of a block, or -1; NaN is passed over. */                                  \
     INLINE int infinity_##name##_body(const T *x, int n)                                             \
     {                                                                                                \
@@ -39,23 +45,22 @@
 ARITHMETIC_BODIES(f64, double)
 ARITHMETIC_BODIES(f32, float)
 
-#define ARITHMETIC_LOOPS_OF(name, T, suffix, target)                                                             \
-    target static void step_##name##_##suffix(char operation, const T *x, const T *operand, int n, T *y)         \
+#define ARITHMETIC_LOOPS(suffix, target)                                                                         \
+    target static void step_##suffix(char operation, const double *x, const double *operand, int n, double *y)   \
     {                                                                                                            \
-        step_##name##_body(operation, x, operand, n, y);                                                         \
+        step_body(operation, x, operand, n, y);                                                                  \
     }                                                                                                            \
-    target static int infinity_##name##_##suffix(const T *x, int n) { return infinity_##name##_body(x, n); }
-#define ARITHMETIC_LOOPS(suffix, target)               \
-    ARITHMETIC_LOOPS_OF(f64, double, suffix, target)   \
-    ARITHMETIC_LOOPS_OF(f32, float, suffix, target)
+    target static void narrow_##suffix(const double *x, int n, float *y) { narrow_body(x, n, y); }               \
+    target static int infinity_f64_##suffix(const double *x, int n) { return infinity_f64_body(x, n); }          \
+    target static int infinity_f32_##suffix(const float *x, int n) { return infinity_f32_body(x, n); }
 EACH_TARGET(ARITHMETIC_LOOPS)
 
-static void (*step_f64)(char, const double *, const double *, int, double *);
-static void (*step_f32)(char, const float *, const float *, int, float *);
+static void (*step)(char, const double *, const double *, int, double *);
+static void (*narrow)(const double *, int, float *);
 static int (*infinity_f64)(const double *, int);
 static int (*infinity_f32)(const float *, int);
-#define USE_ARITHMETIC_LOOPS(suffix)                             \
-    (step_f64 = step_f64_##suffix, step_f32 = step_f32_##suffix, \
+#define USE_ARITHMETIC_LOOPS(suffix)               \
+    (step = step_##suffix, narrow = narrow_##suffix, \
      infinity_f64 = infinity_f64_##suffix, infinity_f32 = infinity_f32_##suffix)
 
 /* ---- all values ---- */
@@ -67,45 +72,37 @@ typedef struct {
     char out_type;
     const char *operations;
     int steps;
-    const char *operands;
+    const double *operands;
     int64_t period;
+    int revealing; /* every infinity of `in` gives an infinite result, so that it need not be looked for */
 } mapping;
 
-/* Map values [i, i + n) in float64; give the first of them that is infinite, or -1. */
-static int map_f64(const mapping *m, int64_t i, int n)
+/* Map values [i, i + n); give the first of them that is infinite or becomes so, or -1. */
+static int map_block(const mapping *m, int64_t i, int n)
 {
     double loaded[BLOCK], room[BLOCK];
+    float rounded[BLOCK];
     char *to = m->out + i * (int64_t)width_of(m->out_type);
-    int direct = m->out_type == 'd' && (uintptr_t)to % sizeof(double) == 0, infinity;
+    int direct = m->out_type == 'd' && (uintptr_t)to % sizeof(double) == 0, before, after;
     double *y = direct ? (double *)(void *)to : room;
-    const double *x = in_place(&m->in, 0, i), *operand = (const double *)(const void *)m->operands + i % m->period;
+    const double *x = in_place(&m->in, 0, i), *operand = m->operands + i % m->period;
     if (x == NULL) {
         load(&m->in, 0, i, n, loaded);
         x = loaded;
     }
-    infinity = is_floating(&m->in) ? infinity_f64(x, n) : -1;
+    before = m->revealing ? -1 : infinity_f64(x, n);
     for (int s = 0; s < m->steps; s++, x = y)
-        step_f64(m->operations[s], x, operand + s * m->period, n, y);
-    if (m->out_type == 'd' && !direct)
-        memcpy(to, y, (size_t)n * sizeof *y);
-    for (int k = 0; k < n && m->out_type == 'f'; k++) {
-        float value = (float)y[k];
-        memcpy(to + (size_t)k * sizeof value, &value, sizeof value);
+        step(m->operations[s], x, operand + s * m->period, n, y);
+    if (m->out_type == 'f') {
+        narrow(y, n, rounded);
+        memcpy(to, rounded, (size_t)n * sizeof *rounded);
+        after = infinity_f32(rounded, n);
+    } else {
+        if (!direct)
+            memcpy(to, y, (size_t)n * sizeof *y);
+        after = infinity_f64(y, n);
     }
-    return infinity;
-}
-
-static int map_f32(const mapping *m, int64_t i, int n)
-{
-    float y[BLOCK];
-    const float *operand = (const float *)(const void *)m->operands + i % m->period;
-    int infinity;
-    memcpy(y, m->in.values + i * (int64_t)sizeof *y, (size_t)n * sizeof *y);
-    infinity = infinity_f32(y, n);
-    for (int s = 0; s < m->steps; s++)
-        step_f32(m->operations[s], y, operand + s * m->period, n, y);
-    memcpy(m->out + i * (int64_t)sizeof *y, y, (size_t)n * sizeof *y);
-    return infinity;
+    return before < 0 || (after >= 0 && after < before) ? after : before;
 }
 
 static int64_t map_values(const mapping *m)
@@ -114,7 +111,7 @@ static int64_t map_values(const mapping *m)
     for (int64_t i = 0; i < m->in.length;) {
         int64_t left = m->in.length - i, behind = m->period - i % m->period;
         int n = (int)(left < behind ? (left < BLOCK ? left : BLOCK) : (behind < BLOCK ? behind : BLOCK));
-        int infinity = m->in.type == 'f' && m->out_type == 'f' ? map_f32(m, i, n) : map_f64(m, i, n);
+        int infinity = map_block(m, i, n);
         if (infinity >= 0 && first < 0)
             first = i + infinity;
         i += n;
@@ -122,14 +119,22 @@ static int64_t map_values(const mapping *m)
     return first;
 }
 
-/* Repeat the rows of operands until each has a block of them. */
-static char *repeated(const Py_buffer *operands, int64_t period, int64_t times)
+/* Tell whether an infinity stays one through all steps: no operand is 0, infinite or NaN. */
+static int reveals(const double *operands, int64_t count)
 {
-    size_t row = (size_t)(period * operands->itemsize);
-    char *all = malloc((size_t)operands->len * (size_t)times + 1), *to = all;
-    for (Py_ssize_t at = 0; all != NULL && at < operands->len; at += (Py_ssize_t)row)
-        for (int64_t i = 0; i < times; i++, to += row)
-            memcpy(to, (const char *)operands->buf + at, row);
+    int plain = 1;
+    for (int64_t i = 0; i < count; i++)
+        plain &= operands[i] != 0 && isfinite(operands[i]);
+    return plain;
+}
+
+/* Repeat the rows of operands until each has a block of them. */
+static double *repeated(const double *operands, int64_t rows, int64_t period, int64_t times)
+{
+    double *all = malloc((size_t)(rows * period * times) * sizeof *all + 1), *to = all;
+    for (int64_t row = 0; all != NULL && row < rows; row++)
+        for (int64_t i = 0; i < times; i++, to += period)
+            memcpy(to, operands + row * period, (size_t)period * sizeof *to);
     return all;
 }
 
@@ -148,9 +153,10 @@ static char number_type(const Py_buffer *view)
 }
 
 PyDoc_STRVAR(arithmetic_doc,
-             "arithmetic(x, operations, operands, out) -> index of the first infinity of x, or -1\n\n"
-             "Each of `operations` (of '+-*/') is done with its row of operands, an array of shape (steps, period) in "
-             "the precision of the work; the values of x, in C order, meet its columns in turn.");
+             "arithmetic(x, operations, operands, out) -> index of the first value that is infinite or becomes so, or -1\n\n"
+             "Each of `operations` (of '+-*/') is done in float64 with its row of operands, a float64 array of shape "
+             "(steps, period); the values of x, in C order, meet its columns in turn. Results are rounded to the type "
+             "of `out`, float64 or float32, once.");
 
 static PyObject *kernel_arithmetic(PyObject *self, PyObject *args)
 {
@@ -159,7 +165,7 @@ static PyObject *kernel_arithmetic(PyObject *self, PyObject *args)
     PyObject *values, *rows, *target, *result = NULL;
     Py_ssize_t steps;
     mapping m;
-    char work, *pattern = NULL;
+    double *pattern = NULL;
     int64_t times, first;
     (void)self;
     memset(&m, 0, sizeof m);
@@ -169,8 +175,7 @@ static PyObject *kernel_arithmetic(PyObject *self, PyObject *args)
         goto done;
     m.in.type = number_type(&x);
     m.out_type = number_type(&out);
-    work = m.in.type == 'f' && m.out_type == 'f' ? 'f' : 'd';
-    if (m.in.type == 0 || (m.out_type != 'f' && m.out_type != 'd') || number_type(&operands) != work ||
+    if (m.in.type == 0 || (m.out_type != 'f' && m.out_type != 'd') || number_type(&operands) != 'd' ||
         operands.ndim != 2 || steps < 1 || operands.shape[0] != steps || strspn(m.operations, "+-*/") != (size_t)steps ||
         x.len / x.itemsize != out.len / out.itemsize ||
         (operands.shape[1] == 0 ? x.len > 0 : x.len / x.itemsize % operands.shape[1] != 0)) {
@@ -186,7 +191,8 @@ static PyObject *kernel_arithmetic(PyObject *self, PyObject *args)
     times = operands.shape[1] && operands.shape[1] < m.in.length ? (BLOCK - 1) / operands.shape[1] + 1 : 1;
     m.period = operands.shape[1] * times;
     m.operands = operands.buf;
-    if (times > 1 && (m.operands = pattern = repeated(&operands, operands.shape[1], times)) == NULL) {
+    m.revealing = !is_floating(&m.in) || reveals(m.operands, steps * operands.shape[1]);
+    if (times > 1 && (m.operands = pattern = repeated(m.operands, steps, operands.shape[1], times)) == NULL) {
         PyErr_NoMemory();
         goto done;
     }

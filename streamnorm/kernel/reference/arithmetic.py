@@ -15,7 +15,7 @@ _CHUNK = 32768
 
 
 def arithmetic(x: NDArray[Any], operations: str, operands: NDArray[Any], out: NDArray[Any]) -> int:
-    """Do steps of arithmetic, each rounded in the operands' precision.
+    """Do steps of arithmetic, each rounded in float64, and round the results to the type of `out` once.
 
     Parameters
     ----------
@@ -23,28 +23,28 @@ def arithmetic(x: NDArray[Any], operations: str, operands: NDArray[Any], out: ND
         What is read and written, which may be one.
     operations : str
         A step each: one of ``+-*/``.
-    operands : ndarray of shape (n_steps, n_columns), (n_steps, n_values) or (n_steps, 1)
+    operands : ndarray of shape (n_steps, n_columns), (n_steps, n_values) or (n_steps, 1), dtype float64
 
     Returns
     -------
     int
-        The index in C order of the first infinity in `x`, or -1.
+        The index in C order of the first value that is infinite or becomes so, or -1.
     """
-    first = first_infinity(x)
+    before = first_infinity(x)
     rows = max(1, _CHUNK // x.shape[1]) if x.ndim == 2 and x.shape[1] else _CHUNK
     one_each = x.ndim == 1 and operands.shape[1] > 1
     with np.errstate(all="ignore"):
         for start in range(0, len(x), rows):
             chunk = slice(start, start + rows)
             part, target = x[chunk], out[chunk]
-            if operands.dtype != out.dtype:
-                target = np.empty(part.shape, operands.dtype)
+            if out.dtype != np.float64:
+                target = np.empty(part.shape, np.float64)
             for operation, operand in zip(operations, operands, strict=True):
                 _STEPS[operation](part, operand[chunk] if one_each else operand, out=target)
                 part = target
-            if operands.dtype != out.dtype:
+            if out.dtype != np.float64:
                 out[chunk] = target
-    return first
+    return min((at for at in (before, first_infinity(out)) if at >= 0), default=-1)
 
 
 def first_infinity(x: NDArray[Any]) -> int:
