@@ -275,7 +275,17 @@ def map_array(
 
 
 def _row_at_fault(array: pa.Array, values: NDArray[Any], out: NDArray[Any], skip_infinite: bool) -> int:
-    """Give the first row with an infinity that is not to be skipped, or with a result that became one; or -1."""
+    """Give the first row with an infinity that is not to be skipped, or with a result that became one; or -1.
+
+    Parameters
+    ----------
+    array : pyarrow.Array
+        Tells which rows are null.
+    values, out : ndarray of shape (n_rows,)
+        What was mapped, and to what.
+    skip_infinite : bool
+        Whether infinities are mapped like other values.
+    """
     infinite = np.isinf(values)
     bad = np.isinf(out) & ~infinite if skip_infinite else np.isinf(out) | infinite
     if array.null_count:

@@ -113,7 +113,16 @@ class OverflowedError(DataError):
         return type(self), (self.slot, self.row, self.name, self.value, self.kind, self.where)
 
     def at(self, slot: int, row: int, name: object, where: str | None = None) -> OverflowedError:
-        """Give the error for another place; `where` says how a row is told, ``{}`` standing for its number."""
+        """Give the error for another place.
+
+        Parameters
+        ----------
+        slot : int
+        row : int
+        name : object
+        where : str, optional
+            How a row is told, ``{}`` standing for its number.
+        """
         return OverflowedError(slot, row, name, self.value, self.kind, where or self.where)
 
     def after(self, rows: int) -> OverflowedError:

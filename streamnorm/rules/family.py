@@ -162,6 +162,16 @@ def _robust_centre(s: Histogram, p: Params) -> NDArray[np.float64] | None:
 
 
 def _robust_scale(s: Histogram, p: Params, unit: float = 1.0) -> NDArray[np.float64] | None:
+    """Give the distance of the two quantiles.
+
+    Parameters
+    ----------
+    s : Histogram
+    p : mapping
+        Parameters of the scaler.
+    unit : float
+        Power of two that the result is multiplied by, so that a distance beyond the greatest float64 can be told.
+    """
     if not p["with_scaling"]:
         return None
     low, high = (q * unit for q in s.quantile([percent / 100.0 for percent in p["quantile_range"]]))
