@@ -9,7 +9,16 @@ from streamnorm.arrow.batches import in_large_batches, no_rows
 from streamnorm.arrow.compute import compute
 from streamnorm.arrow.containers import batches_of, check_container, is_arrow, is_stream, parts_of, to_batches
 from streamnorm.arrow.frames import arrays_of_frame, as_output, as_pandas, in_seconds, naming_text, table_with_nulls
-from streamnorm.arrow.types import EXACT, is_choosable, is_chosen, is_numeric, readable, vector_values, widest
+from streamnorm.arrow.types import (
+    EXACT,
+    index_columns,
+    is_choosable,
+    is_chosen,
+    is_numeric,
+    readable,
+    vector_values,
+    widest,
+)
 
 __all__ = [
     "EXACT",
@@ -23,6 +32,7 @@ __all__ = [
     "compute",
     "in_large_batches",
     "in_seconds",
+    "index_columns",
     "integers",
     "is_arrow",
     "is_choosable",

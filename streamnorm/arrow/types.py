@@ -5,6 +5,7 @@ The README has the whole table, under "What becomes of each type".
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,7 +14,7 @@ import pyarrow as pa
 from streamnorm.arrow.compute import compute as pc
 from streamnorm.errors import DataError
 
-__all__ = ["EXACT", "is_choosable", "is_chosen", "is_numeric", "readable", "vector_values", "widest"]
+__all__ = ["EXACT", "index_columns", "is_choosable", "is_chosen", "is_numeric", "readable", "vector_values", "widest"]
 
 _PLAIN = frozenset(
     kind.id
@@ -34,6 +35,15 @@ _EXACT_POWER = 22
 def is_numeric(kind: pa.DataType) -> bool:
     """Tell whether a column of this Arrow type holds one number a row, written as such."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def index_columns(schema: pa.Schema) -> frozenset[str]:
+    """Name the columns that pandas wrote its index to: they tell rows apart, and are left alone unless named."""
+    try:
+        found = json.loads((schema.metadata or {})[b"pandas"])["index_columns"]
+        return frozenset(name for name in found if isinstance(name, str))  # a range is no column
+    except (KeyError, TypeError, ValueError):
+        return frozenset()
 
 
 def is_chosen(kind: pa.DataType) -> bool:

@@ -30,14 +30,16 @@ from streamnorm.jobs import (
     Effort,
     check_columns,
     check_inputs,
+    decide,
     map_files,
     neighbours,
     nothing,
-    nothing_of,
     options_of,
     outputs_of,
     summarise_units,
     table_of,
+    tell_of_differences,
+    tell_of_lacking,
     worker_table,
 )
 from streamnorm.states import state_of
@@ -91,9 +93,11 @@ def fit(data: Any, normalizer: Any = None, *, options: CsvOptions | None = None)
         states = [delayed(_summarise_frame)(worker, number, part) for number, part in enumerate(parts)]
     else:
         sources = expand(data, options)
-        like = nothing_of(table, sources)
-        worker, first = worker_table(table, like), _bare(sources[0])
-        states = [delayed(_summarise_units)(worker, first, source, units) for source, units in _units(sources)]
+        job = decide(table, sources)
+        tell_of_differences(job)
+        like = job.like
+        worker = worker_table(table, like)
+        states = [delayed(_summarise_units)(worker, source, units) for source, units in _units(sources)]
     while len(states) > 1:
         groups = [states[i : i + _FAN_IN] for i in range(0, len(states), _FAN_IN)]
         states = [delayed(_merge)(worker, group) for group in groups]
@@ -149,9 +153,11 @@ def transform(
         raise DataError("say where the normalised copies go: output='folder'.")
     sources = expand(data, options or options_of(known.sources))
     pairs = outputs_of(sources, data, output, overwrite)
+    lacking: list[tuple[object, list[str]]] = []
     for source in sources:
-        check_inputs(table, source, inverse)
+        lacking.append((source.path, check_inputs(table, source, inverse)))
         source.let_go()
+    tell_of_lacking(lacking)
     write = partial(dask.delayed(map_files), worker, inverse=inverse, effort=Effort(threads=1))
     dask.compute([write([(_bare(source), target)]) for source, target in pairs])
     return [path for _, path in pairs]
@@ -191,20 +197,18 @@ def _bare(source: Source) -> Source:
 # ---- on the workers ----
 
 
-def _summarise_units(table: Table, first: Source, source: Source, units: range | None) -> bytes:
+def _summarise_units(table: Table, source: Source, units: range | None) -> bytes:
     """Summarise units of a file, on a worker.
 
     Parameters
     ----------
     table : Table
-    first : Source
-        The source that columns were chosen by.
     source : Source
     units : range or None
         Numbers of the units; None for all.
     """
     total = table.learnt
-    check_columns(source, total, table.by, first)
+    check_columns(source, total, table.by)
     wanted = (unit for unit in source.units() if units is None or unit.number in units)
     for some in neighbours(wanted, table):
         part = summarise_units(table, table.learnt, source, some)

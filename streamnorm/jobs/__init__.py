@@ -13,7 +13,8 @@ from streamnorm.jobs.ledger import covered, options_of, record_of
 from streamnorm.jobs.merge import merge
 from streamnorm.jobs.outputs import outputs_of
 from streamnorm.jobs.run import run
-from streamnorm.jobs.schema import check_columns, nothing_of
+from streamnorm.jobs.schema import check_columns, decide
+from streamnorm.jobs.schema_notes import tell_of_differences, tell_of_lacking
 from streamnorm.jobs.suggest import recipe_for
 from streamnorm.jobs.transform import transform, transform_sources
 from streamnorm.jobs.verify import verify
@@ -36,6 +37,7 @@ __all__ = [
     "check_new_state",
     "count",
     "covered",
+    "decide",
     "fit",
     "forget",
     "map_batch",
@@ -44,7 +46,6 @@ __all__ = [
     "merge",
     "neighbours",
     "nothing",
-    "nothing_of",
     "options_of",
     "outputs_of",
     "recipe_for",
@@ -53,6 +54,8 @@ __all__ = [
     "summarise",
     "summarise_units",
     "table_of",
+    "tell_of_differences",
+    "tell_of_lacking",
     "transform",
     "transform_sources",
     "verify",

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from streamnorm.errors import DataError, listed
 from streamnorm.files import naming, replacing
 from streamnorm.formats import Format, Source, Unit, format_for, open_sink, writing
 from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.threads import in_any_order, in_order, threads_of
-from streamnorm.jobs.work import map_batch, mapped_schema
+from streamnorm.jobs.work import map_batch, mapped_schema, worker_table
 from streamnorm.tables import Table
 
 __all__ = ["check_inputs", "map_files"]
@@ -41,6 +42,29 @@ class _Copy:
     source: Source
     target: Path
     inverse: bool
+
+    @classmethod
+    def of(cls, table: Table, source: Source, target: Path, inverse: bool) -> _Copy:
+        """Make the copy of what a source has of the columns.
+
+        Parameters
+        ----------
+        table : Table
+        source : Source
+        target : Path
+        inverse : bool
+        """
+        inputs = table.inputs(inverse)
+        with naming(source.path):
+            has = set(source.schema.names)
+            there = {name: other for name, other in inputs.items() if name in has}
+            if inputs and not there:
+                raise DataError(
+                    f"it has none of the columns that are normalised ({listed(map(repr, inputs))}): leave it out."
+                )
+        if len(there) < len(inputs):
+            table = worker_table(table, table.learnt.only(set(there.values() if inverse else there)))
+        return cls(table, source, target, inverse)
 
     @property
     def schema(self) -> pa.Schema:
@@ -112,7 +136,7 @@ def map_files(
     stopped = Event()
 
     def write(source: Source, target: Path) -> None:
-        copy = _Copy(table, source, target, inverse)
+        copy = _Copy.of(table, source, target, inverse)
         with closing(_write(copy, threads // files_at_once, before)) as ends:
             for end in ends:
                 if stopped.is_set():
@@ -156,8 +180,8 @@ def _write(copy: _Copy, threads: int, before: Finish | None) -> Generator[UnitDo
     yield UnitDone(rest, 0)
 
 
-def check_inputs(table: Table, source: Source, inverse: bool) -> None:
-    """Find out before anything is written whether a source has the columns to be mapped.
+def check_inputs(table: Table, source: Source, inverse: bool) -> list[str]:
+    """Find out before anything is written whether a source has columns to be mapped, and name those that it lacks.
 
     Parameters
     ----------
@@ -169,6 +193,8 @@ def check_inputs(table: Table, source: Source, inverse: bool) -> None:
     Raises
     ------
     SourceError, DataError
-        If the source cannot be read, or lacks a column.
+        If the source cannot be read, or has none of the columns or something else in them.
     """
-    _ = _Copy(table, source, Path(), inverse).schema
+    copy = _Copy.of(table, source, Path(), inverse)
+    _ = copy.schema
+    return sorted(table.inputs(inverse).keys() - copy.table.inputs(inverse).keys())

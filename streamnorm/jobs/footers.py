@@ -33,7 +33,7 @@ def told_by_footer(like: Learnt, source: Source, unit: Unit) -> Learnt:
     Learnt
         Of the columns that are told of, and no others.
     """
-    names = {name for group in like.groups if _is_of_bounds(group) for name in group.names}
+    names = {name for group in like.groups if _is_of_bounds(group) for name in group.names} & set(source.schema.names)
     known = source.bounds(unit, names) if names else {}
     like = like.only(known.keys())
     groups = []

@@ -9,15 +9,13 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from threading import Lock
-from types import MappingProxyType
 
-from streamnorm.arrow import widest
 from streamnorm.files import Stamp, check_unchanged, naming, stamp
 from streamnorm.formats import Source, Unit
 from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.ledger import warn_of_copies
-from streamnorm.jobs.schema import REMEMBERED, check_columns, nothing_of
-from streamnorm.jobs.schema_notes import Differences, tell_of_strays
+from streamnorm.jobs.schema import decide, decided
+from streamnorm.jobs.schema_notes import tell_of_differences, tell_of_strays
 from streamnorm.jobs.threads import in_any_order, threads_of
 from streamnorm.jobs.work import Part, neighbours, summarise_units
 from streamnorm.states import Counted, Parts, State
@@ -99,8 +97,7 @@ def fit_state(
     sources : sequence of Source
         What the known state has not counted.
     table : Table
-        Chooses columns and scalers by the schema of the first source, unless a state is known; what holds only nulls
-        there is chosen by the first source that holds more.
+        Chooses columns and scalers by the schemas of all sources, unless a state is known.
     known : State, optional
         What is already known.
     effort : Effort, optional
@@ -118,24 +115,15 @@ def fit_state(
     """
     effort = effort or Effort()
     stamps = [stamp(source.path) for source in sources]  # before anything is known of the files
-    origin = sources[0] if known is None else None
     if known is None:
-        known = State(table.with_learnt(nothing_of(table, sources)))
-    total = known.table.learnt
-    empty = total.emptied()
-    differences = Differences(empty.types, origin)
-    types = empty.types
-    for source in sources:
-        check_columns(source, empty, known.table.by, sources[0])
-        differences.look_at(source)
-        types = widest(types, {item.name: str(item.type) for item in source.schema})
-        if len(sources) > REMEMBERED:
-            source.let_go()
-    differences.tell()
-    if origin is not None:
-        tell_of_strays(origin, table, empty.types)
-    total = dataclasses.replace(total, types=MappingProxyType(types))
-    readings = (Reading(*pair, empty, footers) for pair in zip(sources, stamps, strict=True))
+        job = decide(table, sources)
+        known = State(table.with_learnt(job.like))
+        tell_of_strays(job, table)
+    else:
+        job = decided(known.table, sources)
+    tell_of_differences(job)
+    total = dataclasses.replace(known.table.learnt, types=job.like.types)
+    readings = (Reading(*pair, job.like, footers) for pair in zip(sources, stamps, strict=True))
     entries = []
     for reading in _read_all(readings, known.table, effort, record):
         with naming(reading.source.path):

@@ -1,4 +1,4 @@
-"""Schemas that differ between the files of one job: their values count as one, and those who listen are told.
+"""Schemas that differ between the files of one job: what was decided is told to those who listen.
 
 What is told goes to the logger ``streamnorm``, which is silent unless it is asked for; on the command line it is a
 note. A kind of difference is told once, however many files and columns have it.
@@ -7,98 +7,157 @@ note. A kind of difference is told once, however many files and columns have it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterator
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from streamnorm.arrow import index_columns, is_chosen
 from streamnorm.errors import amount
-from streamnorm.formats import Source
+from streamnorm.jobs.schema import JobSchema, Seen
 from streamnorm.tables import Table
 
-__all__ = ["Differences", "tell_of_strays"]
+__all__ = ["tell_of_differences", "tell_of_lacking", "tell_of_strays"]
 
 _LOG = logging.getLogger("streamnorm")
 
 
-class _Seen(NamedTuple):
-    """Where a kind of difference was seen first, and in how many columns and files."""
-
-    first: str
-    columns: set[str]
-    files: set[int]
-
-
-@dataclass
-class Differences:
-    """What differs from the columns that the job goes by.
+class _Difference(NamedTuple):
+    """One column, or the order of all, of the files that have a schema.
 
     Parameters
     ----------
-    types : mapping of str to str
-        Their types, in their order.
-    origin : Source or None
-        The file they are those of; None for those of a state.
+    kind : hashable
+        Of those that are alike in it one is told.
+    column : str
+    words : str
+        What it is, of the first file.
+    outcome : str
+        What becomes of it.
     """
 
-    types: Mapping[str, str]
-    origin: Source | None = None
-    _widths: dict[tuple[str, str], _Seen] = field(default_factory=dict)
-    _orders: list[str] = field(default_factory=list)
-    _files: int = 0
-
-    def look_at(self, source: Source) -> None:
-        """Compare a file's columns with those; text and nulls alone have no types that could differ."""
-        self._files += 1
-        schema = source.schema
-        if [name for name in schema.names if name in self.types] != list(self.types):
-            self._orders.append(str(source.path))
-        if not (source.typed and (self.origin is None or self.origin.typed)):
-            return
-        for item in schema:
-            kinds = str(item.type), self.types.get(item.name, str(item.type))
-            if kinds[0] != kinds[1] and not pa.types.is_null(item.type):
-                first = f"{source.path} has column {item.name!r} as {kinds[0]}"
-                seen = self._widths.setdefault(kinds, _Seen(first, set(), set()))
-                seen.columns.add(item.name)
-                seen.files.add(self._files)
-
-    def tell(self) -> None:
-        """Say what was seen, a line for each kind."""
-        theirs = "the state" if self.origin is None else str(self.origin.path)
-        for (_, kind), (first, columns, files) in self._widths.items():
-            alike = ""
-            if len(columns) * len(files) > 1:
-                alike = f" (so it is with {amount(len(columns), 'column')} in {amount(len(files), 'file')})"
-            _LOG.info("%s where %s has %s%s: read as numbers all the same", first, theirs, kind, alike)
-        if self._orders:
-            alike = f" (so it is with {len(self._orders):,} files)" if len(self._orders) > 1 else ""
-            _LOG.info("%s has its columns in another order than %s%s: they go by their names",
-                      self._orders[0], theirs, alike)  # fmt: skip
+    kind: Hashable
+    column: str
+    words: str
+    outcome: str
 
 
-def tell_of_strays(source: Source, table: Table, types: Mapping[str, str]) -> None:
+def tell_of_differences(job: JobSchema) -> None:
+    """Say, a line for each kind, where files differ from the columns that a job goes by.
+
+    A column that comes in several widths, in another order, only in some files, or in some as something else.
+    """
+    first: dict[Hashable, _Difference] = {}
+    columns: dict[Hashable, set[str]] = {}
+    files: dict[Hashable, dict[int, int]] = {}
+    for one in job.seen:
+        for found in (*_of_width(job, one), *_of_order(job, one), *_of_presence(job, one), *_of_kind(job, one)):
+            first.setdefault(found.kind, found)
+            columns.setdefault(found.kind, set()).add(found.column)
+            files.setdefault(found.kind, {})[id(one)] = one.files
+    for kind, found in first.items():
+        alike = _alike(len(columns[kind]) if found.column else 0, sum(files[kind].values()))
+        _LOG.info("%s%s: %s", found.words, alike, found.outcome)
+
+
+def _alike(columns: int, files: int) -> str:
+    """Say in how many columns and files a difference is, where it is more than one.
+
+    Parameters
+    ----------
+    columns : int
+        None where it is of no column.
+    files : int
+    """
+    if max(columns, 1) * files < 2:
+        return ""
+    return (
+        f" (so it is with {amount(columns, 'column')} in {amount(files, 'file')})"
+        if columns
+        else (f" (so it is with {amount(files, 'file')})")
+    )
+
+
+def _of_width(job: JobSchema, one: Seen) -> Iterator[_Difference]:
+    """Compare types; text and nulls alone have none that could differ."""
+    for item in one.schema if one.source.typed else ():
+        kind, origin = job.types.get(item.name, str(item.type)), job.origins.get(item.name)
+        if str(item.type) != kind and not pa.types.is_null(item.type) and (origin is None or origin.source.typed):
+            words = f"{one.source.path} has column {item.name!r} as {item.type} where {_name(origin)} has {kind}"
+            yield _Difference(("width", str(item.type), kind), item.name, words, "read as numbers all the same")
+
+
+def _name(origin: Seen | None) -> str:
+    return "the state" if origin is None else str(origin.source.path)
+
+
+def _of_order(job: JobSchema, one: Seen) -> Iterator[_Difference]:
+    origin = job.seen[0] if job.origins else None
+    order = job.types if origin is None else [name for name in origin.schema.names if name in job.types]
+    there = [name for name in one.schema.names if name in order]
+    if there != [name for name in order if name in there]:
+        words = f"{one.source.path} has its columns in another order than {_name(origin)}"
+        yield _Difference("order", "", words, "they go by their names")
+
+
+def _of_presence(job: JobSchema, one: Seen) -> Iterator[_Difference]:
+    """Name columns that the job has and the file lacks, and numbers that a state was begun without."""
+    for name in job.types:
+        if name not in one.schema.names:
+            words = f"{one.source.path} has no column {name!r}, which {_name(job.origins.get(name))} has"
+            yield _Difference("lacking", name, words, "it is normalised where it is, and missing elsewhere")
+    for item in () if job.origins else one.choice:
+        alone = item.name in job.types or item.name in job.like.dropped or item.name in index_columns(one.schema)
+        if not alone and item.name not in job.keys and is_chosen(item.type):
+            words = f"{one.source.path} has column {item.name!r}, which the state was begun without"
+            yield _Difference("new", item.name, words, "it is left alone; fit all again (--overwrite) to have it too")
+
+
+def _of_kind(job: JobSchema, one: Seen) -> Iterator[_Difference]:
+    for name, conflict in job.conflicts.items():
+        if one is conflict.other:
+            kind = ("kind", str(one.type_of(name)), str(conflict.numbers.type_of(name)))
+            yield _Difference(kind, name, str(conflict), "it is left alone in all files")
+
+
+def tell_of_lacking(lacking: list[tuple[object, list[str]]]) -> None:
+    """Say which files lack columns that others are normalised by.
+
+    Parameters
+    ----------
+    lacking : list of (object, list of str)
+        Files, and the names that each lacks; one that lacks none is passed over.
+    """
+    found = [(path, names) for path, names in lacking if names]
+    if found:
+        path, names = found[0]
+        alike = _alike(len({name for _, some in found for name in some}), len(found))
+        _LOG.info("%s has no column %r%s: it is normalised where it is", path, names[0], alike)
+
+
+def tell_of_strays(job: JobSchema, table: Table) -> None:
     """Say which columns are left alone for single values that are no numbers, and would be normalised else.
 
     Parameters
     ----------
-    source : Source
-        The file that columns were chosen by.
+    job : JobSchema
+        The columns that were chosen.
     table : Table
         Chooses.
-    types : mapping of str to str
-        The columns that were chosen.
     """
-    strays = source.strays
-    if not strays:
-        return
-    alone = [name for name in table.choose(source.schema_as_numbers(strays))[0] if name not in types]
-    if alone:
-        row, text = strays[alone[0]]
-        others = f" (so are {', '.join(map(repr, alone[1:]))})" if alone[1:] else ""
-        _LOG.info(
-            "%s: column %r is left alone%s, as row %d has %r where most values are numbers: name what is missing "
-            "(--null-values), say how numbers are written (--decimal), or name the column (--columns)",
-            source.path, alone[0], others, row, text,
-        )  # fmt: skip
+    told: set[str] = set()
+    for one in job.seen:
+        source, strays = one.source, one.source.strays
+        if not strays:
+            continue
+        chosen = table.choose(source.schema_as_numbers(strays))[0]
+        alone = [name for name in chosen if name in strays and name not in job.types and name not in told]
+        if alone:
+            told.update(alone)
+            row, text = strays[alone[0]]
+            others = f" (so are {', '.join(map(repr, alone[1:]))})" if alone[1:] else ""
+            _LOG.info(
+                "%s: column %r is left alone%s, as row %d has %r where most values are numbers: name what is missing "
+                "(--null-values), say how numbers are written (--decimal), or name the column (--columns)",
+                source.path, alone[0], others, row, text,
+            )  # fmt: skip

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.arrow import is_choosable, is_numeric
+from streamnorm.arrow import index_columns, is_choosable, is_numeric
 from streamnorm.formats import Source
 from streamnorm.jobs.effort import Effort, Progress
 from streamnorm.jobs.reading import fit_state
-from streamnorm.jobs.schema import schema_of
+from streamnorm.jobs.schema import look_at, union_of
 from streamnorm.summaries import ALL_BITS, CONSTANT
 from streamnorm.tables import Table
 
@@ -144,8 +144,9 @@ def recipe_for(sources: Sequence[Source], *, threads: int | None = None, progres
     SourceError, DataError
         If a file cannot be read, or there are no columns of numbers.
     """
-    schema = schema_of(sources)
-    numbers = [item.name for item in schema if is_numeric(item.type)]
+    schema = union_of(look_at(sources))[0]
+    index = index_columns(schema)
+    numbers = [item.name for item in schema if is_numeric(item.type) and item.name not in index]
     table = Table(None, dict.fromkeys(numbers, "robust"), infinite="skip")
     state = fit_state(sources, table, effort=Effort(threads, progress), record=False)
     looks = list(_looks(state.table, schema))

@@ -13,6 +13,7 @@ from streamnorm.jobs.effort import Effort, Progress
 from streamnorm.jobs.journal import Journal, job_of
 from streamnorm.jobs.ledger import options_of
 from streamnorm.jobs.outputs import outputs_of, refuse_existing_output
+from streamnorm.jobs.schema_notes import tell_of_lacking
 from streamnorm.states import state_of
 from streamnorm.tables import Table
 
@@ -117,7 +118,8 @@ def transform_sources(
         If a file cannot be read, a column does not fit or an output may not be written.
     """
     journal = Journal(Path(output), outputs_of(found, given, output, overwrite or resume))
-    write_outputs(table, journal, inverse=inverse, overwrite=overwrite, resume=resume, effort=effort)
+    lacking = write_outputs(table, journal, inverse=inverse, overwrite=overwrite, resume=resume, effort=effort)
+    tell_of_lacking(lacking)
     return [path for _, path in journal.pairs]
 
 
@@ -130,7 +132,7 @@ def write_outputs(
     resume: bool = False,
     effort: Effort | None = None,
     last: Callable[[], object] | None = None,
-) -> None:
+) -> list[tuple[object, list[str]]]:
     """Write the outputs of a journal, all or those that are not finished; nothing if any cannot be written.
 
     Parameters
@@ -144,15 +146,22 @@ def write_outputs(
     effort : Effort, optional
     last : callable, optional
         Called when all outputs are there, while the job can still be gone on with if it fails.
+
+    Returns
+    -------
+    list of (object, list of str)
+        The sources, and which of the columns each lacks.
     """
     job = job_of(table, [source for source, _ in journal.pairs], inverse)
     pairs = journal.unfinished(job) if resume else journal.pairs
+    lacking: list[tuple[object, list[str]]] = []
     for source, target in pairs:
         if not overwrite:
             refuse_existing_output(target, resume=resume)
-        check_inputs(table, source, inverse)
+        lacking.append((source.path, check_inputs(table, source, inverse)))
         source.let_go()
     with journal.writing(job) as finish:
         map_files(table, pairs, inverse=inverse, effort=effort, before=finish)
         if last:
             last()
+    return lacking

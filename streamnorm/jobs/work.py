@@ -247,9 +247,11 @@ def _summarise_by_slices(
     source : Source
     units : sequence of Unit
     """
-    slices = [] if table.key_names else source.slices(units[0], list(like.types))
+    there = set(source.schema.names)
+    slices = [] if table.key_names else source.slices(units[0], [name for name in like.types if name in there])
     if len(slices) < 2:
         return _summarise_slice(table, like, source, units)
+    slices[0] += [name for name in like.types if name not in there]
     parts, rows = zip(*(_summarise_slice(table, like.only(names), source, units) for names in slices), strict=True)
     return like.of_parts(part for part in parts if part is not None), rows[0]
 
@@ -265,5 +267,15 @@ def _summarise_slice(table: Table, like: Learnt, source: Source, units: Sequence
     source : Source
     units : sequence of Unit
     """
-    batches = (batch for unit in units for batch in source.read(unit, list(like.types), table.key_names))
-    return summarise(table, like, batches, partial(source.rows_before, units[0]))
+    has = set(source.schema.names)
+    there, lacking = ([name for name in like.types if (name in has) is wanted] for wanted in (True, False))
+    batches = (batch for unit in units for batch in source.read(unit, there, table.key_names))
+    with_nulls = (_with_nulls(batch, lacking) for batch in batches) if lacking else batches
+    return summarise(table, like, with_nulls, partial(source.rows_before, units[0]))
+
+
+def _with_nulls(batch: pa.RecordBatch, names: Iterable[str]) -> pa.RecordBatch:
+    """Add columns that a file lacks: every row is missing there."""
+    for name in names:
+        batch = batch.append_column(name, pa.nulls(batch.num_rows))
+    return batch

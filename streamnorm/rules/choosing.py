@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamnorm.arrow import is_choosable, is_chosen
+from streamnorm.arrow import index_columns, is_choosable, is_chosen
 from streamnorm.errors import DataError, nearest
 from streamnorm.rules.family import rule_of
 from streamnorm.rules.rule import BoundRule
@@ -53,7 +53,8 @@ def choose(
     there = set(schema.names)
     exact = {name: spec for name, spec in columns.items() if name in there}
     asked = dict(reversed(list(_matches(schema, columns)))) | exact | dict.fromkeys(keys, "none")
-    left = dict(_matches(schema, dict.fromkeys([exclude] if isinstance(exclude, str) else exclude)))
+    left = {*dict(_matches(schema, dict.fromkeys([exclude] if isinstance(exclude, str) else exclude)))}
+    left |= index_columns(schema)
     usual = None if default in (None, "none") else rule_of(default)
     rules, dropped = {}, []
     for item in schema:

@@ -200,6 +200,8 @@ class Learnt:
     def check_shapes(self, schema: pa.Schema) -> None:
         """Raise DataError where a schema has vectors for single numbers, or the other way round."""
         for name, (group, _) in self.columns().items():
+            if name not in schema.names:
+                continue
             kind = schema.field(name).type
             if (Vector.of(kind, whole=False) is None) != (group.vector is None):
                 wanted = "single numbers" if group.vector is None else "vectors"

@@ -75,7 +75,7 @@ def test_errors_say_standard_input_and_the_record_tells_its_contents_apart(tmp_p
     assert [location[:8] for location in locations] == ["stdin://"] * 2
     assert b"standard input was never counted" in shell("verify", "s.json", "-", given=b"x\n5\n").stderr
     done = shell("transform", "s.json", "-", "--output", "-", given=b"y\n1\n")
-    assert done.stderr.startswith(b"error: standard input: column 'x' is missing here")
+    assert done.stderr.startswith(b"error: standard input: it has none of the columns that are normalised ('x')")
 
 
 def test_standard_output_is_for_one_file(tmp_path, shell):

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
-from clusters import DAMAGES, SCALERS, check_job, in_order, rows, write_damaged, write_folder
+from clusters import DAMAGES, NUMBERS, SCALERS, check_job, in_order, rows, write_damaged, write_folder
 
 import streamnorm as sn
 from streamnorm.errors import DataError, OutputError, StreamnormError
@@ -165,8 +165,9 @@ def test_a_bad_file_is_told_as_by_a_local_job(scheduler, tmp_path, damage):
     folder.mkdir()
     write_damaged(folder, damage)
     strict = sn.TableNormalizer().fit(rows(300, 0))
+    named = sn.TableNormalizer(None, dict.fromkeys(NUMBERS, "standard"))
     for local, job in (
-        (lambda: sn.fit(folder), lambda: sn.dask.fit(folder)),
+        (lambda: sn.fit(folder, named), lambda: sn.dask.fit(folder, named)),
         (lambda: sn.transform(strict, folder, tmp_path / "local"), lambda: sn.dask.transform(strict, folder, output)),
     ):
         with pytest.raises(StreamnormError, match=r"part1\.parquet") as expected:

@@ -175,9 +175,8 @@ def test_an_existing_output_is_kept(tmp_path):
 @pytest.mark.parametrize(
     ("second", "words"),
     [
-        (pa.table({"b": [1.0]}), "'a' is missing|no column 'a'"),
-        (pa.table({"a": ["x"]}), "'a' holds string"),
-        (pa.table({"a": [[1.0]]}), "'a' holds list"),
+        (pa.table({"a": ["x"]}), "'a' as string where .*1.parquet has double"),
+        (pa.table({"a": [[1.0]]}), "'a' as list<.*> where .*1.parquet has double"),
     ],
 )
 def test_a_second_file_that_does_not_fit_names_both(tmp_path, second, words):

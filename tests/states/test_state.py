@@ -412,7 +412,6 @@ def test_commands_refuse_a_damaged_state_and_leave_it(name, tmp_path, capsys):
 
 
 FOREIGN = {
-    "a column is missing": pa.table({"x": [1.0]}),
     "a column is text": pa.table({"x": [1.0], "y": ["a"]}),
     "a column is a list": pa.table({"x": [1.0], "y": [[1.0]]}),
     "no column is known": pa.table({"X": [1.0], "Y": [1.0]}),
