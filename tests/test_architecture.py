@@ -19,22 +19,23 @@ PACKAGE = Path(streamnorm.__file__).parent
 ROOMS = {
     "errors": "",
     "version": "",
+    "once": "",
     "kernel": "",
     "arrow": "errors",
     "files": "errors",
-    "summaries": "errors kernel",
+    "summaries": "errors once kernel",
     "plans": "kernel",
-    "formats": "errors kernel arrow files",
+    "formats": "errors once kernel arrow files",
     "columns": "errors kernel arrow summaries plans",
     "inputs": "errors files formats",
-    "rules": "errors kernel arrow summaries plans columns",
-    "tables": "errors kernel arrow summaries plans columns rules",
-    "normalizers": "errors kernel arrow summaries plans columns rules tables",
+    "rules": "errors once kernel arrow summaries plans columns",
+    "tables": "errors once kernel arrow summaries plans columns rules",
+    "normalizers": "errors once kernel arrow summaries plans columns rules tables",
     "states": "errors arrow files summaries rules tables normalizers",
     "jobs": "version errors kernel arrow files formats inputs summaries tables normalizers states",
     "engines": "errors arrow formats inputs tables states jobs",
     "export": "errors files plans tables normalizers states",
-    "report": "errors kernel files plans summaries tables states",
+    "report": "errors once kernel files plans summaries tables states",
     "cli": "version errors kernel formats inputs rules tables states jobs export report",
     "__init__": "version",
 }
@@ -161,6 +162,15 @@ def heavy_imports(package: Path) -> list[str]:
     ]
 
 
+def locked_properties(package: Path) -> list[str]:
+    """Find what would hang in a process that is forked while another thread computes it."""
+    return [
+        f"{item.file} imports functools.cached_property: use `once`"
+        for item in imports_of(package)
+        if item.module == "functools" and "cached_property" in item.names
+    ]
+
+
 def test_every_file_is_in_a_room():
     found = {room_of(path.relative_to(PACKAGE).as_posix()) for path in PACKAGE.rglob("*.py")}
     assert found - {"_build"} == set(ROOMS)
@@ -173,7 +183,9 @@ def test_rooms_name_only_rooms_above_them():
 
 
 @pytest.mark.parametrize(
-    "check", [wrong_arrows, unused_arrows, past_the_door, circles_inside, heavy_imports], ids=lambda f: f.__name__
+    "check",
+    [wrong_arrows, unused_arrows, past_the_door, circles_inside, heavy_imports, locked_properties],
+    ids=lambda f: f.__name__,
 )
 def test_arrows(check):
     assert list(check(PACKAGE)) == []
@@ -192,6 +204,7 @@ def test_arrows(check):
         (circles_inside, "files/places.py", "from streamnorm.files import naming"),
         (heavy_imports, "rules/family.py", "import sklearn.base"),
         (heavy_imports, "normalizers/estimators.py", "import pandas"),
+        (locked_properties, "jobs/fit.py", "from functools import cached_property"),
     ],
 )
 def test_a_planted_fault_is_found(check, file, text, tmp_path):

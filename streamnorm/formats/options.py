@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass, fields
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +11,7 @@ import pyarrow.csv as pv
 
 from streamnorm.arrow import strings
 from streamnorm.errors import DataError
+from streamnorm.once import once
 
 __all__ = ["CsvOptions"]
 
@@ -74,12 +74,12 @@ class CsvOptions:
             sorted((f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default)
         )
 
-    @cached_property
+    @once
     def null_texts(self) -> pa.Array:
         """The null values as an array."""
         return strings(self.null_values)
 
-    @cached_property
+    @once
     def null_numbers(self) -> tuple[float, ...]:
         """The null values that are numbers."""
         found = []

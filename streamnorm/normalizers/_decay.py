@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.normalizers._ordered import Record, floats_of_text, frozen_array
+from streamnorm.once import once
 
 __all__ = ["DecayedRows"]
 
@@ -60,7 +61,7 @@ class DecayedRows:
             blocks = blocks.then(block, decay)
         return DecayedRows(self.halflife, blocks, rows[whole:].copy(), given[whole:].copy())
 
-    @functools.cached_property
+    @once
     def _now(self) -> _Decayed:
         decay = _decay(self.halflife)
         return self.blocks.then(_Decayed.of(self.rows, self.given[:, np.newaxis], decay), decay)
@@ -70,12 +71,12 @@ class DecayedRows:
         """Values of each column, shape (n_slots,)."""
         return frozen_array(self._now.seen)
 
-    @functools.cached_property
+    @once
     def mean(self) -> Floats:
         """Weighted mean as of the last row, shape (n_slots,); NaN where there was no value."""
         return frozen_array(np.where(self.seen == 0, np.nan, self._now.mean / _UNIT))
 
-    @functools.cached_property
+    @once
     def std(self) -> Floats:
         """Weighted standard deviation as of the last row, shape (n_slots,); NaN where there was no value."""
         return frozen_array(np.where(self.seen == 0, np.nan, self._now.std / _UNIT))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
+from streamnorm.once import once
 from streamnorm.report.drift import Drift
 from streamnorm.report.figures import Figures, about_sources, figures_of
 from streamnorm.report.keys import about_keys
@@ -31,7 +31,7 @@ class _Field:
     goes: int = 0
     left: bool = False
 
-    @cached_property
+    @once
     def width(self) -> int:
         return max(wide(text) for text in (self.heading, *self.cells))
 

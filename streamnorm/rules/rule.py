@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from numbers import Integral, Real
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.errors import DataError
+from streamnorm.once import once
 from streamnorm.plans import Plan
 from streamnorm.rules.treatment import PLAIN, Steps
 from streamnorm.summaries import ProfiledOf, SummaryType, needed
@@ -95,12 +95,12 @@ class BoundRule:
         kind = self.rule.summary(self.params)
         return ProfiledOf(kind) if self.profile else self.steps.summary(kind)
 
-    @cached_property
+    @once
     def plain_params(self) -> dict[str, Any]:
         """The parameters as `canonical` writes them."""
         return {name: canonical(value, self.rule.defaults[name]) for name, value in self.params.items()}
 
-    @cached_property
+    @once
     def key(self) -> tuple[str, ...]:
         """Equal exactly for equal rules with equal parameters and steps."""
         steps = [] if self.steps == PLAIN else [repr(self.steps.to_json())]

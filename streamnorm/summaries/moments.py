@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from streamnorm import kernel
 from streamnorm.errors import MergeError
+from streamnorm.once import once
 from streamnorm.summaries._base import Block, Counts, Summary
 from streamnorm.summaries.exact import Exact, divide, square_root
 
@@ -121,12 +121,12 @@ class Moments(Summary):
             )
         return np.array(rows, np.float64).reshape(-1, 3)
 
-    @functools.cached_property
+    @once
     def _unit(self) -> int:
         """A power of two, at most 0, that all sums are integer multiples of."""
         return min(0, self.weight.exponent, self.total.exponent, self.squares.exponent)
 
-    @functools.cached_property
+    @once
     def _sums(self) -> list[tuple[int, int, int]]:
         """W, S1 and S2 of each slot in units of ``2**_unit``."""
         fields = (self.weight, self.total, self.squares)

@@ -6,7 +6,6 @@ import datetime
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from streamnorm.arrow import compute as pc
 from streamnorm.arrow import integers, large_strings
 from streamnorm.errors import DataError, MergeError, nearest
+from streamnorm.once import once
 
 __all__ = ["KEY_TYPES", "Keys", "_Ids", "keys_of_batch"]
 
@@ -117,7 +117,7 @@ class Keys:
             both.append(pa.concat_arrays([mine.cast(kind), theirs.cast(kind)]))
         return both
 
-    @cached_property
+    @once
     def order(self) -> _Ids:
         """The places of the keys in ascending order, nulls last."""
         table = pa.table(dict(zip(map(str, range(len(self.columns))), self.columns, strict=True)))

@@ -13,7 +13,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +25,7 @@ from streamnorm.files import Place
 from streamnorm.formats.csv.checks import OpenQuoteError, check_header, check_signs, explaining, no_header, stray
 from streamnorm.formats.csv.pieces import Piece, Pieces
 from streamnorm.formats.options import CsvOptions
+from streamnorm.once import once
 
 __all__ = ["CsvReader"]
 
@@ -48,13 +48,13 @@ class CsvReader:
         self._only_blanks = True
         self.delimiter = options.delimiter or ("\t" if tabs else ",")
 
-    @cached_property
+    @once
     def pieces(self) -> Pieces:
         """The file as pieces of whole rows, the first of which is the header."""
         check_signs(self._path, self._options.encoding)
         return Pieces(self._path, self.delimiter, self._options)
 
-    @cached_property
+    @once
     def _names(self) -> list[str]:
         header = bytes(next(iter(self.pieces)).data).rstrip(b"\r\n")
         if not header:
@@ -164,12 +164,12 @@ class CsvReader:
                 rows += self.text(earlier, self._names[:1]).num_rows
         return rows
 
-    @cached_property
+    @once
     def _head(self) -> pa.RecordBatch:
         """The first rows as text."""
         return self.text(next(self.rows(), Piece(b"\n", 1, 0)))
 
-    @cached_property
+    @once
     def schema(self) -> pa.Schema:
         """Names and types: a column is of numbers if all of the first block's values are, and is no code.
 
@@ -189,13 +189,13 @@ class CsvReader:
         numbers = self._cast(column)
         return pa.string() if numbers is None else numbers.type
 
-    @cached_property
+    @once
     def blanks(self) -> set[str]:
         """Columns that have no value in the first block, and so tell nothing of what they hold."""
         pairs = zip(self._head.schema.names, self._head.columns, strict=True)
         return {name for name, column in pairs if name and self._without_missing(column).null_count == len(column)}
 
-    @cached_property
+    @once
     def strays(self) -> dict[str, tuple[int, str]]:
         """Columns of the first block that most values are numbers of: row and text of the first that is none."""
         found = {}

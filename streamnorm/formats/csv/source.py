@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, cast
 
 import pyarrow as pa
@@ -13,6 +12,7 @@ from streamnorm.files import naming
 from streamnorm.formats.csv.pieces import Piece
 from streamnorm.formats.csv.reader import CsvReader
 from streamnorm.formats.source import Source, Unit
+from streamnorm.once import once
 
 __all__ = ["CsvSource", "CsvUnit"]
 
@@ -31,13 +31,13 @@ class CsvSource(Source):
     typed = False
     splittable = False
 
-    @cached_property
+    @once
     def reader(self) -> CsvReader:
         """What parses it."""
         with naming(self.path):
             return CsvReader(self.path, self.options)
 
-    @cached_property
+    @once
     def schema(self) -> pa.Schema:
         """Names and types of the columns; numbers are what the first block has only numbers in."""
         with naming(self.path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,6 +27,7 @@ from streamnorm.formats.ipc.metadata import (
     root_of,
 )
 from streamnorm.formats.limits import LARGEST, check_unpacked, pieces, validated
+from streamnorm.once import once
 
 __all__ = ["IpcFile"]
 
@@ -47,13 +48,13 @@ class IpcFile:
             return pa.memory_map(str(self._path)) if mapped else pa.OSFile(str(self._path))
         return pa.PythonFile(_Kept(open_input(self._path)), mode="r")
 
-    @cached_property
+    @once
     def schema(self) -> pa.Schema:
         """Names and types of the columns."""
         with self._open() as file:
             return pa.ipc.open_file(file).schema
 
-    @cached_property
+    @once
     def _blocks(self) -> list[tuple[int, int]]:
         """Where the record batches begin, and the bytes of their metadata.
 

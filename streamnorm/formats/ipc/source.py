@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 import pyarrow as pa
 
@@ -13,6 +12,7 @@ from streamnorm.formats.ipc.file import IpcFile
 from streamnorm.formats.ipc.stream import SUFFIX, IpcStream
 from streamnorm.formats.signatures import ARROW, ARROW_STREAM, FIRST_BYTES, signature_of
 from streamnorm.formats.source import Source, Unit
+from streamnorm.once import once
 
 __all__ = ["ArrowSource"]
 
@@ -22,7 +22,7 @@ class ArrowSource(Source):
 
     suffixes = (".arrow", ".feather", ".ipc", SUFFIX)
 
-    @cached_property
+    @once
     def _content(self) -> IpcFile | IpcStream:
         with open_input(self.path) as file:
             first = file.read(FIRST_BYTES)

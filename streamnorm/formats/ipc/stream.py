@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 import pyarrow as pa
 
@@ -11,6 +10,7 @@ from streamnorm.errors import SourceError
 from streamnorm.files import Place, open_input
 from streamnorm.formats.ipc.metadata import _DICTIONARY, _RECORDS, ENDS, MARK, REMEDY, BatchMetadata, decoding_of
 from streamnorm.formats.limits import check_unpacked, pieces, validated
+from streamnorm.once import once
 
 __all__ = ["SUFFIX", "IpcStream"]
 
@@ -29,7 +29,7 @@ class IpcStream:
     def __init__(self, path: Place) -> None:
         self._path = path
 
-    @cached_property
+    @once
     def schema(self) -> pa.Schema:
         """Names and types of the columns."""
         with open_input(self._path) as file, pa.ipc.open_stream(file) as stream:

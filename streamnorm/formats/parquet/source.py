@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from streamnorm.formats.parquet.footer import check_footer
 from streamnorm.formats.parquet.pages import check_pages, longest_text
 from streamnorm.formats.parquet.slices import READ_BYTES, side_by_side, slices_of
 from streamnorm.formats.source import Bounds, Source, Unit
+from streamnorm.once import once
 
 __all__ = ["ParquetSource"]
 
@@ -30,7 +31,7 @@ class ParquetSource(Source):
 
     suffixes = (".parquet", ".pq")
 
-    @cached_property
+    @once
     def _metadata(self) -> Any:
         with naming(self.path), self._open() as file:
             metadata = file.metadata
@@ -51,7 +52,7 @@ class ParquetSource(Source):
             buffer_size=READ_BYTES if local and buffered else 0, pre_buffer=not local, page_checksum_verification=True,
         )  # fmt: skip
 
-    @cached_property
+    @once
     def schema(self) -> pa.Schema:
         """Names and types of the columns."""
         with naming(self.path), self._open(self._metadata) as file:
