@@ -7,6 +7,8 @@ The room imports nothing of the package. Begin with `runs`, which says what a co
 from streamnorm.kernel.chosen import (
     COMPILED,
     add,
+    count_pages,
+    crc32,
     extremes,
     histogram,
     instructions,
@@ -14,22 +16,28 @@ from streamnorm.kernel.chosen import (
     longest,
     merge_bins,
     moments,
+    pages,
     plain,
+    read_pages,
     round_moments,
     sort,
+    unpack,
 )
 from streamnorm.kernel.layouts import arithmetic
 from streamnorm.kernel.reference import first_infinity
-from streamnorm.kernel.runs import COUNTS, Exported, Run, Segments
+from streamnorm.kernel.runs import COUNTS, PAGE, Exported, Run, Segments
 
 __all__ = [
     "COMPILED",
     "COUNTS",
+    "PAGE",
     "Exported",
     "Run",
     "Segments",
     "add",
     "arithmetic",
+    "count_pages",
+    "crc32",
     "extremes",
     "first_infinity",
     "histogram",
@@ -38,7 +46,10 @@ __all__ = [
     "longest",
     "merge_bins",
     "moments",
+    "pages",
     "plain",
+    "read_pages",
     "round_moments",
     "sort",
+    "unpack",
 ]

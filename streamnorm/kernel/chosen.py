@@ -13,6 +13,8 @@ __all__ = [
     "COMPILED",
     "add",
     "arithmetic",
+    "count_pages",
+    "crc32",
     "extremes",
     "histogram",
     "instructions",
@@ -20,9 +22,12 @@ __all__ = [
     "longest",
     "merge_bins",
     "moments",
+    "pages",
     "plain",
+    "read_pages",
     "round_moments",
     "sort",
+    "unpack",
 ]
 
 if os.environ.get("STREAMNORM_PURE", "") not in ("", "0"):
@@ -41,3 +46,5 @@ histogram, merge_bins = _chosen.histogram, _chosen.merge_bins
 round_moments, sort = _chosen.round_moments, _chosen.sort
 instructions, plain = _chosen.instructions, _chosen.plain
 last_row, longest = _chosen.last_row, _chosen.longest
+pages, read_pages, count_pages = _chosen.pages, _chosen.read_pages, _chosen.count_pages
+unpack, crc32 = _chosen.unpack, _chosen.crc32

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["COUNTS", "Exported", "Run", "Segments"]
+__all__ = ["COUNTS", "PAGE", "Exported", "Run", "Segments"]
 
 #: What is counted of every column, in the order of the kernel's tallies.
 COUNTS = ("values", "nulls", "nans", "positive_infinities", "negative_infinities")
+
+
+#: What is told of a page of Parquet, in the order of the kernel's records of int64; -1 where its header does not say.
+PAGE = (
+    "kind", "start", "body", "packed", "unpacked", "crc", "computed", "values", "encoding", "definition_encoding",
+    "repetition_encoding", "nulls", "rows", "definition_bytes", "repetition_bytes", "compressed",
+)  # fmt: skip
 
 
 class Run(NamedTuple):
@@ -28,6 +35,7 @@ class Run(NamedTuple):
     validity: Any = None  # bitmap, lowest bit first: 0 is null
     validity_offset: int = 0  # bits
     weights: Any = None  # float64, one a row
+    times: Any = None  # int64, one a row: how many rows it stands for; of one column without weights
 
 
 class Exported(NamedTuple):

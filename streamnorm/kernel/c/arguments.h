@@ -20,7 +20,7 @@
 
 typedef struct {
     run *runs;
-    Py_buffer *buffers; /* three a run: values, validity, weights; obj is NULL where there is none */
+    Py_buffer *buffers; /* four a run: values, validity, weights, times; obj is NULL where there is none */
     Py_ssize_t count, views; /* of runs and of buffers */
     int64_t slots;
     int weighted;
@@ -48,16 +48,37 @@ static void runs_of(const arguments *a, int64_t first, int64_t last, Py_ssize_t 
     *to = a->one_each ? (Py_ssize_t)last : a->count;
 }
 
-/* (slot, slots, type, values, offset, stride, slot_stride, length, validity, validity_offset, weights):
- * `offset`, `stride` and `slot_stride` in bytes, `validity_offset` in bits, `weights` float64 a row. */
+/* One int64 a row, none negative, whose sum has room in one; of one column without weights. */
+static int parse_times(PyObject *times, run *r, Py_buffer *view)
+{
+    uint64_t all = 0;
+    int fine = r->slots == 1 && r->weights == NULL;
+    if (PyObject_GetBuffer(times, view, PyBUF_SIMPLE) < 0)
+        return -1;
+    if (r->length * (int64_t)sizeof(int64_t) > view->len)
+        return outside("times");
+    r->times = view->buf;
+    for (int64_t row = 0; row < r->length && fine; row++) {
+        int64_t one;
+        memcpy(&one, r->times + row * (int64_t)sizeof one, sizeof one);
+        all += (uint64_t)one;
+        fine = one >= 0 && all <= INT64_MAX;
+    }
+    if (!fine)
+        PyErr_SetString(PyExc_ValueError, "times are numbers of rows of one column without weights");
+    return fine ? 0 : -1;
+}
+
+/* (slot, slots, type, values, offset, stride, slot_stride, length, validity, validity_offset, weights, times):
+ * `offset`, `stride` and `slot_stride` in bytes, `validity_offset` in bits, `weights` float64 a row, `times` int64. */
 static int parse_run(PyObject *item, run *r, Py_buffer *views, int64_t slots)
 {
-    PyObject *values, *validity, *weights;
+    PyObject *values, *validity, *weights, *times = Py_None;
     const char *type;
     long long slot, count, offset, stride, slot_stride, length, validity_offset;
     int64_t extent, width;
-    if (!PyArg_ParseTuple(item, "LLsOLLLLOLO", &slot, &count, &type, &values, &offset, &stride, &slot_stride,
-                          &length, &validity, &validity_offset, &weights))
+    if (!PyArg_ParseTuple(item, "LLsOLLLLOLO|O", &slot, &count, &type, &values, &offset, &stride, &slot_stride,
+                          &length, &validity, &validity_offset, &weights, &times))
         return -1;
     width = (int64_t)width_of(type[0]);
     if (width == 0 || slot < 0 || count < 1 || slot + count > slots || offset < 0 || stride < 0 ||
@@ -92,7 +113,8 @@ static int parse_run(PyObject *item, run *r, Py_buffer *views, int64_t slots)
     r->slot = slot;
     r->slots = count;
     r->type = type[0];
-    return 0;
+    r->times = NULL;
+    return times == Py_None ? 0 : parse_times(times, r, &views[3]);
 }
 
 static int parse_runs(PyObject *list, arguments *a)
@@ -103,14 +125,14 @@ static int parse_runs(PyObject *list, arguments *a)
     }
     a->count = PyList_Size(list);
     a->runs = calloc((size_t)a->count + 1, sizeof *a->runs);
-    a->views = 3 * a->count;
+    a->views = 4 * a->count;
     a->buffers = calloc((size_t)a->views + 1, sizeof *a->buffers);
     if (a->runs == NULL || a->buffers == NULL) {
         PyErr_NoMemory();
         return -1;
     }
     for (Py_ssize_t i = 0; i < a->count; i++) {
-        if (parse_run(PyList_GetItem(list, i), &a->runs[i], &a->buffers[3 * i], a->slots) < 0)
+        if (parse_run(PyList_GetItem(list, i), &a->runs[i], &a->buffers[4 * i], a->slots) < 0)
             return -1;
         a->weighted |= a->runs[i].weights != NULL;
     }

@@ -61,11 +61,12 @@ enum { BLOCK = 512, LANES = 16 };
 enum { VALUES, NULLS, NANS, POSITIVE_INFINITIES, NEGATIVE_INFINITIES, TALLIES };
 
 /* A run of `length` rows of `slots` columns. Value (row, slot) is at values + row * stride + slot *
- * slot_stride; it is null where its bit of `validity` is 0; `weights` has one float64 a row. */
+ * slot_stride; it is null where its bit of `validity` is 0; `weights` has one float64 a row, `times` one int64: how many rows it stands for. */
 typedef struct {
     const char *values;
     const uint8_t *validity;
     const char *weights;
+    const char *times;
     int64_t validity_offset, length, stride, slot_stride, slot, slots;
     char type; /* as in Python's struct module */
 } run;

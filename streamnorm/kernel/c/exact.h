@@ -110,6 +110,14 @@ static void exact_add_product(exact *sum, uint64_t a, uint64_t b, int exponent, 
     exact_add(sum, high, exponent + 64, negative);
 }
 
+/* Add what another holds, times 2^bits. */
+static void exact_add_exact(exact *to, exact *from, int bits)
+{
+    exact_settle(from);
+    for (int i = from->low; i < from->high; i++)
+        exact_add_signed(to, from->digit[i], 32 * i - BIAS + bits);
+}
+
 /* Write limbs [first, last) of the settled value in two's complement. */
 static void exact_write(const exact *a, int first, int last, uint64_t *out)
 {

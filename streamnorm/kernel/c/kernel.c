@@ -12,6 +12,7 @@
 #include "bins.h"
 #include "byte_arrays.h"
 #include "csv_rows.h"
+#include "parquet_pages.h"
 #include "rounding.h"
 #include "segments.h"
 #include "statistics.h"
@@ -19,16 +20,19 @@
 static const char *target_in_use;
 #define USE_TARGET(suffix) \
     (target_in_use = #suffix, USE_ARITHMETIC_LOOPS(suffix), USE_COLUMNS_LOOPS(suffix), \
-     USE_EXTREMES_LOOPS(suffix), USE_HISTOGRAM_LOOPS(suffix), USE_LANES_LOOPS(suffix), \
-     USE_MOMENTS_LOOPS(suffix))
+     USE_EXTREMES_LOOPS(suffix), USE_HISTOGRAM_LOOPS(suffix), USE_HYBRID_LOOPS(suffix), \
+     USE_LANES_LOOPS(suffix), USE_MOMENTS_LOOPS(suffix))
 
 static void choose_target(const char *at_most)
 {
     USE_TARGET(baseline);
+    checksum_of_rest = checksum_by_tables;
 #if CHOICE_OF_TARGETS
     __builtin_cpu_init();
     if (strcmp(at_most, "baseline") == 0)
         return;
+    if (__builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1"))
+        checksum_of_rest = checksum_by_products;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         USE_TARGET(avx2);
     if (strcmp(at_most, "avx2") == 0)
@@ -62,6 +66,11 @@ static PyMethodDef methods[] = {
     {"merge_bins", kernel_merge_bins, METH_VARARGS, merge_bins_doc},
     {"last_row", kernel_last_row, METH_VARARGS, last_row_doc},
     {"longest", kernel_longest, METH_O, longest_doc},
+    {"pages", kernel_pages, METH_VARARGS, pages_doc},
+    {"count_pages", kernel_count_pages, METH_VARARGS, count_pages_doc},
+    {"read_pages", kernel_read_pages, METH_VARARGS, read_pages_doc},
+    {"unpack", kernel_unpack, METH_VARARGS, unpack_doc},
+    {"crc32", kernel_crc32, METH_O, crc32_doc},
     {"plain", kernel_plain, METH_O, plain_doc},
     {"round_moments", kernel_round_moments, METH_VARARGS, round_moments_doc},
     {"sort", kernel_sort, METH_VARARGS, sort_doc},
@@ -77,6 +86,7 @@ static struct PyModuleDef module = {
 
 PyMODINIT_FUNC PyInit__kernel(void)
 {
+    prepare_checksums();
     choose_target("");
     return PyModule_Create(&module);
 }

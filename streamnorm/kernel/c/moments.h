@@ -9,6 +9,8 @@
 #ifndef STREAMNORM_MOMENTS_H
 #define STREAMNORM_MOMENTS_H
 
+#include <stddef.h>
+
 #include "columns.h"
 #include "exact.h"
 
@@ -202,6 +204,18 @@ static int squares_span; /* 0 where `squares` would be slow, and is not used */
      integers_to_float64 = integers_to_float64_##suffix,                             \
      squares_span = FUSED_##suffix ? SQUARES_SPAN : 0)
 
+/* ---- the state ---- */
+
+static void empty_moments(moments *m)
+{
+    memset(m, 0, offsetof(moments, weight));
+    m->tally.first_infinity = -1;
+    m->grid = NO_GRID;
+    exact_clear(&m->weight);
+    exact_clear(&m->sum);
+    exact_clear(&m->squares);
+}
+
 /* ---- one value ---- */
 
 static uint64_t mantissa_of(double x, int *exponent)
@@ -250,6 +264,13 @@ static void flush(moments *m)
         m->pieces_parts[i] = 0;
     }
     m->blocks = 0;
+}
+
+/* Bring what is gathered into the wide integers, once there are no more values. */
+static void finish_moments(moments *m)
+{
+    if (m->grid != NO_GRID)
+        flush(m);
 }
 
 static double power_of_two(int exponent)

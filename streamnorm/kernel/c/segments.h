@@ -14,20 +14,20 @@ static int parse_segments(PyObject *segments, arguments *a)
     if (!PyArg_ParseTuple(segments, "OO", &whole, &bounds))
         return -1;
     a->runs = calloc((size_t)a->slots + 1, sizeof *a->runs);
-    a->buffers = calloc(4, sizeof *a->buffers);
-    a->views = 4;
+    a->buffers = calloc(5, sizeof *a->buffers);
+    a->views = 5;
     if (a->runs == NULL || a->buffers == NULL) {
         PyErr_NoMemory();
         return -1;
     }
     if (parse_run(whole, &all, a->buffers, a->slots > 0 ? a->slots : 1) < 0 ||
-        PyObject_GetBuffer(bounds, &a->buffers[3], PyBUF_SIMPLE) < 0)
+        PyObject_GetBuffer(bounds, &a->buffers[4], PyBUF_SIMPLE) < 0)
         return -1;
-    if (a->buffers[3].len != (a->slots + 1) * (Py_ssize_t)sizeof(int64_t) || all.slots != 1 || all.weights != NULL) {
+    if (a->buffers[4].len != (a->slots + 1) * (Py_ssize_t)sizeof(int64_t) || all.slots != 1 || all.weights != NULL || all.times != NULL) {
         PyErr_SetString(PyExc_ValueError, "segments are those of one column without weights, with a bound more than slots");
         return -1;
     }
-    at = a->buffers[3].buf;
+    at = a->buffers[4].buf;
     a->one_each = 1;
     for (a->count = 0; a->count < a->slots; a->count++) {
         run *r = &a->runs[a->count];

@@ -10,6 +10,7 @@
 #include "arguments.h"
 #include "arrow.h"
 #include "bins.h"
+#include "counted.h"
 #include "extremes.h"
 #include "histogram.h"
 #include "lanes.h"
@@ -21,16 +22,18 @@ enum { GROUP = 64 }; /* columns worked on at once, so that their wide integers s
 enum { TILE = LANES, TILE_ROW = BLOCK + 8 }; /* two cache lines of float64; rows kept apart in the cache's sets */
 
 /* What is done with rows [row, row + n), n <= BLOCK, of one slot of a run, or of TILE neighbouring slots of a
- * row-major matrix at once: `together`, if there is one, tells for which of them it was done. */
+ * row-major matrix at once: `together`, if there is one, tells for which of them it was done. `counted` is `each` where
+ * every row stands for a number of them. */
 typedef struct {
     void (*each)(void *state, const run *r, int slot, int64_t row, int n);
+    void (*counted)(void *state, const run *r, int slot, int64_t row, int n);
     void (*together)(void *states, const run *r, int slot, int64_t row, int n, char *done);
     size_t size; /* of a slot's state */
 } visitor;
 
-static const visitor SUMS = {add_rows, add_lanes, sizeof(moments)};
-static const visitor BOUNDS = {bound_rows, NULL, sizeof(extremes)};
-static const visitor COUNTS = {count_rows, NULL, sizeof(histogram)};
+static const visitor SUMS = {add_rows, add_counted, add_lanes, sizeof(moments)};
+static const visitor BOUNDS = {bound_rows, bound_counted, NULL, sizeof(extremes)};
+static const visitor COUNTS = {count_rows, count_counted, NULL, sizeof(histogram)};
 
 /* Copy neighbouring columns of a row-major matrix, which share cache lines, to rows of float64. */
 static void transpose(const run *r, int slot, int64_t row, int n, int columns, double tile[TILE][TILE_ROW])
@@ -89,7 +92,7 @@ static void walk(const arguments *a, int64_t first, int64_t last, const visitor 
                 if (step > 1)
                     visit_tile(r, (int)(slot - r->slot), row, n, columns, v, own);
                 else
-                    v->each(own, r, (int)(slot - r->slot), row, n);
+                    (r->times ? v->counted : v->each)(own, r, (int)(slot - r->slot), row, n);
             }
         }
     }
@@ -97,20 +100,12 @@ static void walk(const arguments *a, int64_t first, int64_t last, const visitor 
 
 static int sum_group(const arguments *a, moments *m, int64_t first, int64_t last, const tallies *t, harvest *h)
 {
-    for (int64_t s = first; s < last; s++) {
-        moments *one = &m[s - first];
-        memset(one, 0, offsetof(moments, weight));
-        one->tally.first_infinity = -1;
-        one->grid = NO_GRID;
-        exact_clear(&one->weight);
-        exact_clear(&one->sum);
-        exact_clear(&one->squares);
-    }
+    for (int64_t s = first; s < last; s++)
+        empty_moments(&m[s - first]);
     walk(a, first, last, &SUMS, m);
     for (int64_t s = first; s < last; s++) {
         moments *one = &m[s - first];
-        if (one->grid != NO_GRID)
-            flush(one);
+        finish_moments(one);
         if (!a->weighted)
             exact_add_signed(&one->weight, one->tally.count[VALUES], 0);
         put_tally(t, s, &one->tally);

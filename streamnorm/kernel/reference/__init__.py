@@ -8,12 +8,17 @@ from streamnorm.kernel.reference.arithmetic import arithmetic, first_infinity
 from streamnorm.kernel.reference.histogram import histogram, merge_bins
 from streamnorm.kernel.reference.limbs import add, round_moments
 from streamnorm.kernel.reference.moments import extremes, moments
+from streamnorm.kernel.reference.page_headers import crc32, pages
+from streamnorm.kernel.reference.page_values import unpack
+from streamnorm.kernel.reference.parquet_pages import count_pages, read_pages
 from streamnorm.kernel.reference.runs import instructions, plain, sort
 from streamnorm.kernel.reference.text import last_row, longest
 
 __all__ = [
     "add",
     "arithmetic",
+    "count_pages",
+    "crc32",
     "extremes",
     "first_infinity",
     "histogram",
@@ -22,7 +27,10 @@ __all__ = [
     "longest",
     "merge_bins",
     "moments",
+    "pages",
     "plain",
+    "read_pages",
     "round_moments",
     "sort",
+    "unpack",
 ]

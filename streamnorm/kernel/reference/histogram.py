@@ -79,7 +79,7 @@ def _check_limits(runs: Sequence[Any], max_bins: int) -> None:
     if not 2 <= max_bins <= _MOST_BINS:
         raise ValueError(f"max_bins is from 2 to {_MOST_BINS}")
     for run in [] if isinstance(runs, tuple) else runs:
-        if run[10] is not None:
+        if len(run) > 10 and run[10] is not None:
             weights = np.frombuffer(run[10], np.float64)[: run[7]]
             if not ((weights >= 0) & (weights <= _MOST_WEIGHT) & (weights == np.floor(weights))).all():
                 raise ValueError("weights of a histogram are whole numbers up to 2^32")

@@ -45,15 +45,15 @@ def in_segments(run: Any, bounds: Any) -> list[Any]:
     """Give a run for each segment of one."""
     ends = np.frombuffer(bounds, np.int64).tolist()
     return [
-        (slot, 1, run[2], run[3], run[4] + start * run[5], *run[5:7], stop - start, run[8], run[9] + start, None)
+        (slot, 1, run[2], run[3], run[4] + start * run[5], *run[5:7], stop - start, run[8], run[9] + start)
         for slot, (start, stop) in enumerate(pairwise(ends))
     ]
 
 
 def finite_values(
     slots: int, runs: Sequence[Any], tallies: Tallies
-) -> list[list[tuple[NDArray[Any], NDArray[np.float64] | None]]]:
-    """Sort the finite values of every column out, with their weights, and count the others.
+) -> list[list[tuple[NDArray[Any], NDArray[Any] | None]]]:
+    """Sort the finite values of every column out, with their weights or times, and count the others.
 
     Parameters
     ----------
@@ -67,9 +67,9 @@ def finite_values(
     rows = np.zeros(slots, np.int64)
     if isinstance(runs, tuple):
         runs = in_segments(*runs)
-    columns: list[list[tuple[NDArray[Any], NDArray[np.float64] | None]]] = [[] for _ in range(slots)]
+    columns: list[list[tuple[NDArray[Any], NDArray[Any] | None]]] = [[] for _ in range(slots)]
     for run in runs:
-        weights = None if run[10] is None else np.frombuffer(run[10], np.float64)[: run[7]]
+        weights, times = _weights_of(run)
         for slot in range(run[0], run[0] + run[1]):
             values, valid = column_of(run, slot)
             present = np.ones(len(values), bool) if weights is None else weights != 0
@@ -77,16 +77,28 @@ def finite_values(
             if infinite.any() and infinities[slot] < 0:
                 infinities[slot] = rows[slot] + int(np.argmax(infinite))
             keep = valid & present & np.isfinite(values)
-            counts[slot] += [
-                keep.sum(),
-                (present & ~valid).sum(),
-                (present & valid & np.isnan(values)).sum(),
-                (infinite & (values > 0)).sum(),
-                (infinite & (values < 0)).sum(),
-            ]
+            kinds = (
+                keep,
+                present & ~valid,
+                present & valid & np.isnan(values),
+                infinite & (values > 0),
+                infinite & (values < 0),
+            )
+            counts[slot] += [(kind * times).sum() for kind in kinds]
             rows[slot] += len(values)
             columns[slot].append((values[keep], None if weights is None else weights[keep]))
     return columns
+
+
+def _weights_of(run: Any) -> tuple[NDArray[Any] | None, Any]:
+    """Give what the rows of a run count for: weights or times, if there are some, and how many rows each stands for."""
+    weights, times = (*run[10:12], None, None)[:2]
+    if times is not None:
+        counts = np.frombuffer(times, np.int64)[: run[7]]
+        if (counts < 0).any() or run[1] != 1 or weights is not None:
+            raise ValueError("times are numbers of rows of one column without weights")
+        return counts, counts
+    return (None if weights is None else np.frombuffer(weights, np.float64)[: run[7]]), 1
 
 
 def new_tallies(slots: int) -> Tallies:
