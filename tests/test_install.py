@@ -1,4 +1,4 @@
-"""What is built from the sources installs and gives the same bits, with and without a compiler."""
+"""What is built from the sources is named by what it holds, installs, and gives the same bits, compiled or not."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from setuptools import Distribution, Extension
 
 import streamnorm as sn
+from streamnorm._build import NameWheel, without_kernel
 
-ROOT = Path(sn.__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 #: An editable install finds modules that the installed copy lacks; it must not.
 DIGEST = (
     "import sys; sys.meta_path = [f for f in sys.meta_path if 'editable' not in f.__module__]; "
@@ -41,35 +45,87 @@ def ask(installed: Path, where: Path) -> list[str]:
     return out.stdout.split()
 
 
+#: What the build makes, and tools leave behind.
+MADE = shutil.ignore_patterns(
+    "*.so", "*.pyd", "__pycache__", "build", "dist", "*.egg-info", ".git", ".venv", ".*_cache", ".hypothesis"
+)
+
+
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
     """Copy what is under version control, so that nothing built lies about."""
     copy = tmp_path / "sources"
-    ignored = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__", "build", "*.egg-info")
-    shutil.copytree(ROOT / "streamnorm", copy / "streamnorm", ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
+    shutil.copytree(ROOT, copy, ignore=MADE)
     return copy
+
+
+def files_of(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def check_install(wheel_or_folder: Path, place: Path, compiled: bool, **environment: str) -> str:
+    """Install without dependencies, and see that what was installed runs, with the bits of this checkout."""
+    said = shell(
+        "-m", "pip", "install", "-v", "--no-deps", "--no-build-isolation", "--target", place / "site", wheel_or_folder,
+        **environment,
+    )  # fmt: skip
+    file, has_kernel, digest = ask(place / "site", place)
+    assert Path(file).is_relative_to(place / "site")
+    assert (has_kernel, digest) == (str(compiled), sn.StandardScaler().fit(np.arange(1000.0)[:, None] ** 0.5).digest())
+    return said
 
 
 @pytest.mark.slow
 def test_sdist_and_wheel(sources, tmp_path):
+    before = files_of(sources)
     shell("-m", "build", "--no-isolation", "--outdir", tmp_path / "dist", sources)
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    (sdist,), (wheel,) = (tmp_path / "dist").glob("*.tar.gz"), (tmp_path / "dist").glob("*.whl")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    unpacked = tmp_path / sdist.name.removesuffix(".tar.gz")
+    assert before - files_of(unpacked) <= {".gitignore"}
+
     assert "-cp311-abi3-" in wheel.name
-    package = {path.relative_to(sources).as_posix() for path in (sources / "streamnorm").rglob("*") if path.is_file()}
-    assert package - set(zipfile.ZipFile(wheel).namelist()) == set()
-    shell("-m", "pip", "install", "--no-deps", "--target", tmp_path / "site", wheel)
-    file, compiled, digest = ask(tmp_path / "site", tmp_path)
-    assert Path(file).is_relative_to(tmp_path / "site")
-    assert (compiled, digest) == ("True", sn.StandardScaler().fit(np.arange(1000.0)[:, None] ** 0.5).digest())
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("streamnorm/")}
+    wanted = {name for name in before if name.startswith("streamnorm/") and not name.endswith((".c", ".h"))}
+    assert held == wanted | {name for name in held if "/_kernel." in name}
+    assert len(held) == len(wanted) + 1
+    check_install(wheel, tmp_path, compiled=True)
 
 
 @pytest.mark.slow
 def test_without_a_compiler(sources, tmp_path):
-    said = shell("-m", "pip", "install", "-v", "--no-deps", "--no-build-isolation", "--target", tmp_path / "site",
-                 sources, CC="/bin/false")  # fmt: skip
-    assert "no kernel was compiled" in said
-    file, compiled, digest = ask(tmp_path / "site", tmp_path)
-    assert Path(file).is_relative_to(tmp_path / "site")
-    assert (compiled, digest) == ("False", sn.StandardScaler().fit(np.arange(1000.0)[:, None] ** 0.5).digest())
+    assert "no kernel was compiled" in check_install(sources, tmp_path, compiled=False, CC="/bin/false")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", [{"CC": "/bin/false"}, {"STREAMNORM_PURE": "1"}], ids=["failed", "asked for"])
+def test_a_wheel_without_kernel_is_pure(sources, tmp_path, environment):
+    shell("-m", "build", "--no-isolation", "--wheel", "--outdir", tmp_path / "compiled", sources)
+    shell("-m", "build", "--no-isolation", "--wheel", "--outdir", tmp_path / "dist", sources, **environment)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert not [name for name in zipfile.ZipFile(wheel).namelist() if "/_kernel." in name], "left by the build before"
+    check_install(wheel, tmp_path, compiled=False)
+
+
+def test_free_threaded_python_has_a_wheel_without_kernel(monkeypatch):
+    monkeypatch.setattr(sysconfig, "get_config_var", lambda name: 1 if name == "Py_GIL_DISABLED" else None)
+    command = NameWheel(Distribution({"name": "streamnorm", "ext_modules": [Extension("kernel", ["kernel.c"])]}))
+    command.py_limited_api = "cp311"
+    assert "free-threaded" in without_kernel()
+    command.ensure_finalized()
+    assert not command.py_limited_api
+
+
+@pytest.mark.parametrize("pure", ["", "1"])
+def test_the_version_tells_which_kernel_runs(pure):
+    environment = {"STREAMNORM_PURE": pure, "PYTHONPATH": os.pathsep.join(sys.path)}
+    said = shell(
+        "-c", "import sys; sys.argv[1:] = ['--version']; from streamnorm.cli import main; main()", **environment
+    )
+    name = shell(
+        "-c", "from streamnorm import kernel as k; print(k.instructions() if k.COMPILED else '')", **environment
+    )
+    kernel = f"kernel in C ({name.strip()})" if name.strip() else "kernel in Python (the same results, more slowly)"
+    assert said == f"streamnorm {sn.__version__}, {kernel}\n"

@@ -10,14 +10,14 @@ import click
 from streamnorm.cli.commands import data, export, reports, states
 from streamnorm.cli.messages import one_line, say
 from streamnorm.cli.signals import Terminated, in_order, standard_streams_open
+from streamnorm.cli.version import VERSION
 from streamnorm.errors import StreamnormError
-from streamnorm.version import __version__
 
 __all__ = ["cli", "main"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="streamnorm %(version)s")
+@VERSION
 def cli() -> None:
     """Normalise numeric data too large for memory, on exact statistics.
 
