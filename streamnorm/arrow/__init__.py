@@ -9,6 +9,7 @@ from streamnorm.arrow.batches import in_large_batches, no_rows
 from streamnorm.arrow.compute import compute
 from streamnorm.arrow.containers import batches_of, check_container, is_arrow, is_stream, parts_of, to_batches
 from streamnorm.arrow.frames import arrays_of_frame, as_output, as_pandas, in_seconds, naming_text, table_with_nulls
+from streamnorm.arrow.metadata import keys_for
 from streamnorm.arrow.types import (
     EXACT,
     index_columns,
@@ -39,6 +40,7 @@ __all__ = [
     "is_chosen",
     "is_numeric",
     "is_stream",
+    "keys_for",
     "large_strings",
     "naming_text",
     "no_rows",

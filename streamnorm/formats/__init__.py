@@ -5,6 +5,7 @@ what any file is, and `sink`, which says where batches go.
 """
 
 from streamnorm.formats.options import CsvOptions
+from streamnorm.formats.parquet.layout import NotByPagesError
 from streamnorm.formats.registry import (
     FORMATS,
     Format,
@@ -24,6 +25,7 @@ __all__ = [
     "FORMATS",
     "CsvOptions",
     "Format",
+    "NotByPagesError",
     "Source",
     "Unit",
     "ending_of",

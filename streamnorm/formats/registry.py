@@ -17,6 +17,7 @@ from streamnorm.formats.ipc.sink import ArrowSink
 from streamnorm.formats.ipc.source import ArrowSource
 from streamnorm.formats.parquet.sink import ParquetSink
 from streamnorm.formats.parquet.source import ParquetSource
+from streamnorm.formats.parquet.writer import Rewriter
 from streamnorm.formats.signatures import FIRST_BYTES, ending_of
 from streamnorm.formats.sink import OpenSink, Sink
 from streamnorm.formats.source import Source
@@ -60,16 +61,19 @@ class Format(NamedTuple):
     prepare : callable
         Makes of a mapped batch, the text of its missing values and the decimal point what the sink writes; on the
         thread that mapped the batch, since a sink has only one.
+    rewriter : type of Rewriter, optional
+        Writes a file of this format out of the bytes of another.
     """
 
     name: str
     source: type[Source]
     sink: OpenSink
     prepare: Callable[[pa.RecordBatch, pa.RecordBatch | None, str], pa.RecordBatch] = _as_it_is
+    rewriter: type[Rewriter] | None = None
 
 
 FORMATS = (
-    Format("Parquet", ParquetSource, ParquetSink),
+    Format("Parquet", ParquetSource, ParquetSink, rewriter=Rewriter),
     Format("CSV", CsvSource, CsvSink, text_of),
     Format("Arrow", ArrowSource, ArrowSink),
 )

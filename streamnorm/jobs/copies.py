@@ -2,103 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import NamedTuple
 
-import pyarrow as pa
-
-from streamnorm.errors import DataError, listed
-from streamnorm.files import naming, replacing
-from streamnorm.formats import Format, Source, Unit, format_for, open_sink, writing
+from streamnorm.files import replacing
+from streamnorm.formats import NotByPagesError, Source, open_sink, writing
+from streamnorm.jobs.copy import Copy, UnitDone
 from streamnorm.jobs.effort import Effort
+from streamnorm.jobs.rewriting import rewritten
 from streamnorm.jobs.threads import in_any_order, in_order, threads_of
-from streamnorm.jobs.work import map_batch, mapped_schema, worker_table
 from streamnorm.tables import Table
 
 __all__ = ["check_inputs", "map_files"]
 
 #: Called with a source, the name of its output and the complete temporary file, before that takes the name.
 Finish = Callable[[Source, Path, Path], None]
-
-
-class UnitDone(NamedTuple):
-    """The end of a unit: the bytes of input that it stood for, and its rows."""
-
-    size: int
-    rows: int
-
-
-@dataclass(frozen=True)
-class _Copy:
-    """One mapped copy of a source."""
-
-    table: Table
-    source: Source
-    target: Path
-    inverse: bool
-
-    @classmethod
-    def of(cls, table: Table, source: Source, target: Path, inverse: bool) -> _Copy:
-        """Make the copy of what a source has of the columns.
-
-        Parameters
-        ----------
-        table : Table
-        source : Source
-        target : Path
-        inverse : bool
-        """
-        inputs = table.inputs(inverse)
-        with naming(source.path):
-            has = set(source.schema.names)
-            there = {name: other for name, other in inputs.items() if name in has}
-            if inputs and not there:
-                raise DataError(
-                    f"it has none of the columns that are normalised ({listed(map(repr, inputs))}): leave it out."
-                )
-        if len(there) < len(inputs):
-            table = worker_table(table, table.learnt.only(set(there.values() if inverse else there)))
-        return cls(table, source, target, inverse)
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The output's schema."""
-        with naming(self.source.path):
-            to_map = self.source.schema_to_map(self.table.inputs(self.inverse).keys())
-            return mapped_schema(self.table, to_map, inverse=self.inverse)
-
-    @property
-    def format(self) -> Format:
-        """The output's format."""
-        return format_for(self.target, self.source)
-
-    def map_unit(self, unit: Unit) -> Generator[pa.RecordBatch | UnitDone, None, None]:
-        """Yield the mapped batches of one unit, ready to be written, and its end."""
-        source, names, rows = self.source, list(self.table.inputs(self.inverse)), 0
-        prepare, before = self.format.prepare, partial(source.rows_before, unit)
-        with naming(source.path):
-            for batch, original in source.read_to_map(unit, names):
-                mapped = map_batch(self.table, batch, inverse=self.inverse, rows=rows, rows_before=before)
-                rows += batch.num_rows
-                ready = [prepare(mapped, original, source.options.decimal)]
-                del batch, original, mapped
-                yield handed_over(ready)
-            yield UnitDone(unit.size, rows)
-
-
-def handed_over(ready: list[pa.RecordBatch]) -> pa.RecordBatch:
-    """Take the batch out of a list of one, so that its maker holds on to nothing while it waits to be written.
-
-    A batch that a paused generator still names stays in memory until the generator goes on, which may be long after
-    another file's batch was written.
-    """
-    return ready.pop()
 
 
 def map_files(
@@ -136,7 +59,7 @@ def map_files(
     stopped = Event()
 
     def write(source: Source, target: Path) -> None:
-        copy = _Copy.of(table, source, target, inverse)
+        copy = Copy.of(table, source, target, inverse)
         with closing(_write(copy, threads // files_at_once, before)) as ends:
             for end in ends:
                 if stopped.is_set():
@@ -150,34 +73,53 @@ def map_files(
         pass
 
 
-def _write(copy: _Copy, threads: int, before: Finish | None) -> Generator[UnitDone, None, None]:
+def _write(copy: Copy, threads: int, before: Finish | None) -> Generator[UnitDone, None, None]:
     """Write a copy, and give the end of each unit when it is written, then the rest of the bytes.
 
     Parameters
     ----------
-    copy : _Copy
+    copy : Copy
     threads : int
     before : callable or None
         Called before the copy takes its name.
     """
-    source, target, schema = copy.source, copy.target, copy.schema
-    last = partial(before, source, target) if before else None
-    with writing(target), replacing(target, parents=True, before=last) as temporary:
-        sink = open_sink(temporary, target, schema, source, set(copy.table.inputs(copy.inverse).values()))
-        rest = source.size
+    last = partial(before, copy.source, copy.target) if before else None
+    rest, ends = copy.source.size, 0
+    with writing(copy.target), replacing(copy.target, parents=True, before=last) as temporary:
         try:
-            tasks = (partial(copy.map_unit, unit) for unit in source.units())
-            with closing(in_order(tasks, threads)) as items:
-                for item in items:
-                    if isinstance(item, UnitDone):
-                        sink.end_unit()
-                        rest -= item.size
-                        yield item
-                    else:
-                        sink.write(item)
-        finally:
-            sink.close()
+            for end in rewritten(copy, temporary, threads):
+                rest, ends = rest - end.size, ends + 1
+                yield end
+        except NotByPagesError:
+            for end in itertools.islice(_by_batches(copy, temporary, threads), ends, None):
+                rest -= end.size
+                yield end
     yield UnitDone(rest, 0)
+
+
+def _by_batches(copy: Copy, temporary: Path, threads: int) -> Generator[UnitDone, None, None]:
+    """Write a copy anew from its values, and give the end of each unit.
+
+    Parameters
+    ----------
+    copy : Copy
+    temporary : Path
+        The file to be written.
+    threads : int
+    """
+    source = copy.source
+    sink = open_sink(temporary, copy.target, copy.schema, source, set(copy.table.inputs(copy.inverse).values()))
+    try:
+        tasks = (partial(copy.map_unit, unit) for unit in source.units())
+        with closing(in_order(tasks, threads)) as items:
+            for item in items:
+                if isinstance(item, UnitDone):
+                    sink.end_unit()
+                    yield item
+                else:
+                    sink.write(item)
+    finally:
+        sink.close()
 
 
 def check_inputs(table: Table, source: Source, inverse: bool) -> list[str]:
@@ -195,6 +137,6 @@ def check_inputs(table: Table, source: Source, inverse: bool) -> list[str]:
     SourceError, DataError
         If the source cannot be read, or has none of the columns or something else in them.
     """
-    copy = _Copy.of(table, source, Path(), inverse)
+    copy = Copy.of(table, source, Path(), inverse)
     _ = copy.schema
     return sorted(table.inputs(inverse).keys() - copy.table.inputs(inverse).keys())

@@ -9,11 +9,13 @@ from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hostile import KINDS, Case, check, contents, failure, written
 from shell import streamnorm
 
 import streamnorm as sn
+from streamnorm.errors import DataError
 
 NAN = float("nan")
 GOOD = pa.table({"x": [1.0, 3.0], "t": ["a", "b"]})
@@ -57,7 +59,6 @@ PARQUET = {
     "encrypted footer": refused(written(GOOD)[:-4] + b"PARE"),
     "CSV called Parquet": refused(b"x,t\n1,a\n" * 10),
     "Arrow called Parquet": refused(written(GOOD, "arrow")),
-    "UTF-8 that is none": refused(with_text_that_is_none(), "'t'", "row 2", "UTF-8", fits=True),
 }
 
 
@@ -137,6 +138,16 @@ REFUSED = {
 @pytest.mark.parametrize("name", PARQUET)
 def test_hostile_parquet(name, tmp_path, capsys):
     check(PARQUET[name], tmp_path, capsys)
+
+
+def test_text_that_is_none_is_copied_and_not_made_text_of(tmp_path):
+    source = tmp_path / "in.parquet"
+    source.write_bytes(with_text_that_is_none())
+    normalizer = sn.fit(source)
+    with pytest.raises(DataError, match=r"in\.parquet: column 't', row 2: the text is no UTF-8"):
+        sn.transform(normalizer, source, tmp_path / "out.csv")
+    sn.transform(normalizer, source, tmp_path / "out.parquet")
+    assert pq.read_table(tmp_path / "out.parquet").column("t").cast(pa.binary()).to_pylist() == [b"a", b"b\xff"]
 
 
 @pytest.mark.filterwarnings("ignore:no value")

@@ -18,6 +18,7 @@ from shell import streamnorm
 import streamnorm as sn
 from streamnorm.errors import OutputError, SourceError, StateError
 from streamnorm.formats.parquet.source import ParquetSource
+from streamnorm.formats.parquet.writer import Rewriter
 from streamnorm.inputs.expand import expand
 from streamnorm.jobs.count import count
 from streamnorm.jobs.effort import Effort
@@ -229,6 +230,14 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(job, tmp_path, capsys, 
             change(self.path)
 
     monkeypatch.setattr(ParquetSource, "read", read_and_change)
+    take = Rewriter.take
+
+    def take_and_change(self, items):
+        if (path := tmp_path / "in" / "2.parquet").exists():
+            change(path)
+        return take(self, items)
+
+    monkeypatch.setattr(Rewriter, "take", take_and_change)
     refused = streamnorm(capsys, *words.split(), "--threads", "1")
     assert (refused.code, refused.err.count("\n")) == (1, 1)
     assert "2.parquet" in refused.err

@@ -1,0 +1,93 @@
+"""One mapped copy of a file: what is read, what it becomes, and the batches of each part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from streamnorm.errors import DataError, listed
+from streamnorm.files import naming
+from streamnorm.formats import Format, Source, Unit, format_for
+from streamnorm.jobs.work import map_batch, mapped_schema, worker_table
+from streamnorm.tables import Table
+
+__all__ = ["Copy", "UnitDone"]
+
+
+class UnitDone(NamedTuple):
+    """The end of a unit: the bytes of input that it stood for, and its rows."""
+
+    size: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One mapped copy of a source."""
+
+    table: Table
+    source: Source
+    target: Path
+    inverse: bool
+
+    @classmethod
+    def of(cls, table: Table, source: Source, target: Path, inverse: bool) -> Copy:
+        """Make the copy of what a source has of the columns.
+
+        Parameters
+        ----------
+        table : Table
+        source : Source
+        target : Path
+        inverse : bool
+        """
+        inputs = table.inputs(inverse)
+        with naming(source.path):
+            has = set(source.schema.names)
+            there = {name: other for name, other in inputs.items() if name in has}
+            if inputs and not there:
+                raise DataError(
+                    f"it has none of the columns that are normalised ({listed(map(repr, inputs))}): leave it out."
+                )
+        if len(there) < len(inputs):
+            table = worker_table(table, table.learnt.only(set(there.values() if inverse else there)))
+        return cls(table, source, target, inverse)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The output's schema."""
+        with naming(self.source.path):
+            to_map = self.source.schema_to_map(self.table.inputs(self.inverse).keys())
+            return mapped_schema(self.table, to_map, inverse=self.inverse)
+
+    @property
+    def format(self) -> Format:
+        """The output's format."""
+        return format_for(self.target, self.source)
+
+    def map_unit(self, unit: Unit) -> Generator[pa.RecordBatch | UnitDone, None, None]:
+        """Yield the mapped batches of one unit, ready to be written, and its end."""
+        source, names, rows = self.source, list(self.table.inputs(self.inverse)), 0
+        prepare, before = self.format.prepare, partial(source.rows_before, unit)
+        with naming(source.path):
+            for batch, original in source.read_to_map(unit, names):
+                mapped = map_batch(self.table, batch, inverse=self.inverse, rows=rows, rows_before=before)
+                rows += batch.num_rows
+                ready = [prepare(mapped, original, source.options.decimal)]
+                del batch, original, mapped
+                yield handed_over(ready)
+            yield UnitDone(unit.size, rows)
+
+
+def handed_over(ready: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """Take the batch out of a list of one, so that its maker holds on to nothing while it waits to be written.
+
+    A batch that a paused generator still names stays in memory until the generator goes on, which may be long after
+    another file's batch was written.
+    """
+    return ready.pop()
