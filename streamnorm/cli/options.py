@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from streamnorm.cli.messages import say
+from streamnorm.cli.progress import notes
 from streamnorm.errors import DataError
 
 if TYPE_CHECKING:
@@ -52,9 +53,25 @@ def together(*options: Decorator) -> Decorator:
 
 SOURCES = click.argument("sources", metavar="SRC...", nargs=-1, required=True)
 STATE = click.argument("state", metavar="STATE")
+
+
+def _listen(context: click.Context, parameter: click.Parameter, quiet: bool) -> bool:
+    """Let what a job tells be written as notes while the command runs, unless it is to be quiet.
+
+    Parameters
+    ----------
+    context : click.Context
+    parameter : click.Parameter
+    quiet : bool
+    """
+    if not quiet:
+        context.with_resource(notes())
+    return quiet
+
+
 COMMON = together(
     click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads; one a processor by default."),
-    click.option("--quiet", is_flag=True, help="Say nothing but errors."),
+    click.option("--quiet", is_flag=True, callback=_listen, help="Say nothing but errors."),
 )
 CSV = together(
     click.option("--delimiter", metavar="CHAR", help="CSV: between fields; a comma by default."),

@@ -6,7 +6,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from streamnorm.formats import Source
 
 
-__all__ = ["progress_of"]
+__all__ = ["notes", "progress_of"]
 
 
 @contextmanager
@@ -28,14 +28,13 @@ def progress_of(found: list[Source], quiet: bool) -> Iterator[Callable[[int, int
         warnings.simplefilter("ignore")
     if not (quiet or COMPILED):
         say("note: the compiled kernel is missing: the same results take longer; reinstall where a C compiler is.")
-    with nullcontext() if quiet else _notes():
-        if quiet or not sys.stderr.isatty():
-            yield None
-            return
-        from tqdm import tqdm
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
 
-        with tqdm(total=sum(s.size for s in found), unit="B", unit_scale=True, delay=1, leave=False) as bar:
-            yield _telling(bar)
+    with tqdm(total=sum(s.size for s in found), unit="B", unit_scale=True, delay=1, leave=False) as bar:
+        yield _telling(bar)
 
 
 def _telling(bar: Any) -> Callable[[int, int], None]:
@@ -61,7 +60,8 @@ class _Notes(logging.Handler):
 
 
 @contextmanager
-def _notes() -> Iterator[None]:
+def notes() -> Iterator[None]:
+    """Write what jobs tell as notes until the block ends."""
     log, handler = logging.getLogger("streamnorm"), _Notes()
     level = log.level
     log.addHandler(handler)

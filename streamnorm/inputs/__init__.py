@@ -3,6 +3,6 @@
 The room imports `errors`, `files` and `formats`. Begin with `expand`.
 """
 
-from streamnorm.inputs.expand import expand, is_data, is_one_file
+from streamnorm.inputs.expand import data_below, expand, is_data, is_one_file
 
-__all__ = ["expand", "is_data", "is_one_file"]
+__all__ = ["data_below", "expand", "is_data", "is_one_file"]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from glob import has_magic
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pyarrow as pa
 
 from streamnorm.errors import SourceError
 from streamnorm.files import Remote, location_of
+from streamnorm.inputs.lakes import SIGN_FOLDERS, refuse_lake
 
 __all__ = ["files_at"]
 
@@ -32,6 +35,8 @@ def files_at(uri: str) -> list[tuple[Remote, Path]]:
     location = location_of(uri)
     try:
         found = list(_listed(uri, location))
+    except SourceError:
+        raise
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise SourceError(f"{location} cannot be listed: {reason}; check the address and the credentials.") from error
@@ -52,7 +57,32 @@ def _listed(uri: str, location: str) -> Iterator[tuple[Remote, Path]]:
     if info.is_file:
         yield Remote(root, key, filesystem), Path(PurePosixPath(key).name)
     elif info.type == fs.FileType.Directory:
-        for found in sorted(filesystem.get_file_info(fs.FileSelector(key, recursive=True)), key=lambda f: f.path):
+        listed = sorted(filesystem.get_file_info(fs.FileSelector(key, recursive=True)), key=lambda f: f.path)
+        refuse_lake(root, (found.path for found in listed))
+        _refuse_lake_above(filesystem, key, root)
+        for found in listed:
             below = found.path[len(key) + 1 :]
             if found.is_file and (pattern is None or fnmatchcase(below, pattern)):
                 yield Remote(f"{root}/{below}", found.path, filesystem), Path(below)
+
+
+def _refuse_lake_above(filesystem: Any, key: str, location: str) -> None:
+    """Raise SourceError if a folder of a store lies in a lake table's.
+
+    Parameters
+    ----------
+    filesystem : pyarrow.fs.FileSystem
+    key : str
+        The folder's path.
+    location : str
+        What messages call it.
+    """
+    from pyarrow import fs
+
+    for above in PurePosixPath(key).parents:
+        places: list[str] = []
+        with suppress(OSError):  # what lies higher up may be nobody's business
+            signs = filesystem.get_file_info([f"{above}/{name}" for name in SIGN_FOLDERS]) if above.name else []
+            for sign in (sign for sign in signs if sign.type == fs.FileType.Directory):
+                places += [found.path for found in filesystem.get_file_info(fs.FileSelector(sign.path))]
+        refuse_lake(location, places)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from streamnorm.errors import OutputError
+from streamnorm.errors import OutputError, amount, listed
 from streamnorm.files import Place, is_elsewhere, refuse_existing
 from streamnorm.formats import Source, format_for
-from streamnorm.inputs import is_data, is_one_file
+from streamnorm.inputs import data_below, is_data, is_one_file
 
 __all__ = ["check_state_path", "outputs_of", "refuse_existing_output"]
+
+_LOG = logging.getLogger("streamnorm")
 
 
 def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwrite: bool) -> list[tuple[Source, Path]]:
@@ -60,7 +63,21 @@ def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwr
                 raise OutputError(f"{path} lies in the input {folder}, and would be read next time: write elsewhere.")
         format_for(path, source)
         seen.add(path)
+    if target.is_dir():
+        _tell_of_others(target, seen)
     return pairs
+
+
+def _tell_of_others(folder: Path, outputs: Collection[Path]) -> None:
+    """Name, where a folder is written again, the data in it that is of none of the inputs there are now."""
+    if not any(path.exists() for path in outputs):
+        return
+    others = [str(path.relative_to(folder)) for path in data_below(folder) if path not in outputs]
+    if others:
+        _LOG.info(
+            "%s holds %s that none of these inputs gives, as one that is gone may have: %s; remove what is not wanted",
+            folder, amount(len(others), "file"), listed(others),
+        )  # fmt: skip
 
 
 def _identity(path: Path) -> object:
