@@ -33,8 +33,9 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
         Columns to leave alone, by names or patterns.
     by : str or sequence of str, optional
         Key columns of text, integers or dates: statistics are kept and applied per key. Null is a key like
-        others. Feed large batches or streams: adding up costs time for each key known. In memory a standardised
-        column takes about 100 bytes a key, a histogram 16 bytes for each of its bins, and a key its own size.
+        others. A batch costs what its own keys cost, however many are known; large ones are fastest. In memory a
+        standardised column takes about 100 bytes a key, a histogram 16 bytes for each of its bins, and a key its own
+        size.
     unseen : {"global", "error", "null", "keep"}, default="global"
         What becomes of values whose key was not seen in the fit: the statistics of all rows are used, it is
         an error, they become null, or they stay as they are.

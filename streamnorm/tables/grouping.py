@@ -25,6 +25,8 @@ __all__ = ["KEYED_BYTES", "UNSEEN", "By", "Found", "Grouped"]
 #: Bytes of rows summarised at once where there are keys: adding two summaries up takes as long as their keys are many,
 #: whatever rows are behind them.
 KEYED_BYTES = 1 << 27
+#: Keys to each row of a batch from which on plans are made for the keys that occur alone.
+_FEW = 16
 #: Choices for rows whose key was not seen in the fit.
 UNSEEN = ("global", "error", "null", "keep")
 
@@ -145,18 +147,21 @@ class Found:
 
     by: By
     rows: list[pa.Array]
-    _places: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+    _known: dict[int, tuple[Keyed, Keyed, NDArray[np.int64]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, batch: pa.RecordBatch, by: By) -> Found:
         """Take the key columns of a batch."""
         return cls(by, keys_of_batch(batch, by.names))
 
-    def places(self, keys: Keys) -> NDArray[np.int64]:
-        """Tell which of the keys each row has, -1 where none, shape (n_rows,)."""
-        if id(keys) not in self._places:
-            self._places[id(keys)] = keys.find(self.rows)
-        return self._places[id(keys)]
+    def look_up(self, summary: Keyed) -> tuple[Keyed, NDArray[np.int64]]:
+        """Give the statistics of at least the keys that occur, and which of their keys each row has, -1 where none."""
+        if id(summary) not in self._known:
+            few = summary
+            if len(self.rows[0]) * _FEW <= summary.size:
+                few = summary.few(Keys.distinct(self.by.names, self.rows)[0])
+            self._known[id(summary)] = summary, few, few.keys.find(self.rows)  # the first stays, and so its id
+        return self._known[id(summary)][1:]
 
     def map_array(
         self, array: pa.Array, given: pa.Array, name: str, rule: BoundRule, summary: Summary, slot: int, **options: Any
@@ -187,7 +192,7 @@ class Found:
         """
         if not isinstance(summary, Keyed):
             raise DataError(f"the statistics are not those by {', '.join(self.by.names)}: fit again.")
-        at = self.places(summary.keys)
+        summary, at = self.look_up(summary)
         unseen = at < 0
         if self.by.unseen == "error" and unseen.any():
             row = int(np.argmax(unseen))

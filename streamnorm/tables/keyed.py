@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import operator
 from collections.abc import Sequence
@@ -14,10 +15,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.errors import MergeError
+from streamnorm.once import once
 from streamnorm.summaries import Counts, Summary, pack
 from streamnorm.tables.keys import Keys
 
 __all__ = ["Keyed"]
+
+#: Smallest ratio of the keys of one layer to those of the next. A larger one copies keys more often on their way down;
+#: a smaller one leaves more layers to look through.
+_RATIO = 8
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """Statistics by key of some of the rows.
+
+    Parameters
+    ----------
+    keys : Keys
+    columns : tuple of Summary
+        One a column, each with one slot a key.
+    """
+
+    keys: Keys
+    columns: tuple[Summary, ...]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __add__(self, other: _Layer) -> _Layer:
+        keys, at = self.keys.union(other.keys)
+        mine = np.arange(len(self))
+        columns = (
+            (a if len(keys) == len(a) else a.place(len(keys), mine)) + b.place(len(keys), at)
+            for a, b in zip(self.columns, other.columns, strict=True)
+        )
+        return _Layer(keys, tuple(columns))
+
+    def of(self, keys: Keys) -> _Layer:
+        """Give the same for other keys, with nothing in the slots of those that it does not have."""
+        at = self.keys.find(keys.columns)
+        there = np.flatnonzero(at >= 0)
+        return _Layer(keys, tuple(column.take(at[there]).place(len(keys), there) for column in self.columns))
+
+    @once
+    def overall(self) -> Summary:
+        """The statistics over all keys, with one slot a column."""
+        return _side_by_side([column.together() for column in self.columns])
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,23 +72,39 @@ class Keyed(Summary):
     last row is taken away is gone. The keys may lie in any order: equality, digest and state files do not
     depend on it.
 
+    What is added stays in layers, each of far fewer keys than the one before, until all keys are asked for: rows of a
+    few keys cost what these cost, however many others there are.
+
     Parameters
     ----------
     counts : Counts
         Of each column, over all keys.
-    keys : Keys
-    columns : tuple of Summary
-        One a column, each with one slot a key.
+    layers : tuple of _Layer
+        At least one; a key may be in several.
     """
 
-    keys: Keys
-    columns: tuple[Summary, ...]
+    layers: tuple[_Layer, ...]
 
     @classmethod
     def make(cls, keys: Keys, columns: Sequence[Summary]) -> Self:
         """Put keys and their summaries together."""
         totals = [column.counts.table.sum(axis=0) for column in columns]
-        return cls(Counts(np.array(totals, np.int64).reshape(len(columns), -1)), keys, tuple(columns))
+        return cls(Counts(np.array(totals, np.int64).reshape(len(columns), -1)), (_Layer(keys, tuple(columns)),))
+
+    @once
+    def _whole(self) -> _Layer:
+        """All layers in one."""
+        return functools.reduce(operator.add, self.layers)
+
+    @property
+    def keys(self) -> Keys:
+        """The distinct keys."""
+        return self._whole.keys
+
+    @property
+    def columns(self) -> tuple[Summary, ...]:
+        """Summaries, one a column, each with one slot a key."""
+        return self._whole.columns
 
     @property
     def rows(self) -> NDArray[np.int64]:
@@ -53,20 +113,46 @@ class Keyed(Summary):
 
     def _combinable(self, other: Summary) -> None:
         self._check(other)
-        if not isinstance(other, Keyed) or self.keys.names != other.keys.names:
-            raise MergeError(f"cannot combine statistics by {self.keys.names} with those by others: fit both alike.")
+        names = self.layers[0].keys.names
+        if not isinstance(other, Keyed) or names != other.layers[0].keys.names:
+            raise MergeError(f"cannot combine statistics by {names} with those by others: fit both alike.")
 
     def __add__(self, other: Self) -> Self:
         self._combinable(other)
-        if not len(self.keys) or not len(other.keys):
-            return self if len(self.keys) else other
-        keys, at = self.keys.union(other.keys)
-        mine = np.arange(len(self.keys))
-        columns = [
-            (a if len(keys) == len(a) else a.place(len(keys), mine)) + b.place(len(keys), at)
-            for a, b in zip(self.columns, other.columns, strict=True)
-        ]
-        return self.make(keys, columns)
+        mine, theirs = (tuple(filter(len, summary._lowest())) for summary in (self, other))
+        for one, two in itertools.product(mine, theirs):
+            one.keys.check_types(two.keys)
+        layers: list[_Layer] = []
+        for layer in sorted((*mine, *theirs), key=len, reverse=True):
+            layers.append(layer)
+            while len(layers) > 1 and len(layers[-2]) < _RATIO * len(layers[-1]):
+                upper = layers.pop()
+                layers[-1] += upper
+        return type(self)(self.counts + other.counts, tuple(layers) or self.layers)
+
+    def _lowest(self) -> tuple[_Layer, ...]:
+        """Give the layers, or the one that they were put together in already."""
+        whole = self.__dict__.get("_whole")
+        return self.layers if whole is None else (whole,)
+
+    def few(self, keys: Keys) -> Self:
+        """Give the statistics of some keys, as far as they are known, beside those of all rows.
+
+        Raises
+        ------
+        MergeError
+            If the keys are of other types.
+        """
+        found = functools.reduce(_added, [layer.of(keys) for layer in self._lowest()])
+        known = np.flatnonzero(found.columns[0].counts.rows)
+        few = self.make(keys.take(known), [column.take(known) for column in found.columns])
+        few.cached("overall", lambda: self.overall)
+        return few
+
+    @property
+    def size(self) -> int:
+        """How many keys there are at most: one may be in several layers."""
+        return sum(map(len, self._lowest()))
 
     def __sub__(self, other: Self) -> Self:
         self._combinable(other)
@@ -119,7 +205,9 @@ class Keyed(Summary):
     @property
     def overall(self) -> Summary:
         """The statistics over all keys: exactly those of the rows without grouping."""
-        return self.cached("overall", lambda: _side_by_side([column.together() for column in self.columns]))
+        return self.cached(
+            "overall", lambda: functools.reduce(operator.add, (layer.overall for layer in self._lowest()))
+        )
 
     def of_key(self, at: int) -> Summary:
         """Give the statistics of one key, with one slot a column."""
@@ -134,6 +222,11 @@ class Keyed(Summary):
             return own.place(count + 1, np.arange(count)) + last.place(count + 1, [count])
 
         return self.cached(("with overall", column), make)
+
+
+def _added(a: _Layer, b: _Layer) -> _Layer:
+    """Add what two layers have of the same keys."""
+    return _Layer(a.keys, tuple(map(operator.add, a.columns, b.columns)))
 
 
 def _side_by_side(columns: Sequence[Summary]) -> Summary:
