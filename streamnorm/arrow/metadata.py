@@ -36,7 +36,13 @@ def keys_for(metadata: Mapping[bytes, bytes], old: pa.Schema, new: pa.Schema) ->
 
 
 def _arrow_schema(value: bytes, old: pa.Schema, new: pa.Schema) -> bytes:
-    """Arrow's own schema, an IPC message in base64."""
+    """Rewrite Arrow's own schema, an IPC message in base64.
+
+    Parameters
+    ----------
+    value : bytes
+    old, new : pyarrow.Schema
+    """
     try:
         stored = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(value)))
     except (pa.ArrowException, OSError, binascii.Error):
@@ -46,7 +52,17 @@ def _arrow_schema(value: bytes, old: pa.Schema, new: pa.Schema) -> bytes:
 
 
 def _field_of(item: pa.Field, before: int, stored: pa.Schema, old: pa.Schema) -> pa.Field:
-    """Give the field as it is stored, unless the column has changed; as many of its name come before it."""
+    """Give the field as it is stored, unless the column has changed.
+
+    Parameters
+    ----------
+    item : pyarrow.Field
+        The field after the change.
+    before : int
+        How many of its name come before it.
+    stored, old : pyarrow.Schema
+        As it was written, and as it was read.
+    """
     theirs, mine = (schema.get_all_field_indices(item.name)[before : before + 1] for schema in (stored, old))
     if theirs and mine and old.field(mine[0]).type == item.type:
         return stored.field(theirs[0])
