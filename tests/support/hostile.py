@@ -113,9 +113,10 @@ def _reading(words: Sequence[str]) -> list[str]:
 
 
 def failure(done: Any) -> str:
-    """Give the one line of a command that failed as commands fail."""
+    """Give the one line of a command that failed as commands fail; notes may stand before it."""
     assert (done.code, done.out) == (1, "")
-    line = str(done.err)
+    *notes, line = str(done.err).splitlines(keepends=True)
+    assert all(note.startswith("note: ") for note in notes)
     assert line.startswith("error: ")
     assert line.count("\n") == 1
     assert line[:-1].isprintable()
