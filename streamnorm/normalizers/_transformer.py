@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import validate_data
 
@@ -27,6 +26,7 @@ from streamnorm.arrow import (
 )
 from streamnorm.columns import map_array, matrix_of_batch
 from streamnorm.errors import DataError, InfiniteValueError, OverflowedError, listed
+from streamnorm.normalizers._callbacks import CallbackSupportMixin, with_callbacks
 from streamnorm.plans import Plan
 
 __all__ = ["FLOATS", "PlanOf", "StreamTransformer"]
