@@ -38,7 +38,9 @@ NORMALIZERS = [
 ]
 
 
-def can_run(check) -> bool:
+def can_run(estimator, check) -> bool:
+    if "on_sparse_data" in str(check) and not estimator.__sklearn_tags__().input_tags.sparse:
+        return False  # before scikit-learn 1.7 its list gives this to all, and expects its own scalers to fail
     words = getattr(check, "keywords", {})
     names = [words.get("array_namespace"), *words.get("other_ns_and_device", ()), *words.get("X_ns_and_device", ())]
     devices = [str(name) for name in (*names, words.get("device_name"))]
@@ -50,7 +52,7 @@ def can_run(check) -> bool:
 
 
 _marked = parametrize_with_checks(NORMALIZERS)
-CASES = [case for case in _marked.args[1] if can_run((case.values if hasattr(case, "values") else case)[1])]
+CASES = [case for case in _marked.args[1] if can_run(*(case.values if hasattr(case, "values") else case))]
 
 
 @pytest.mark.parametrize(_marked.args[0], CASES, ids=_marked.kwargs["ids"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 
 import joblib
@@ -109,6 +110,11 @@ class Seen:
         self.calls.append(("end", X, metadata, fitted_estimator))
 
 
+needs_callbacks = pytest.mark.skipif(
+    importlib.util.find_spec("sklearn.callback") is None, reason="scikit-learn has callbacks from 1.9 on"
+)
+
+
 @pytest.mark.parametrize("scaler", NORMALIZERS, ids=str)
 class TestInsideSklearn:
     def test_grid_search_over_its_parameters(self, scaler):
@@ -137,6 +143,7 @@ class TestInsideSklearn:
             assert np.array_equal(again.transform(X), fitted.transform(X))
             assert again.partial_fit(X) != fitted
 
+    @needs_callbacks
     def test_callbacks_see_every_fit(self, scaler):
         X, _ = data(60)
         weights, seen = np.arange(60) % 3, Seen()
@@ -151,6 +158,7 @@ class TestInsideSklearn:
         assert ends[0][2] == clone(scaler).fit(X, sample_weight=weights)
         assert ends[1][2] == one
 
+    @needs_callbacks
     def test_a_failing_fit_with_callbacks_changes_nothing(self, scaler):
         X, _ = data(60)
         one = clone(scaler).set_callbacks(Seen()).fit(X)
