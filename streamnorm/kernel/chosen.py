@@ -17,11 +17,13 @@ __all__ = [
     "crc32",
     "extremes",
     "histogram",
+    "index_bounds",
     "instructions",
     "last_row",
     "longest",
     "merge_bins",
     "moments",
+    "page_header",
     "pages",
     "plain",
     "read_pages",
@@ -48,3 +50,4 @@ instructions, plain = _chosen.instructions, _chosen.plain
 last_row, longest = _chosen.last_row, _chosen.longest
 pages, read_pages, count_pages = _chosen.pages, _chosen.read_pages, _chosen.count_pages
 unpack, crc32 = _chosen.unpack, _chosen.crc32
+index_bounds, page_header = _chosen.index_bounds, _chosen.page_header

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import decimal
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -220,6 +224,28 @@ def test_bytes_do_not_depend_on_threads(tmp_path):
         sn.transform(normalizer, path, target, threads=threads)
         made.append(target.read_bytes())
     assert made[0] == made[1] == made[2]
+
+
+TWIN = """
+import sys
+import streamnorm as sn
+from streamnorm import kernel
+assert not kernel.COMPILED
+sn.transform("state.json", "in.parquet", "twin.parquet")
+"""
+
+
+def test_bytes_are_those_of_the_kernel_in_python(tmp_path):
+    pq.write_table(
+        table().slice(0, 700), tmp_path / "in.parquet", data_page_size=900, dictionary_pagesize_limit=700,
+        write_page_index=True, write_page_checksum=True,
+    )  # fmt: skip
+    state, target = tmp_path / "state.json", tmp_path / "out.parquet"
+    sn.fit(tmp_path / "in.parquet", scaler(), state=state)
+    sn.transform(state, tmp_path / "in.parquet", target)
+    where = {**os.environ, "STREAMNORM_PURE": "1", "PYTHONPATH": os.pathsep.join([str(Path(sn.__file__).parents[1])])}
+    subprocess.run([sys.executable, "-c", TWIN], cwd=tmp_path, env=where, check=True)
+    assert (tmp_path / "twin.parquet").read_bytes() == target.read_bytes()
 
 
 def test_an_entry_of_the_dictionary_that_no_value_has_is_no_infinity(tmp_path):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,22 +17,20 @@ from numpy.typing import NDArray
 from streamnorm import kernel
 from streamnorm.errors import DataError
 from streamnorm.files import Place
-from streamnorm.formats.limits import check_unpacked
-from streamnorm.formats.parquet.codecs import packed, unpacked, written_codec
+from streamnorm.formats.limits import check_unpacked, is_bomb
+from streamnorm.formats.parquet.codecs import UNCOMPRESSED, packed, unpacked, written_codec
 from streamnorm.formats.parquet.layout import Chunk, NotByPagesError
 from streamnorm.formats.parquet.made import Made
 from streamnorm.formats.parquet.physical import array_of, width_of_physical
-from streamnorm.formats.parquet.statistics import PageBounds, bounds, restated, restated_index, union
+from streamnorm.formats.parquet.statistics import PageBounds, bounds, restated, restated_index, stated, union
 from streamnorm.formats.parquet.tree import (
     BINARY,
-    BOOL,
     I32,
     I64,
     LIST,
     STRUCT,
     List,
     Struct,
-    read_struct,
     write_struct,
 )
 from streamnorm.formats.parquet.walk import DATA, DATA_V2, DICTIONARY, Page, pages_of
@@ -46,8 +44,6 @@ _PLAIN, _PLAIN_DICTIONARY, _BIT_PACKED, _DELTA, _RLE_DICTIONARY, _SPLIT = 0, 2, 
 #: Encodings by indices into a dictionary, and all whose pages are mapped.
 _INDICES = frozenset({_PLAIN_DICTIONARY, _RLE_DICTIONARY})
 _MAPPED_ENCODINGS = _INDICES | {_PLAIN, _DELTA, _SPLIT}
-#: What a data page's header is, by the page's type: its field, and the fields of encoding and statistics in it.
-_HEADERS = {DATA: (5, 2, 5), DATA_V2: (8, 4, 8)}
 
 
 @dataclass(frozen=True)
@@ -74,214 +70,227 @@ class How:
     function: ByValue
 
 
-@dataclass
-class _Chunk:
-    """What becomes known of a chunk while its pages go by."""
+class _Dictionary:
+    """The mapped entries of a dictionary, and which of them occur.
 
-    path: Place
-    file: pa.NativeFile
-    chunk: Chunk
-    how: How
-    group: int
-    dictionary: NDArray[Any] | None = None
-    used: NDArray[np.bool_] | None = None
-    size: int = 0
-    plain_size: int = 0
-    pages: list[PageBounds] = field(default_factory=list)
-    places: list[Struct] = field(default_factory=list)
-    counts: Counter[tuple[int, int]] = field(default_factory=Counter)
-    rows: int = 0
-    data_at: int | None = None
+    Parameters
+    ----------
+    entries : ndarray of shape (n_entries,)
+    """
 
-    def __post_init__(self) -> None:
-        self.codec: int = self.chunk.meta.get(4)
-        self.codec_out = written_codec(self.codec)
-        self.physical: int = self.chunk.meta.get(1)
-        self.width = width_of_physical(self.physical)
+    def __init__(self, entries: NDArray[Any]) -> None:
+        self.entries = entries
+        self.used = bytearray(len(entries))
+        self._numbers = entries.astype(np.float64)
 
-    # ---- pages in ----
+    def bounds_of(self, page: tuple[int, int, Any, Any], nullable: bool) -> PageBounds:
+        """Find the bounds of a page of indices, each of which is looked at."""
+        present, least, greatest = kernel.index_bounds(page, nullable, self._numbers, self.used)
+        kind = self.entries.dtype.type
+        return PageBounds(present, page[0] - present, None if least > greatest else (kind(least), kind(greatest)))
 
-    def unpacked(self, page: Page, body: memoryview) -> tuple[memoryview | None, Any]:
-        """Give the definition levels of a page of version 2, else None, and what else is in it, unpacked."""
-        levels = page.repetition_bytes + page.definition_bytes if page.kind == DATA_V2 else 0
-        if levels > min(page.packed, page.unpacked):
-            raise ValueError("a page has more bytes of levels than bytes")
-        what = f"a page of column {self.how.name!r} in row group {self.group}"
-        check_unpacked(self.path, what, page.packed, page.unpacked, "in smaller pages")
-        codec = self.codec if page.compressed else 0
-        values = unpacked(codec, body[levels:], page.unpacked - levels)
-        return (body[page.repetition_bytes : levels] if page.kind == DATA_V2 else None), values
+    def distinct(self) -> int:
+        """Count the different values that occur."""
+        return len(np.unique(self.entries[np.frombuffer(self.used, np.bool_)]))
 
-    def count(self, page: Page, body: memoryview, counts: Any = None) -> tuple[Any, int, int]:
-        """Give a data page unpacked, how many of its values are not null, and where their encoding begins."""
-        if page.encoding not in _MAPPED_ENCODINGS or (page.definition_encoding == _BIT_PACKED and self.how.nullable):
-            raise NotByPagesError("an encoding that is not mapped by pages")
-        levels, values = self.unpacked(page, body)
-        args = ([(page.values, page.encoding, levels, values)], self.how.nullable, self.width)
-        found = kernel.count_pages(*args) if counts is None else kernel.count_pages(*args, counts)
-        present, start = np.frombuffer(found, np.int64).tolist()
-        return values, present, start
 
-    def counted(self, page: Page, body: memoryview) -> tuple[NDArray[np.int64], int]:
-        """Count the indices of a page; also give how many there are."""
-        if self.dictionary is None:
-            raise ValueError("a page has indices, and there is no dictionary")
-        counts = np.zeros(len(self.dictionary), np.int64)
-        _, present, _ = self.count(page, body, counts)
-        return counts, present
+class _Written:
+    """What is known of the pages that were written: sizes, places, bounds and encodings.
 
-    # ---- pages out ----
+    Parameters
+    ----------
+    placed : bool
+        Whether an OffsetIndex wants the places.
+    """
 
-    def map(self, values: Any, count: int) -> NDArray[Any]:
-        """Map values as they lie in a plain page."""
-        array = self.how.function(array_of(self.how.kind, self.physical, values, count))
-        kind = array.type.to_pandas_dtype()
-        return np.frombuffer(array.buffers()[1] or b"", kind, count, array.offset * np.dtype(kind).itemsize)
+    def __init__(self, placed: bool) -> None:
+        self.size = self.plain_size = self.rows = 0
+        self.data_at: int | None = None
+        self.bounds: list[PageBounds] = []
+        self.counts: Counter[tuple[int, int]] = Counter()
+        self.places: list[Struct] | None = [] if placed else None
 
-    def map_dictionary(self, page: Page, body: memoryview) -> None:
-        """Map each entry; of those that no value has, what cannot be mapped need not be."""
-        if self.dictionary is not None or self.pages:
-            raise ValueError("a dictionary does not stand first")
-        _, values = self.unpacked(page, body)
-        if page.values < 0 or len(values) != page.values * self.width:
-            raise ValueError(f"its dictionary has {len(values)} bytes for {page.values} values")
-        try:
-            self.dictionary = self.map(values, page.values)
-        except DataError:
-            own = np.frombuffer(values, f"V{self.width}").copy()
-            self.dictionary = np.empty(len(own))
-            own[~self.find_used()] = np.zeros(1, own.dtype)
-            self.dictionary = self.map(own, page.values)
-
-    def find_used(self) -> NDArray[np.bool_]:
-        """Find out which entries of the dictionary the chunk's values have, by going through all its pages."""
-        assert self.dictionary is not None
-        used = np.zeros(len(self.dictionary), np.bool_)
-        for data, pages in pages_of(self.file, self.chunk):
-            for page in pages:
-                if page.kind in _HEADERS and page.encoding in _INDICES:
-                    used |= self.counted(page, data[page.body : page.end])[0] > 0
-        return used
-
-    def remade(self, page: Page, header: Struct, levels: Any, values: Any) -> list[Any]:
-        """Give a page with other values: header and body."""
-        before = len(levels)
-        if page.kind == DATA_V2:
-            own = packed(self.codec_out, values)
-            smaller = len(own) < len(values)
-            header.get(8).set(7, BOOL, smaller)
-            body = b"".join((levels, own if smaller else values))
-        else:
-            body = packed(self.codec_out, b"".join((levels, values)) if before else values)
-        crc = kernel.crc32(body)
-        header.set(2, I32, before + len(values)).set(3, I32, len(body)).set(4, I32, crc - (crc >> 31 << 32))
-        return [write_struct(header), body]
-
-    def passed(self, page: Page, kind: int, encoding: int, pieces: list[Any], unpacked_bytes: int) -> list[Any]:
-        """Note a page that is written."""
-        size = sum(len(piece) for piece in pieces)
-        self.counts[kind, encoding] += 1
-        if kind in _HEADERS:
+    def add(self, page: Page, encoding: int, pieces: list[Any], plain: int) -> list[Any]:
+        """Note a page: header and body, which unpacks to so many bytes."""
+        size = len(pieces[0]) + len(pieces[1])
+        self.counts[page.kind, encoding] += 1
+        if page.kind != DICTIONARY:
             self.data_at = self.size if self.data_at is None else self.data_at
-            place = Struct().set(1, I64, self.size).set(2, I32, size).set(3, I64, self.rows)
-            self.places.append(place)
+            if self.places is not None:
+                self.places.append(Struct().set(1, I64, self.size).set(2, I32, size).set(3, I64, self.rows))
             self.rows += page.values
         self.size += size
-        self.plain_size += size - len(pieces[-1]) + unpacked_bytes
+        self.plain_size += len(pieces[0]) + plain
         return pieces
 
-    def dictionary_page(self, page: Page, data: memoryview) -> list[Any]:
-        header, _ = read_struct(data, page.start)
-        self.map_dictionary(page, data[page.body : page.end])
-        assert self.dictionary is not None
-        self.used = np.zeros(len(self.dictionary), np.bool_)
-        header.get(7).set(3, BOOL, None)  # whether it is sorted
-        plain = self.dictionary.tobytes()
-        return self.passed(page, DICTIONARY, page.encoding, self.remade(page, header, b"", plain), len(plain))
 
-    def index_page(self, page: Page, data: memoryview) -> list[Any]:
+class _Chunk:
+    """The pages of a column chunk, one after the other.
+
+    Parameters
+    ----------
+    path : Place
+    file : pyarrow.NativeFile
+    chunk : Chunk
+    how : How
+    group : int
+    placed : bool
+    """
+
+    def __init__(self, path: Place, file: pa.NativeFile, chunk: Chunk, how: How, group: int, placed: bool) -> None:
+        self._path, self._file, self._chunk, self._how, self._group = path, file, chunk, how, group
+        self._codec: int = chunk.meta.get(4)
+        self._codec_out = written_codec(self._codec)
+        self._physical: int = chunk.meta.get(1)
+        self._width = width_of_physical(self._physical)
+        self._dictionary: _Dictionary | None = None
+        self.written = _Written(placed)
+
+    def page(self, page: Page, data: memoryview) -> list[Any]:
+        """Give a page as it is written: header and body."""
+        header, body = data[page.start : page.body], data[page.body : page.end]
+        if page.kind == DICTIONARY:
+            return self._dictionary_page(page, header, body)
+        known = page.kind in (DATA, DATA_V2) and page.encoding in _MAPPED_ENCODINGS
+        if not known or (page.definition_encoding == _BIT_PACKED and self._how.nullable):
+            raise NotByPagesError("a page of a kind that is not mapped")
+        levels, values = self._unpacked(page, body)
+        if page.encoding in _INDICES:
+            return self._index_page(page, header, body, levels, values)
+        return self._value_page(page, header, body, levels, values)
+
+    def _unpacked(self, page: Page, body: memoryview) -> tuple[memoryview | None, Any]:
+        """Give the definition levels of a page of version 2, else None, and what else is in it, unpacked."""
+        before = _before_values(page)
+        if before > min(page.packed, page.unpacked):
+            raise ValueError("a page has more bytes of levels than bytes")
+        if is_bomb(page.packed, page.unpacked):
+            what = f"a page of column {self._how.name!r} in row group {self._group}"
+            check_unpacked(self._path, what, page.packed, page.unpacked, "in smaller pages")
+        values = unpacked(self._codec if page.compressed else UNCOMPRESSED, body[before:], page.unpacked - before)
+        return (body[page.repetition_bytes : before] if page.kind == DATA_V2 else None), values
+
+    def _map(self, values: Any, count: int) -> NDArray[Any]:
+        """Map values as they lie in a plain page."""
+        array = self._how.function(array_of(self._how.kind, self._physical, values, count))
+        kind = np.dtype(array.type.to_pandas_dtype())
+        return np.frombuffer(array.buffers()[1] or b"", kind, count, array.offset * kind.itemsize)
+
+    def _dictionary_page(self, page: Page, header: memoryview, body: memoryview) -> list[Any]:
+        """Map each entry; of those that no value has, what cannot be mapped need not be."""
+        if self._dictionary is not None or self.written.bounds:
+            raise ValueError("a dictionary does not stand first")
+        _, values = self._unpacked(page, body)
+        if page.values < 0 or len(values) != page.values * self._width:
+            raise ValueError(f"its dictionary has {len(values)} bytes for {page.values} values")
+        try:
+            mapped = self._map(values, page.values)
+        except DataError:
+            own = np.frombuffer(values, f"V{self._width}").copy()
+            own[~self._used(page.values)] = np.zeros(1, own.dtype)
+            mapped = self._map(own, page.values)
+        self._dictionary = _Dictionary(mapped)
+        return self._remade(page, header, b"", _bytes_of(mapped), page.encoding, None)
+
+    def _used(self, entries: int) -> NDArray[np.bool_]:
+        """Find out which entries of the dictionary the chunk's values have, by going through all its pages."""
+        seen = _Dictionary(np.zeros(entries))
+        for data, pages in pages_of(self._file, self._chunk):
+            for page in pages:
+                if page.kind in (DATA, DATA_V2) and page.encoding in _INDICES:
+                    levels, values = self._unpacked(page, data[page.body : page.end])
+                    seen.bounds_of((page.values, page.encoding, levels, values), self._how.nullable)
+        return np.frombuffer(seen.used, np.bool_)
+
+    def _index_page(self, page: Page, header: memoryview, body: memoryview, levels: Any, values: Any) -> list[Any]:
         """Copy a page of indices; only the statistics in its header are others."""
-        body = data[page.body : page.end]
-        counts, present = self.counted(page, body)
-        assert self.dictionary is not None
-        assert self.used is not None
-        own = counts > 0
-        self.used |= own
-        self.pages.append(PageBounds(present, page.values - present, bounds(self.dictionary[own])))
-        header, _ = read_struct(data, page.start)
-        place, _, stated = _HEADERS[page.kind]
-        inner: Struct = header.get(place)
-        repacked = self.codec != self.codec_out
-        if repacked:
-            pieces = self.remade(page, header, *self.split(page, body))
-            return self.passed(page, page.kind, page.encoding, pieces, page.unpacked)
-        if stated in inner.fields:
-            inner.set(stated, STRUCT, restated(inner.get(stated), self.pages[-1]))
-            pieces = [write_struct(header), body]
-        else:
-            pieces = [data[page.start : page.body], body]
-        return self.passed(page, page.kind, page.encoding, pieces, page.unpacked)
+        if self._dictionary is None:
+            raise ValueError("a page has indices, and there is no dictionary")
+        found = self._dictionary.bounds_of((page.values, page.encoding, levels, values), self._how.nullable)
+        self.written.bounds.append(found)
+        if self._codec != self._codec_out:
+            return self._remade(page, header, body[: _before_values(page)], values, page.encoding, stated(found))
+        told = kernel.page_header(header, -1, -1, -1, -1, -1, stated(found))
+        return self.written.add(page, page.encoding, [told, body], page.unpacked)
 
-    def split(self, page: Page, body: memoryview) -> tuple[Any, Any]:
-        """Give the levels of a page of version 2, and what else is in it, unpacked."""
-        levels = page.repetition_bytes + page.definition_bytes if page.kind == DATA_V2 else 0
-        return body[:levels], self.unpacked(page, body)[1]
-
-    def value_page(self, page: Page, data: memoryview) -> list[Any]:
+    def _value_page(self, page: Page, header: memoryview, body: memoryview, levels: Any, values: Any) -> list[Any]:
         """Map a page of values, whatever their encoding."""
-        body = data[page.body : page.end]
-        values, present, start = self.count(page, body)
+        args = ([(page.values, page.encoding, levels, values)], self._how.nullable, self._width)
+        present, start = np.frombuffer(kernel.count_pages(*args), np.int64).tolist()
         view = memoryview(values).cast("B")
-        if page.encoding == _PLAIN:
-            own: Any = view[start : start + present * self.width]
+        plain: Any = view[start : start + present * self._width]
+        if page.encoding != _PLAIN:
+            plain = kernel.unpack(page.encoding, values, start, present, self._width)
+        mapped = self._map(plain, present)
+        found = PageBounds(present, page.values - present, bounds(mapped))
+        self.written.bounds.append(found)
+        split = page.encoding == _SPLIT
+        before = view[:start] if page.kind == DATA else body[: _before_values(page)]
+        encoded = _streams_of(mapped) if split else _bytes_of(mapped)
+        return self._remade(page, header, before, encoded, _SPLIT if split else _PLAIN, stated(found))
+
+    def _remade(self, page: Page, header: memoryview, levels: Any, values: Any, encoding: int, told: Any) -> list[Any]:
+        """Give a page with other values.
+
+        Parameters
+        ----------
+        page : Page
+        header, levels, values : buffer
+        encoding : int
+        told : (int, bytes or None, bytes or None), optional
+            What its statistics are, if it has some.
+        """
+        compressed = -1
+        if page.kind == DATA_V2:
+            own = packed(self._codec_out, values)
+            compressed = int(len(own) < len(values))
+            body = b"".join((levels, own if compressed else values))
         else:
-            own = kernel.unpack(page.encoding, values, start, present, self.width)
-        mapped = self.map(own, present)
-        self.pages.append(PageBounds(present, page.values - present, bounds(mapped)))
-        encoding = _SPLIT if page.encoding == _SPLIT else _PLAIN
-        plain = _streams_of(mapped) if encoding == _SPLIT else mapped.view(np.uint8).data
-        header, _ = read_struct(data, page.start)
-        place, coded, stated = _HEADERS[page.kind]
-        inner: Struct = header.get(place)
-        inner.set(coded, I32, encoding).set(stated, STRUCT, restated(inner.get(stated), self.pages[-1]))
-        levels = view[:start] if page.kind == DATA else body[: page.repetition_bytes + page.definition_bytes]
-        pieces = self.remade(page, header, levels, plain)
-        return self.passed(page, page.kind, encoding, pieces, len(levels) + len(plain))
+            body = packed(self._codec_out, b"".join((levels, values)) if len(levels) else values)
+        size = len(levels) + len(values)
+        own_header = kernel.page_header(header, size, len(body), kernel.crc32(body), encoding, compressed, told)
+        return self.written.add(page, encoding, [own_header, body], size)
 
     # ---- the entry in the footer ----
 
     def made(self, column_index: Struct | None, offset_index: Struct | None) -> Made:
         """Give the chunk's entry, when all pages have gone by."""
-        old, known = self.chunk.meta, union(self.pages)
-        meta = Struct().set(1, I32, self.how.physical)
+        old, done = self._chunk.meta, self.written
+        meta = Struct().set(1, I32, self._how.physical)
         encodings = [_PLAIN if code == _DELTA else code for code in old.get(2).items]
-        meta.set(2, LIST, List(I32, list(dict.fromkeys(encodings)))).set(
-            3, LIST, List(BINARY, [self.how.name.encode()])
-        )
-        meta.set(4, I32, self.codec_out).set(5, I64, old.get(5)).set(6, I64, self.plain_size).set(7, I64, self.size)
-        meta.set(9, I64, self.data_at).set(11, I64, 0 if self.dictionary is not None else None)
+        meta.set(2, LIST, List(I32, list(dict.fromkeys(encodings))))
+        meta.set(3, LIST, List(BINARY, [self._how.name.encode()]))
+        meta.set(4, I32, self._codec_out).set(5, I64, old.get(5)).set(6, I64, done.plain_size).set(7, I64, done.size)
+        meta.set(9, I64, done.data_at).set(11, I64, None if self._dictionary is None else 0)
         for number in (8, 16):  # what the writer notes of the chunk, and sizes and histograms of levels
             if number in old.fields:
                 meta.fields[number] = old.fields[number]
-        meta.set(12, STRUCT, restated(old.get(12), known, self.distinct()))
+        meta.set(12, STRUCT, restated(old.get(12), union(done.bounds), self._distinct))
         if 13 in old.fields:
             stats = [
                 Struct().set(1, I32, kind).set(2, I32, encoding).set(3, I32, count)
-                for (kind, encoding), count in self.counts.items()
+                for (kind, encoding), count in done.counts.items()
             ]
             meta.set(13, LIST, List(STRUCT, stats))
-        index = None if column_index is None else restated_index(column_index, self.pages)
+        index = None if column_index is None else restated_index(column_index, done.bounds)
         if offset_index is not None:
-            offset_index = offset_index.copy().set(1, LIST, List(STRUCT, self.places))
+            offset_index = offset_index.copy().set(1, LIST, List(STRUCT, done.places or []))
         column = Struct().set(2, I64, 0).set(3, STRUCT, meta)
-        return Made(column, self.size, None if index is None else write_struct(index), offset_index)
+        return Made(column, done.size, None if index is None else write_struct(index), offset_index)
 
-    def distinct(self) -> int | None:
+    def _distinct(self) -> int | None:
         """Count the different values, where all are a dictionary's."""
-        encodings = {encoding for kind, encoding in self.counts if kind in _HEADERS}
-        if encodings - _INDICES or self.dictionary is None or self.used is None:
-            return None
-        return len(np.unique(self.dictionary[self.used]))
+        encodings = {encoding for kind, encoding in self.written.counts if kind != DICTIONARY}
+        return self._dictionary.distinct() if self._dictionary and encodings <= _INDICES else None
+
+
+def _before_values(page: Page) -> int:
+    """Give the bytes of levels that stand before the values and are not packed with them."""
+    return page.repetition_bytes + page.definition_bytes if page.kind == DATA_V2 else 0
+
+
+def _bytes_of(values: NDArray[Any]) -> memoryview:
+    return values.view(np.uint8).data
 
 
 def _streams_of(values: NDArray[Any]) -> Any:
@@ -316,15 +325,8 @@ def mapped_chunk(
     NotByPagesError
         If a page is of a kind that is not mapped.
     """
-    state = _Chunk(path, file, chunk, how, group)
+    state = _Chunk(path, file, chunk, how, group, offset_index is not None)
     for data, pages in pages_of(file, chunk):
         for page in pages:
-            if page.kind == DICTIONARY:
-                yield from state.dictionary_page(page, data)
-            elif page.kind in _HEADERS and page.encoding in _INDICES:
-                yield from state.index_page(page, data)
-            elif page.kind in _HEADERS:
-                yield from state.value_page(page, data)
-            else:
-                raise NotByPagesError("a page of a kind that is not known")
+            yield from state.page(page, data)
     yield state.made(column_index, offset_index)

@@ -6,7 +6,7 @@ Bounds are written where the input has some. NaN is no bound, and a zero is boun
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from streamnorm.formats.parquet.tree import BINARY, BOOL, I32, I64, LIST, List, Struct
 
-__all__ = ["PageBounds", "bounds", "restated", "restated_index", "union"]
+__all__ = ["PageBounds", "bounds", "restated", "restated_index", "stated", "union"]
 
 #: Fields of Statistics: bounds as once written, their count of nulls and of distinct values, bounds as now written.
 _MAX, _MIN, _NULLS, _DISTINCT, _MAX_VALUE, _MIN_VALUE, _MAX_EXACT, _MIN_EXACT = range(1, 9)
@@ -64,7 +64,12 @@ def _encoded(found: _Bounds) -> tuple[bytes, bytes]:
     return (-abs(least) if least == 0 else least).tobytes(), (abs(greatest) if greatest == 0 else greatest).tobytes()
 
 
-def restated(old: Struct | None, found: PageBounds, distinct: int | None = None) -> Struct | None:
+def stated(found: PageBounds) -> tuple[int, bytes | None, bytes | None]:
+    """Give nulls, least and greatest value as the header of a page has them."""
+    return (found.nulls, *((None, None) if found.bounds is None else _encoded(found.bounds)))
+
+
+def restated(old: Struct | None, found: PageBounds, distinct: Callable[[], int | None]) -> Struct | None:
     """Give Statistics of mapped values: the fields that the input has, computed anew.
 
     Parameters
@@ -72,8 +77,8 @@ def restated(old: Struct | None, found: PageBounds, distinct: int | None = None)
     old : Struct, optional
         The input's.
     found : PageBounds
-    distinct : int, optional
-        How many different values there are, where that is known.
+    distinct : callable
+        Counts the different values, where that can be known.
     """
     if old is None:
         return None
@@ -81,7 +86,7 @@ def restated(old: Struct | None, found: PageBounds, distinct: int | None = None)
     if _NULLS in there:
         new.set(_NULLS, I64, found.nulls)
     if _DISTINCT in there:
-        new.set(_DISTINCT, I64, distinct)
+        new.set(_DISTINCT, I64, distinct())
     if found.bounds is not None:
         least, greatest = _encoded(found.bounds)
         for low, high in ((_MIN, _MAX), (_MIN_VALUE, _MAX_VALUE)):

@@ -13,6 +13,7 @@
 #include "byte_arrays.h"
 #include "csv_rows.h"
 #include "parquet_pages.h"
+#include "parquet_rewrite.h"
 #include "rounding.h"
 #include "segments.h"
 #include "statistics.h"
@@ -76,6 +77,8 @@ static PyMethodDef methods[] = {
     {"sort", kernel_sort, METH_VARARGS, sort_doc},
     {"add", kernel_add, METH_VARARGS, add_doc},
     {"arithmetic", kernel_arithmetic, METH_VARARGS, arithmetic_doc},
+    {"index_bounds", kernel_index_bounds, METH_VARARGS, index_bounds_doc},
+    {"page_header", kernel_page_header, METH_VARARGS, page_header_doc},
     {"instructions", kernel_instructions, METH_VARARGS, instructions_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -11,6 +11,7 @@ from streamnorm.kernel.reference.moments import extremes, moments
 from streamnorm.kernel.reference.page_headers import crc32, pages
 from streamnorm.kernel.reference.page_values import unpack
 from streamnorm.kernel.reference.parquet_pages import count_pages, read_pages
+from streamnorm.kernel.reference.parquet_rewrite import index_bounds, page_header
 from streamnorm.kernel.reference.runs import instructions, plain, sort
 from streamnorm.kernel.reference.text import last_row, longest
 
@@ -22,11 +23,13 @@ __all__ = [
     "extremes",
     "first_infinity",
     "histogram",
+    "index_bounds",
     "instructions",
     "last_row",
     "longest",
     "merge_bins",
     "moments",
+    "page_header",
     "pages",
     "plain",
     "read_pages",
