@@ -14,6 +14,8 @@ them as one line and ends with exit code 1.
     ├── StateError           (ValueError)  a state file that is damaged, foreign or of another version
     ├── SourceError          (OSError)     a file that is missing or cannot be read
     └── OutputError          (OSError)     an output that cannot or must not be written
+
+Beside them `CountedTwiceWarning` tells of sources of one content.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
+    "CountedTwiceWarning",
     "DataError",
     "InfiniteValueError",
     "MergeError",
@@ -157,6 +160,10 @@ class UnseenKeyError(DataError):
     def after(self, rows: int) -> UnseenKeyError:
         """Give the error for an input that has so many rows before the batch."""
         return UnseenKeyError(self.key, self.row + rows) if rows else self
+
+
+class CountedTwiceWarning(UserWarning):
+    """Sources of one content that are counted each; the command line says it with ``--quiet`` too."""
 
 
 class SparseError(StreamnormError, TypeError):

@@ -71,7 +71,7 @@ def _listen(context: click.Context, parameter: click.Parameter, quiet: bool) -> 
 
 COMMON = together(
     click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads; one a processor by default."),
-    click.option("--quiet", is_flag=True, callback=_listen, help="Say nothing but errors."),
+    click.option("--quiet", is_flag=True, callback=_listen, help="Say nothing but errors and what counts twice."),
 )
 CSV = together(
     click.option("--delimiter", metavar="CHAR", help="CSV: between fields; a comma by default."),

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from streamnorm.cli.messages import one_line, say
+from streamnorm.errors import CountedTwiceWarning
 
 if TYPE_CHECKING:
     from streamnorm.formats import Source
@@ -26,6 +27,7 @@ def progress_of(found: list[Source], quiet: bool) -> Iterator[Callable[[int, int
 
     if quiet:
         warnings.simplefilter("ignore")
+        warnings.simplefilter("always", CountedTwiceWarning)
     if not (quiet or COMPILED):
         say("note: the compiled kernel is missing: the same results take longer; reinstall where a C compiler is.")
     if quiet or not sys.stderr.isatty():

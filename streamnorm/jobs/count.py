@@ -5,6 +5,7 @@ A state, its record and its parts change together or not at all.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,15 @@ from streamnorm.errors import DataError
 from streamnorm.files import refuse_existing
 from streamnorm.formats import Source
 from streamnorm.jobs.effort import Effort
-from streamnorm.jobs.ledger import Given, check_not_vanished, covered, pair_up, same_content
+from streamnorm.jobs.ledger import (
+    Given,
+    check_not_vanished,
+    covered,
+    pair_up,
+    same_content,
+    tell_of_moves,
+    under_its_path,
+)
 from streamnorm.jobs.outputs import check_state_path
 from streamnorm.jobs.reading import fit_state
 from streamnorm.jobs.schema import check_choices
@@ -78,7 +87,7 @@ def count(
                 _check_all_named(known, given, found, held)
                 known = known.emptied()
             else:
-                found = _new(known, given, found, held, parts)
+                known, found = _new(known, given, found, held, parts)
         fit = partial(fit_state, found, table, known=known, effort=effort, parts=kept)
         return _replace(held, parts, kept, fit)
 
@@ -123,8 +132,10 @@ def check_new_state(path: str | Path, how: How, remedy: str) -> None:
         refuse_existing(Path(path), remedy)
 
 
-def _new(known: State, given: Given, found: Iterable[Source], held: Held, parts: Parts) -> list[Source]:
+def _new(known: State, given: Given, found: Iterable[Source], held: Held, parts: Parts) -> tuple[State, list[Source]]:
     """Find what the state has not counted; raises DataError where something it has is no longer the same.
+
+    Also give the state with the paths that what it has counted goes by now.
 
     Parameters
     ----------
@@ -142,16 +153,20 @@ def _new(known: State, given: Given, found: Iterable[Source], held: Held, parts:
     pairs, gone = pair_up(known.sources, found)
     for entry in gone:
         check_not_vanished(entry, given, _remedy(entry, parts, held.path))
-    new = []
+    new: list[Source] = []
+    moved: dict[Counted, Counted] = {}
     for source, counted in pairs:
         if counted is None:
             new.append(source)
+        elif (now := under_its_path(counted, source)) != counted:
+            moved[counted] = now
         elif not same_content(counted, source, held.written):
             raise DataError(
                 f"{source.path} has changed since it was counted ({counted.size} bytes then, {source.size} now): "
                 f"{_remedy(counted, parts, held.path)}."
             )
-    return new
+    tell_of_moves(moved)
+    return dataclasses.replace(known, sources=tuple(moved.get(entry, entry) for entry in known.sources)), new
 
 
 def _remedy(entry: Counted, parts: Parts, state: Path) -> str:

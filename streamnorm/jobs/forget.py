@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -61,8 +61,8 @@ def forget(
     parts, effort = Parts(path), Effort(threads, progress)
     with holding(path) as held, parts.alone():
         known = held.read()
-        gone = _counted_there(known, given, path)
-        there = {entry: source for source, entry in pair_up(gone, _existing(given, options))[0] if entry}
+        there = {entry: source for source, entry in pair_up(known.sources, _existing(given, options))[0] if entry}
+        gone = _counted_there(known, given, there, path)
         taken = [parts.find(entry) or _count_again(entry, there.get(entry), held, effort) for entry in gone]
         left = tuple(entry for entry in known.sources if entry not in gone)
         learnt = _without(known, taken, left, parts, path)
@@ -71,7 +71,7 @@ def forget(
     return gone
 
 
-def _counted_there(known: State, given: Given, path: Path) -> tuple[Counted, ...]:
+def _counted_there(known: State, given: Given, there: Mapping[Counted, Source], path: Path) -> tuple[Counted, ...]:
     """Find the entries that were named; raises DataError where nothing is named by one of the names.
 
     Parameters
@@ -80,14 +80,18 @@ def _counted_there(known: State, given: Given, path: Path) -> tuple[Counted, ...
         What the state has counted.
     given : sequence of str or Path
         Files, globs and folders, as the user named them.
+    there : mapping of Counted to Source
+        Files that were named and are there, by whatever path they were counted.
     path : Path
     """
+    gone = tuple(entry for entry in known.sources if entry in there or covered(entry.location, given))
+    places = [*(entry.location for entry in gone), *(source.location for source in there.values())]
     for item in given:
-        if not any(covered(entry.location, [item]) for entry in known.sources):
+        if not any(covered(place, [item]) for place in places):
             raise DataError(
                 f"{path} has counted nothing of {item}: name what it has ('streamnorm show {path} --json' lists it)."
             )
-    return tuple(entry for entry in known.sources if covered(entry.location, given))
+    return gone
 
 
 def _existing(given: Given, options: CsvOptions | None) -> list[Source]:

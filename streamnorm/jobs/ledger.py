@@ -1,18 +1,21 @@
 """The record of what was counted, beside what there is now: what is new, the same, changed or gone.
 
-Of the locations in a record only the text is compared: no path is taken from a state.
+Locations in a record are compared as text, and it is asked whether something is there still: nothing that a state
+names is opened.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from glob import has_magic
 from pathlib import Path, PurePath
 
-from streamnorm.errors import DataError, StateError
+from streamnorm.errors import CountedTwiceWarning, DataError, StateError
 from streamnorm.files import Place, location_of, stamp
 from streamnorm.formats import CsvOptions, Source, kind_of
 from streamnorm.states import Counted, read
@@ -25,8 +28,12 @@ __all__ = [
     "pair_up",
     "record_of",
     "same_content",
+    "tell_of_moves",
+    "under_its_path",
     "warn_of_copies",
 ]
+
+_LOG = logging.getLogger("streamnorm")
 
 #: A file written less than this before the state was may have been written to again within one tick of the
 #: file system's clock; its time proves nothing.
@@ -57,18 +64,72 @@ def _key(location: str | Place) -> str:
     return text if "://" in text else os.path.abspath(text)  # noqa: PTH100 (links in a state's paths stay unread)
 
 
+def _keys(source: Source) -> tuple[str, str]:
+    return _key(source.path), _key(os.path.realpath(source.location))
+
+
+def under_its_path(entry: Counted, source: Source) -> Counted:
+    """Give the entry of a source as it is, or with the path that the source goes by now if that is another one."""
+    if _key(entry.location) in _keys(source):
+        return entry
+    return replace(entry, location=source.location, modified=max(0, stamp(source.path)[2]))
+
+
 def pair_up(
     record: Iterable[Counted], sources: Iterable[Source]
 ) -> tuple[list[tuple[Source, Counted | None]], list[Counted]]:
-    """Give each source with its entry in the record, and the entries that have no source."""
+    """Give each source with its entry in the record, and the entries that have no source.
+
+    A source has the entry of its own location; else one of the same content whose location leads to the same file, or
+    to nothing any more.
+    """
     entries = {_key(entry.location): entry for entry in record}
-    pairs, taken = [], set()
+    found: list[tuple[Source, Counted | None]] = []
     for source in sources:
-        keys = (_key(source.path), _key(os.path.realpath(source.location)))
-        found = next((key for key in keys if key in entries), None)
-        pairs.append((source, entries[found] if found else None))
-        taken.add(found)
-    return pairs, [entry for key, entry in entries.items() if key not in taken]
+        key = next((key for key in _keys(source) if key in entries), None)
+        found.append((source, entries.pop(key) if key else None))
+    moved = _Moved(entries.values())
+    pairs = [(source, entry or moved.take(source)) for source, entry in found]
+    return pairs, moved.left
+
+
+class _Moved:
+    """Entries of a record that no source has by its location.
+
+    Parameters
+    ----------
+    entries : iterable of Counted
+    """
+
+    def __init__(self, entries: Iterable[Counted]) -> None:
+        self._by_size: dict[int, list[Counted]] = {}
+        for entry in entries:
+            self._by_size.setdefault(entry.size, []).append(entry)
+
+    def take(self, source: Source) -> Counted | None:
+        """Give the entry of a source that was counted by another path, and is counted no more by that; else None."""
+        there = self._by_size.get(source.size, [])
+        candidates = [entry for entry in there if _is_gone_or(source, entry.location)]
+        content = source.fingerprint() if candidates else ""
+        found = next((entry for entry in candidates if entry.fingerprint == content), None)
+        if found:
+            there.remove(found)
+        return found
+
+    @property
+    def left(self) -> list[Counted]:
+        """The entries that were not taken."""
+        return [entry for entries in self._by_size.values() for entry in entries]
+
+
+def _is_gone_or(source: Source, location: str) -> bool:
+    """Tell whether a location leads to nothing any more, or to this source."""
+    if "://" in location:
+        return False
+    try:
+        return isinstance(source.path, Path) and source.path.samefile(location)
+    except OSError:
+        return not os.path.lexists(location)
 
 
 def covered(location: str, given: Sequence[str | Path]) -> bool:
@@ -125,16 +186,37 @@ def check_not_vanished(gone: Counted, given: Sequence[str | Path], remedy: str) 
         )
 
 
-def warn_of_copies(new: Iterable[Counted], counted: Iterable[Counted]) -> None:
-    """Warn of sources whose content was counted before under another name."""
-    known = {entry.fingerprint: entry.location for entry in counted}
+def warn_of_copies(new: Iterable[Counted], counted: Iterable[Counted] = ()) -> None:
+    """Warn of sources whose content is that of another one, which was counted before or is counted beside them."""
+    known = {entry.fingerprint: (entry.location, "was counted before") for entry in counted}
+    copies = []
     for entry in new:
         if entry.rows and entry.fingerprint in known:
-            warnings.warn(
-                f"{entry.location} has the content of {known[entry.fingerprint]}, which was counted before: now "
-                "its rows count twice.",
-                stacklevel=3,
-            )
+            copies.append((entry.location, *known[entry.fingerprint]))
+        known.setdefault(entry.fingerprint, (entry.location, "is counted too"))
+    if copies:
+        copy, original, when = copies[0]
+        alike = f" (so it is with {len(copies):,} files)" if copies[1:] else ""
+        warnings.warn(
+            f"{copy} has the content of {original}, which {when}{alike}: now its rows count twice.",
+            CountedTwiceWarning,
+            stacklevel=3,
+        )
+
+
+def tell_of_moves(moved: Mapping[Counted, Counted]) -> None:
+    """Say which sources were counted by another path, and are not counted again.
+
+    Parameters
+    ----------
+    moved : mapping of Counted to Counted
+        Entries as they were, and as they are now.
+    """
+    if moved:
+        before, now = next(iter(moved.items()))
+        alike = f" (so it is with {len(moved):,} files)" if len(moved) > 1 else ""
+        _LOG.info("%s was counted as %s%s: it goes by its new path, and is not counted again",
+                  now.location, before.location, alike)  # fmt: skip
 
 
 Given = Sequence[str | Path]

@@ -8,6 +8,7 @@ from operator import add
 from pathlib import Path
 
 from streamnorm.files import refuse_existing
+from streamnorm.jobs.ledger import warn_of_copies
 from streamnorm.states import State, holding, read
 
 __all__ = ["merge"]
@@ -39,5 +40,6 @@ def merge(states: Iterable[str | Path], output: str | Path, *, overwrite: bool =
         refuse_existing(Path(output), "name another, or overwrite it (--overwrite)")
     with holding(output) as held:
         total = reduce(add, [read(path) for path in states])
+        warn_of_copies(total.sources)
         held.write(total)
     return total

@@ -61,11 +61,11 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
         result = jobs.count(Path(state), sources, found, table, how=how, chosen=asked(CHOICE_NAMES),
                             keep_parts=keep_parts, effort=jobs.Effort(threads, progress))  # fmt: skip
     if not quiet:
-        before = {source.location for source in known}
-        new = [source for source in result.sources if source.location not in before]
-        added = f"{amount(len(new), 'new source')}, {amount(sum(s.rows for s in new), 'row')}; in all "
+        rows = sum(source.rows for source in result.sources)
+        new, new_rows = len(result.sources) - len(known), rows - sum(source.rows for source in known)
+        added = f"{amount(new, 'new source')}, {amount(new_rows, 'row')}; in all "
         say(f"{state}: {added if update and known else ''}{amount(len(result.table.learnt.types), 'column')}, "
-            f"{amount(len(result.sources), 'source')}, {sum(s.rows for s in result.sources):,} rows")  # fmt: skip
+            f"{amount(len(result.sources), 'source')}, {rows:,} rows")  # fmt: skip
 
 
 @click.command()
