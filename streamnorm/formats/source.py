@@ -6,15 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import xxhash
+from numpy.typing import NDArray
 
 from streamnorm.files import CHUNK_BYTES, Place, Spooled, naming, open_input
 from streamnorm.formats.options import CsvOptions
 
-__all__ = ["Bounds", "Source", "Unit"]
+__all__ = ["Bounds", "Counted", "Portion", "Source", "Unit"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,24 @@ class Bounds(NamedTuple):
     nulls: int
     least: float
     greatest: float
+
+
+#: Numbers, none of them null, and how often each occurs, int64: once where that is None.
+Counted: TypeAlias = tuple[pa.Array, NDArray[np.int64] | None]
+
+
+class Portion(NamedTuple):
+    """Numbers of a column, in no order.
+
+    Parameters
+    ----------
+    arrays : list of Counted
+    nulls : int
+        How many rows of the column are null beside.
+    """
+
+    arrays: list[Counted]
+    nulls: int
 
 
 @dataclass(frozen=True)
@@ -116,6 +136,26 @@ class Source(ABC):
     def bounds(self, unit: Unit, names: Collection[str]) -> Mapping[str, Bounds]:
         """Give what is known of columns of a unit without reading it, exactly; nothing of those it cannot tell of."""
         return {}
+
+    def portions(self, unit: Unit, names: Collection[str]) -> Iterator[tuple[str, int, Iterator[Portion]]]:
+        """Yield columns of a unit whose numbers can be had without their order.
+
+        Parameters
+        ----------
+        unit : Unit
+        names : collection of str
+            Columns that are asked for.
+
+        Yields
+        ------
+        name : str
+        rows : int
+            Of the unit.
+        portions : iterator of Portion
+            All numbers of the column. It raises `NotByPagesError` where the column has to be read as a whole after all,
+            and SourceError where it is damaged.
+        """
+        yield from ()
 
     def slices(self, unit: Unit, columns: Sequence[str] | None = None) -> list[list[str]]:
         """Cut columns of a unit, by default all, into those that are better read together than with the others."""

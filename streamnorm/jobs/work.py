@@ -18,6 +18,7 @@ from streamnorm.errors import DataError, InfiniteValueError, OverflowedError, Un
 from streamnorm.files import naming
 from streamnorm.formats import Source, Unit
 from streamnorm.jobs.footers import told_by_footer
+from streamnorm.jobs.pages import learnt_by_pages
 from streamnorm.tables import KEYED_BYTES, Learnt, Table
 
 __all__ = [
@@ -224,14 +225,20 @@ def summarise_units(table: Table, like: Learnt, source: Source, units: Sequence[
         If the units cannot be read or do not fit; errors name the file, column and row.
     """
     with naming(source.path):
-        known = told_by_footer(like, source, units[0]) if footers and not table.key_names else like.only(())
-        if not known.types:
+        if table.key_names:
             return Part(*_summarise_by_slices(table, like, source, units), frozenset())
-        told, rest = frozenset(known.types), like.only(like.types.keys() - known.types.keys())
-        if not rest.types:
-            return Part(like.of_parts([known]), int(known.groups[0].summary.counts.rows[0]), told)
-        part, rows = _summarise_by_slices(table, rest, source, units)
-        return Part(None if part is None else like.of_parts([part, known]), rows, told)
+        known = told_by_footer(like, source, units[0]) if footers else like.only(())
+        rest = like.only(like.types.keys() - known.types.keys())
+        paged, rows = learnt_by_pages(table, rest, source, units[0])
+        parts, rest = [known, paged], rest.only(rest.types.keys() - paged.types.keys())
+        if rest.types or not like.types:
+            part, rows = _summarise_by_slices(table, rest, source, units)
+            if part is None:
+                return Part(None, rows, frozenset(known.types))
+            parts.append(part)
+        elif not paged.types:
+            rows = int(known.groups[0].summary.counts.rows[0])
+        return Part(like.of_parts(parts), rows, frozenset(known.types))
 
 
 def _summarise_by_slices(

@@ -35,6 +35,9 @@ class Slots(Protocol):
     def place(self, slots: int, at: Index) -> Any:
         """Put each slot at its place among more of them; the others are empty."""
 
+    def joined(self, *others: Any) -> Any:
+        """Put the slots of others behind these."""
+
 
 class SummaryType(Protocol):
     """What makes summaries: a class of them, or one with its parameters bound."""
@@ -65,6 +68,8 @@ class Block:
         How many more rows of each column are 0 without being stored (sparse input).
     zero_weight : Exact, optional
         The weights of those rows, where rows have weights.
+    nulls : ndarray of shape (slots,), dtype int64, optional
+        How many more rows of each column are null and in no run (pages of Parquet).
     """
 
     slots: int
@@ -72,6 +77,7 @@ class Block:
     runs: list[kernel.Run] | kernel.Exported | kernel.Segments
     zeros: NDArray[np.int64] | None = None
     zero_weight: Exact | None = None
+    nulls: NDArray[np.int64] | None = None
 
     @property
     def weighted(self) -> bool:
@@ -119,6 +125,9 @@ class Counts:
         if block.zeros is not None:
             table = table.copy()
             table[:, 0] += block.zeros
+        if block.nulls is not None:
+            table = table.copy()
+            table[:, 1] += block.nulls
         return cls(table)
 
     @property
@@ -163,6 +172,10 @@ class Counts:
         table = np.zeros((slots, len(kernel.COUNTS)), np.int64)
         table[at] = self.table
         return Counts(table)
+
+    def joined(self, *others: Counts) -> Counts:
+        """Put the slots of others behind these."""
+        return Counts(np.concatenate([part.table for part in (self, *others)]))
 
     def to_json(self) -> list[dict[str, int]]:
         """Give one object a slot, without the kinds that did not occur."""
@@ -252,6 +265,10 @@ class Summary:
     def place(self, slots: int, at: Index) -> Self:
         """Put each slot at its place among more of them; the others are empty."""
         return self._by_field(lambda a: a.place(slots, at))
+
+    def joined(self, *others: Self) -> Self:
+        """Put the slots of others behind these."""
+        return self._by_field(lambda a, *rest: a.joined(*rest), *others)
 
     def together(self) -> Self:
         """Add all slots up to one, as if their rows had been those of one column."""

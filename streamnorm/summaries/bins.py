@@ -153,6 +153,11 @@ class Bins:
         bits[places], sizes[places] = own.bits, own.sizes
         return type(self)(self.max_bins, bits, sizes, own.keys, own.counts)
 
+    def joined(self, *others: Self) -> Self:
+        """Put the slots of others, of the same `max_bins`, behind these."""
+        arrays = zip(*(part._arrays() for part in (self, *others)), strict=True)
+        return type(self)(self.max_bins, *(np.concatenate(own) for own in arrays))
+
     def coarsen(self, bits: NDArray[np.int64]) -> Self:
         """Bring every slot to `bits`, shape (n_slots,), where it has more."""
         nothing = self.empty(len(self), self.max_bins)

@@ -107,6 +107,21 @@ class Exact:
         table[places] = self.table
         return Exact.of_table(table, self.exponent)
 
+    def joined(self, *others: Exact) -> Exact:
+        """Put the slots of others behind these."""
+        parts = (self, *others)
+        lowest = min((part.exponent for part in parts if part.width), default=0)
+        highest = max((part.exponent + 64 * part.width for part in parts if part.width), default=0)
+        table = np.zeros((sum(map(len, parts)), (highest - lowest) // 64), np.uint64)
+        row = 0
+        for part in parts:
+            rows = slice(row, row := row + len(part))
+            if part.width:
+                at = (part.exponent - lowest) // 64
+                table[rows, at : at + part.width] = part.table
+                table[rows, at + part.width :] = (part.table[:, -1:] >> np.uint64(63)) * np.uint64(2**64 - 1)
+        return Exact.of_table(table, lowest)
+
     @property
     def table(self) -> NDArray[np.uint64]:
         """The limbs, shape (n_slots, width)."""

@@ -57,6 +57,10 @@ class Bound:
         array[at] = self.array
         return type(self)(array)
 
+    def joined(self, *others: Self) -> Self:
+        """Put the slots of others behind these."""
+        return type(self)(np.concatenate([part.array for part in (self, *others)]))
+
     def to_json(self) -> list[str | None]:
         """Give each bound as exact text."""
         return [v.hex() if np.isfinite(v) else None for v in self.array.tolist()]

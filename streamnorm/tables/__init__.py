@@ -4,6 +4,7 @@ The room imports `rules` and what those import. Begin with `table`, whose `summa
 halves of every job.
 """
 
+from streamnorm.tables.batch import summarise_portions
 from streamnorm.tables.by_value import by_value
 from streamnorm.tables.grouping import KEYED_BYTES, By
 from streamnorm.tables.keyed import Keyed
@@ -12,4 +13,16 @@ from streamnorm.tables.statistics import Group, Learnt
 from streamnorm.tables.table import Table
 from streamnorm.tables.vectors import Vector
 
-__all__ = ["KEYED_BYTES", "KEY_TYPES", "By", "Group", "Keyed", "Keys", "Learnt", "Table", "Vector", "by_value"]
+__all__ = [
+    "KEYED_BYTES",
+    "KEY_TYPES",
+    "By",
+    "Group",
+    "Keyed",
+    "Keys",
+    "Learnt",
+    "Table",
+    "Vector",
+    "by_value",
+    "summarise_portions",
+]

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from streamnorm.columns import block_of_arrays, block_of_batch, float_type, map_array
+from streamnorm.columns import block_of_arrays, block_of_batch, float_type, map_array, run_of
 from streamnorm.errors import DataError, InfiniteValueError
 from streamnorm.rules import PLAIN, BoundRule
-from streamnorm.summaries import Block
+from streamnorm.summaries import Block, Summary
 from streamnorm.tables.grouping import Found, Grouped
 from streamnorm.tables.statistics import Group
 from streamnorm.tables.vectors import Vector
 
-__all__ = ["map_column", "summarise_columns"]
+__all__ = ["map_column", "summarise_columns", "summarise_portions"]
+
+#: Numbers, and how often each occurs: once where that is None.
+Counted: TypeAlias = tuple[pa.Array, NDArray[np.int64] | None]
 
 
 def summarise_columns(
@@ -76,6 +81,37 @@ def _block(rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str], vector:
     if rule.steps == PLAIN:
         return block_of_batch(batch.select(names))
     return block_of_arrays([rule.steps.read(batch.column(name), name) for name in names], names)
+
+
+def summarise_portions(
+    rule: BoundRule, name: str, portions: Iterable[tuple[Sequence[Counted], int]], *, skip_infinite: bool
+) -> Summary:
+    """Summarise a column whose numbers come in portions, in no order.
+
+    Parameters
+    ----------
+    rule : BoundRule
+    name : str
+    portions : iterable of (sequence of (pyarrow.Array, ndarray or None), int)
+        Arrays without nulls, each with how often its values occur, int64, or None for once; and the number of nulls
+        beside.
+    skip_infinite : bool
+
+    Raises
+    ------
+    DataError
+        If it cannot be summarised so, or holds an infinity that is not to be skipped; its row is not known.
+    """
+    total: Any = None
+    for arrays, nulls in portions:
+        runs = [
+            run_of(0, rule.steps.read(array, name), name)._replace(times=times) for array, times in arrays if len(array)
+        ]
+        block = Block(1, sum(run.length for run in runs), runs, nulls=np.array([nulls]))
+        part = rule.summary.of(block, skip_infinite=skip_infinite)
+        total = part if total is None else total + part
+    summary: Summary = rule.summary.empty(1) if total is None else total
+    return summary
 
 
 def map_column(array: pa.Array, name: str, group: Group, slot: int, found: Found | None, **options: Any) -> pa.Array:

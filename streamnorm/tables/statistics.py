@@ -99,11 +99,10 @@ class Group:
         parts = list({id(found[name]): found[name] for name in self.names}.values())
         if len(parts) == 1:
             return parts[0]
-        at = {name: i for i, name in enumerate(self.names)}
-        summaries = [part.summary.place(len(at), [at[name] for name in part.names]) for part in parts]
-        while len(summaries) > 1:  # in pairs: one after the other, the first would be copied again and again
-            summaries = [functools.reduce(operator.add, summaries[i : i + 2]) for i in range(0, len(summaries), 2)]
-        return dataclasses.replace(self, summary=summaries[0])
+        summary = parts[0].summary.joined(*(part.summary for part in parts[1:]))
+        at = {name: i for i, name in enumerate(name for part in parts for name in part.names)}
+        order = [at[name] for name in self.names]
+        return dataclasses.replace(self, summary=summary if order == sorted(order) else summary.take(order))
 
     def emptied(self) -> Group:
         """Give the same columns under the same rule with nothing learnt."""

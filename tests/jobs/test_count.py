@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from reading import on_reading
 from shell import streamnorm
 
 import streamnorm as sn
 from streamnorm.errors import OutputError, SourceError, StateError
-from streamnorm.formats.parquet.source import ParquetSource
 from streamnorm.formats.parquet.writer import Rewriter
 from streamnorm.inputs.expand import expand
 from streamnorm.jobs.count import count
@@ -222,15 +222,8 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(job, tmp_path, capsys, 
         "transform": "transform s.json in/2.parquet --output out/2.parquet",
         "run": "run in/2.parquet --output out/2.parquet --state t.json",
     }[command]
-    before, read = crashes.tree(tmp_path), ParquetSource.read
-
-    def read_and_change(self, unit, *columns):
-        yield from read(self, unit, *columns)
-        if self.path.exists():
-            change(self.path)
-
-    monkeypatch.setattr(ParquetSource, "read", read_and_change)
-    take = Rewriter.take
+    before, take = crashes.tree(tmp_path), Rewriter.take
+    on_reading(monkeypatch, after=lambda path, _: change(path) if path.exists() else None)
 
     def take_and_change(self, items):
         if (path := tmp_path / "in" / "2.parquet").exists():
@@ -246,8 +239,7 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(job, tmp_path, capsys, 
 
 
 def test_the_error_of_a_file_that_changed_says_so(job, tmp_path, monkeypatch):
-    read = ParquetSource.read
-    monkeypatch.setattr(ParquetSource, "read", lambda self, *given: (append(self.path), *read(self, *given))[1:])
+    on_reading(monkeypatch, lambda path, _: append(path))
     with pytest.raises(SourceError, match=r"0\.parquet changed while it was read: run this again"):
         sn.fit(tmp_path / "in" / "0.parquet")
 
@@ -303,17 +295,16 @@ def test_all_that_was_counted_can_be_taken_out(tmp_path, monkeypatch, capsys, sc
 
 @pytest.mark.parametrize("keep_parts", [False, True])
 def test_of_two_that_begin_a_state_one_wins_and_keeps_its_parts(job, tmp_path, monkeypatch, keep_parts):
-    told, real = [], ParquetSource.read
+    told: list[str] = []
 
-    def read_and_meet(self, *given):
-        monkeypatch.setattr(ParquetSource, "read", real)
+    def meet(path, columns):
+        undo()
         try:
             sn.fit("in", state="s.json", keep_parts=keep_parts)
         except StateError as error:
             told.append(str(error))
-        return real(self, *given)
 
-    monkeypatch.setattr(ParquetSource, "read", read_and_meet)
+    undo = on_reading(monkeypatch, meet)
     try:
         count(
             Path("s.json"),

@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["LZ4", "LZ4_RAW", "UNCOMPRESSED", "can_unpack", "packed", "unpacked", "written_codec"]
+__all__ = ["LZ4", "LZ4_RAW", "SNAPPY", "UNCOMPRESSED", "can_unpack", "packed", "unpacked", "written_codec"]
 
-UNCOMPRESSED, LZ4, LZ4_RAW = 0, 5, 7
-_NAMES = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", LZ4_RAW: "lz4_raw"}
+UNCOMPRESSED, SNAPPY, LZ4, LZ4_RAW = 0, 1, 5, 7
+_NAMES = {SNAPPY: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", LZ4_RAW: "lz4_raw"}
 #: Bytes before each block of LZ4 in Hadoop's framing: its size unpacked and packed, most significant byte first.
 _FRAME = 8
 
@@ -88,7 +88,7 @@ def _unpacked_block(data: Any, size: int) -> Any:
 
 #: What unpacks to a size, or to something else, or raises: pyarrow's own does not say how much it has unpacked.
 _UNPACK: dict[int, Callable[[Any, int], Any]] = {
-    1: _unpacked_snappy,
+    SNAPPY: _unpacked_snappy,
     2: partial(_unpacked_stream, "gzip"),
     4: partial(_unpacked_stream, "brotli"),
     6: lambda data, size: pa.decompress(data, size, "zstd"),  # which is strict

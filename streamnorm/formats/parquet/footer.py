@@ -87,5 +87,5 @@ def chunks_of(metadata: Any, group: int, columns: Collection[str]) -> Iterator[t
 
 
 def start_of(chunk: Any) -> int:
-    """Give the place of a column's first page."""
-    return int(min(at for at in (chunk.data_page_offset, chunk.dictionary_page_offset) if at))
+    """Give the place of a column's first page; 0, where no page is, if the footer tells of none."""
+    return int(min((at for at in (chunk.data_page_offset, chunk.dictionary_page_offset) if at), default=0))

@@ -25,7 +25,7 @@ _ODD_SIZES = re.compile(rb"parquet-mr version (0\.|1\.[01]\.|1\.2\.[0-8]\b)|parq
 
 
 class NotByPagesError(Exception):
-    """The file is not of a kind that is written by pages: it is written anew, from its values."""
+    """Something is not of a kind that is read or written by pages: it goes by its values."""
 
 
 class Field(NamedTuple):
@@ -75,6 +75,11 @@ class Chunk:
         """The entry's ColumnMetaData."""
         found: Struct = self.column.get(3)
         return found
+
+    @property
+    def values(self) -> int:
+        """Its values, nulls included."""
+        return int(self.meta.get(5))
 
     @classmethod
     def of(cls, column: Struct) -> Chunk:

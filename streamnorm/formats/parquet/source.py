@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,13 +14,20 @@ from streamnorm.errors import SourceError
 from streamnorm.files import Remote, naming, open_input
 from streamnorm.formats.limits import BATCH_BYTES, rows_for, together, validated, width_of
 from streamnorm.formats.parquet.bounds import bounds_of
+from streamnorm.formats.parquet.decode import Chunk, chunk_of, portions_of
 from streamnorm.formats.parquet.footer import check_footer
 from streamnorm.formats.parquet.pages import check_pages, longest_text
 from streamnorm.formats.parquet.slices import READ_BYTES, side_by_side, slices_of
-from streamnorm.formats.source import Bounds, Source, Unit
+from streamnorm.formats.parquet.thrift import Thrift
+from streamnorm.formats.parquet.walk import damage
+from streamnorm.formats.source import Bounds, Portion, Source, Unit
 from streamnorm.once import once
 
 __all__ = ["ParquetSource"]
+
+#: What a file begins with; bytes that the header of its first page, which follows, has at most; the number of the field
+#: with the page's checksum.
+_MAGIC, _HEADER, _CRC = b"PAR1", 1 << 12, 4
 
 #: Column chunks of more bytes are read through a buffer; for thousands of small ones buffers would take more than they
 #: save. Files are not mapped to memory: one that another process cuts short would end this one.
@@ -43,13 +51,26 @@ class ParquetSource(Source):
             )
         return metadata
 
+    @once
+    def _has_checksums(self) -> bool:
+        """Whether the checksum of the first page, if it has one, is computed and not 0, as some writers leave it."""
+        if isinstance(self.path, Remote):  # far away another look is too dear
+            return True
+        with open_input(self.path) as file:
+            head = memoryview(file.read(_HEADER)).cast("B")
+        try:
+            return bool(Thrift(head, len(_MAGIC)).struct().get(_CRC) != 0)
+        except (IndexError, KeyError, TypeError, ValueError, RecursionError):
+            return True
+
     def _open(self, metadata: Any = None, *, buffered: bool = False) -> Any:
         import pyarrow.parquet as pq
 
         local = isinstance(self.path, Path)
         return pq.ParquetFile(
             self.path if local else open_input(self.path), metadata=metadata,
-            buffer_size=READ_BYTES if local and buffered else 0, pre_buffer=not local, page_checksum_verification=True,
+            buffer_size=READ_BYTES if local and buffered else 0, pre_buffer=not local,
+            page_checksum_verification=self._has_checksums,
         )  # fmt: skip
 
     @once
@@ -75,7 +96,7 @@ class ParquetSource(Source):
 
     def let_go(self) -> None:
         """Drop the footer, which takes ten times its size in the file."""
-        for name in ("_metadata", "schema"):
+        for name in ("_metadata", "schema", "_leaves"):
             self.__dict__.pop(name, None)
 
     def check_columns(self, groups: Iterable[int] | None = None, columns: Collection[str] | None = None) -> None:
@@ -101,6 +122,41 @@ class ParquetSource(Source):
         """Give least and greatest values of columns of a row group that the footer tells exactly."""
         check = partial(self.check_columns, [unit.number])
         return bounds_of(self.schema, self._metadata, unit.number, names, check)
+
+    def portions(self, unit: Unit, names: Collection[str]) -> Iterator[tuple[str, int, Iterator[Portion]]]:
+        """Yield flat columns of a row group, which are read by their pages; far away all are read at once instead."""
+        leaves = {} if isinstance(self.path, Remote) else self._leaves
+        asked = [name for name in names if name in leaves]
+        if not asked:
+            return
+        self.check_columns([unit.number], asked)
+        rows = self._metadata.row_group(unit.number).num_rows
+        with naming(self.path), open_input(self.path) as file:
+            for name in asked:
+                kind = self.schema.field(name).type
+                chunk = chunk_of(self._metadata, unit.number, leaves[name], kind)
+                if chunk is not None:
+                    yield name, rows, self._portions(file, chunk, name, unit)
+
+    def _portions(self, file: pa.NativeFile, chunk: Chunk, name: str, unit: Unit) -> Iterator[Portion]:
+        """Read a column, and say where it is damaged.
+
+        Parameters
+        ----------
+        file : pyarrow.NativeFile
+        chunk : Chunk
+        name : str
+        unit : Unit
+        """
+        with damage(self.path, name, unit.number):
+            yield from portions_of(file, chunk, self.schema.field(name).type)
+
+    @once
+    def _leaves(self) -> dict[str, int]:
+        """Find the columns of the file that are one column of the table, by their names."""
+        paths = [self._metadata.schema.column(i).path for i in range(len(self._metadata.schema))]
+        times, names = Counter(paths), set(self.schema.names)
+        return {name: i for i, name in enumerate(paths) if times[name] == 1 and name in names}
 
     def rows_before(self, unit: Unit) -> int:
         """How many rows come before a row group."""

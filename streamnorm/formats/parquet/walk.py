@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +12,9 @@ import pyarrow as pa
 from streamnorm import kernel
 from streamnorm.errors import DataError, SourceError
 from streamnorm.files import Place
-from streamnorm.formats.parquet.layout import Chunk, read_at
+from streamnorm.formats.parquet.layout import read_at
 
-__all__ = ["DATA", "DATA_V2", "DICTIONARY", "Page", "damage", "pages_of"]
+__all__ = ["DATA", "DATA_V2", "DICTIONARY", "Lying", "Page", "damage", "pages_of"]
 
 #: Types of pages, by Parquet's numbers.
 DATA, DICTIONARY, DATA_V2 = 0, 2, 3
@@ -48,9 +48,32 @@ class Page(NamedTuple):
         return self.body + self.packed
 
 
+class Lying(Protocol):
+    """Where a column chunk lies in a file, in bytes, and how many values the footer says it has."""
+
+    @property
+    def start(self) -> int:
+        """Where it begins."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+
+    @property
+    def values(self) -> int:
+        """Its values, nulls included."""
+
+
 @contextmanager
 def damage(path: Place, column: str, group: int) -> Iterator[None]:
-    """Say of bytes that are no pages where they stand: file, column and row group."""
+    """Say of bytes that are no pages where they stand: file, column and row group.
+
+    Parameters
+    ----------
+    path : Place
+    column : str
+    group : int
+    """
     try:
         yield
     except DataError:
@@ -59,24 +82,28 @@ def damage(path: Place, column: str, group: int) -> Iterator[None]:
         reason = str(error) if isinstance(error, ValueError) else "its pages make no sense"
         reason = " ".join(reason.split()).rstrip(".")
         raise SourceError(
-            f"{path} is damaged: column {column!r}, row group {group}: {reason}; restore the file or leave it out."
+            f"{path} cannot be read: column {column!r}, row group {group}: {reason}; restore the file or leave it out."
         ) from error
 
 
-def pages_of(file: pa.NativeFile, chunk: Chunk) -> Iterator[tuple[memoryview, list[Page]]]:
+def pages_of(
+    file: pa.NativeFile, chunk: Lying, piece_bytes: int = _PIECE_BYTES
+) -> Iterator[tuple[memoryview, list[Page]]]:
     """Yield pieces of a column chunk with the pages that are whole in each; a piece ends where its last page ends.
 
     Parameters
     ----------
     file : pyarrow.NativeFile
-    chunk : Chunk
+    chunk : Lying
+    piece_bytes : int
+        What is read at a time, unless a page has more.
 
     Raises
     ------
     ValueError
         If a header is damaged, a page has another CRC than its header says, or the pages do not fill the chunk.
     """
-    at, wanted, values = 0, _PIECE_BYTES, 0
+    at, wanted, values = 0, piece_bytes, 0
     while at < chunk.size:
         size = min(wanted, chunk.size - at)
         data = memoryview(read_at(file, chunk.start + at, size))
@@ -92,6 +119,6 @@ def pages_of(file: pa.NativeFile, chunk: Chunk) -> Iterator[tuple[memoryview, li
                 raise ValueError("a page has another CRC than its header says")
             values += page.values if page.kind in (DATA, DATA_V2) else 0
         yield data[:end], pages
-        at, wanted = at + end, _PIECE_BYTES
-    if values != chunk.meta.get(5):
-        raise ValueError(f"its pages have {values} values, the footer says {chunk.meta.get(5)}")
+        at, wanted = at + end, piece_bytes
+    if values != chunk.values:
+        raise ValueError(f"its pages have {values} values, the footer says {chunk.values}")

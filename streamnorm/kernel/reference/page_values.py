@@ -30,7 +30,16 @@ _MOST_PARTS, _MOST_PART_VALUES = 1 << 12, 1 << 20
 
 
 def _parts(data: memoryview, values: int, bits: int) -> Iterator[NDArray[np.uint32] | tuple[int, int]]:
-    """Yield the values of a hybrid: packed ones, or one and how often it stands there."""
+    """Yield the values of a hybrid: packed ones, or one and how often it stands there.
+
+    Parameters
+    ----------
+    data : memoryview
+    values : int
+        How many are wanted.
+    bits : int
+        Of each.
+    """
     reader = Bytes(data)
     while values > 0:
         try:
@@ -51,7 +60,15 @@ def _parts(data: memoryview, values: int, bits: int) -> Iterator[NDArray[np.uint
 
 
 def _packed(data: memoryview, count: int, bits: int) -> NDArray[np.uint64]:
-    """Unpack values of so many bits each, the lowest first."""
+    """Unpack values, the lowest bits first.
+
+    Parameters
+    ----------
+    data : memoryview
+    count : int
+    bits : int
+        Of each.
+    """
     if bits == 0:
         return np.zeros(count, np.uint64)
     ones = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")[: count * bits].reshape(count, bits)
@@ -133,7 +150,20 @@ def unpack_snappy(data: memoryview, size: int) -> bytearray:
 
 
 def unpack(encoding: int, body: Any, start: int, count: int, width: int) -> bytes:
-    """Give values of DELTA_BINARY_PACKED or BYTE_STREAMSPLIT, plain."""
+    """Give values of DELTA_BINARY_PACKED or BYTE_STREAM_SPLIT, plain.
+
+    Parameters
+    ----------
+    encoding : int
+        Parquet's number.
+    body : buffer
+        A page, unpacked.
+    start : int
+        Where in it the values begin.
+    count : int
+    width : int
+        Bytes of a value, 4 or 8.
+    """
     data = memoryview(body).cast("B")
     fine = encoding in (DELTA, SPLIT) and width in (4, 8) and 0 <= start <= len(data) and is_size(count)
     if not fine:
@@ -142,6 +172,13 @@ def unpack(encoding: int, body: Any, start: int, count: int, width: int) -> byte
 
 
 def _split(data: memoryview, count: int, width: int) -> bytes:
+    """Put the bytes of each value together.
+
+    Parameters
+    ----------
+    data : memoryview
+    count, width : int
+    """
     stream = len(data) // width
     if stream < count:
         raise ValueError("byte streams end before the page's values")
@@ -150,6 +187,13 @@ def _split(data: memoryview, count: int, width: int) -> bytes:
 
 
 def _deltas(data: memoryview, count: int, width: int) -> bytes:
+    """Add up the differences, which wrap around.
+
+    Parameters
+    ----------
+    data : memoryview
+    count, width : int
+    """
     reader = Bytes(data)
     deltas = [np.zeros(0, np.uint64)]
     try:
@@ -175,7 +219,15 @@ def _check_blocks(block: int, parts: int) -> None:
 
 
 def _block(reader: Bytes, parts: int, each: int, wanted: int, width: int) -> list[NDArray[np.uint64]]:
-    """Give the deltas of a block, as far as they are wanted."""
+    """Give the differences of a block, as far as they are wanted.
+
+    Parameters
+    ----------
+    reader : Bytes
+    parts, each : int
+        Parts of the block, and values of a part.
+    wanted, width : int
+    """
     least = np.uint64(reader.signed() & (2**64 - 1))
     at = reader.at
     reader.skip(parts)

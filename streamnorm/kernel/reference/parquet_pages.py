@@ -28,7 +28,24 @@ _RLE = 3
 
 
 def count_pages(pages: Sequence[Any], nullable: bool, width: int, counts: Any = None) -> bytes:
-    """Tell of each page how many values are not null and where they begin; count the entries of the dictionary."""
+    """Tell of each page how many values are not null and where they begin; count the entries of the dictionary.
+
+    Parameters
+    ----------
+    pages : list of (int, int, buffer or None, buffer)
+        Number of values, encoding, levels where they do not stand in the body, and the body.
+    nullable : bool
+        Whether there are levels.
+    width : int
+        Bytes of a plain value.
+    counts : buffer of int64, optional
+        One an entry of the dictionary, to be added to.
+
+    Raises
+    ------
+    ValueError
+        If bytes are wrong.
+    """
     if not isinstance(pages, list) or not 1 <= width <= 16:
         raise ValueError("pages are a list, and values have 1 to 16 bytes")
     table = np.zeros(0, np.int64) if counts is None else np.frombuffer(counts, np.int64)
@@ -39,6 +56,16 @@ def count_pages(pages: Sequence[Any], nullable: bool, width: int, counts: Any = 
 def _count_page(
     values: int, encoding: int, levels: Any, body: Any, *, nullable: bool, width: int, counts: NDArray[np.int64]
 ) -> tuple[int, int]:
+    """Count the values of one page.
+
+    Parameters
+    ----------
+    values, encoding, levels, body
+        An item of `count_pages`, whose parameters the others are.
+    nullable : bool
+    width : int
+    counts : ndarray of shape (n_entries,)
+    """
     data, start, present = memoryview(body).cast("B"), 0, values
     if not is_size(values):
         raise ValueError("a page has a number of values out of range")
@@ -120,7 +147,15 @@ def read_pages(
 
 
 def _look_at(data: memoryview, row: list[int], nullable: bool) -> None:
-    """Raise unless a page is one of values that are read here."""
+    """Raise unless a page is one of values that are read here.
+
+    Parameters
+    ----------
+    data : memoryview
+    row : list of int
+        What its header tells.
+    nullable : bool
+    """
     if row[2] < 0 or row[3] < 0 or row[3] > len(data) - row[2]:
         raise ValueError("a page lies outside of what was read")
     levels_fit = row[0] != _DATA_PAGE_V2 or 0 <= row[13] <= min(row[3], row[4])
@@ -134,7 +169,17 @@ def _look_at(data: memoryview, row: list[int], nullable: bool) -> None:
 
 
 def _unpacked(data: memoryview, row: list[int], snappy: bool, given: Any) -> tuple[memoryview | None, memoryview]:
-    """Give the levels of a v2 page and the unpacked bytes behind them."""
+    """Give the levels of a v2 page and the unpacked bytes behind them.
+
+    Parameters
+    ----------
+    data : memoryview
+    row : list of int
+        What its header tells.
+    snappy : bool
+    given : buffer or None
+        What is unpacked already.
+    """
     size = row[13] if row[0] == _DATA_PAGE_V2 else 0
     levels = data[row[2] : row[2] + size] if row[0] == _DATA_PAGE_V2 else None
     body, unpacked = data[row[2] + size : row[2] + row[3]], row[4] - size
