@@ -117,6 +117,8 @@ class _Reader:
             size = self._unsigned()
         if size > len(self.data) - self.at or depth > _DEEPEST:
             raise ValueError("a list is longer than the file")
+        if not size:  # of which some writers say no type
+            return List(kind, [])
         if kind in (BOOL, _FALSE):
             return List(BOOL, [self._byte() == BOOL for _ in range(size)])
         if kind not in self._readers:
@@ -177,9 +179,8 @@ def _put_list(out: bytearray, value: List) -> None:
     else:
         out.append(15 << 4 | value.kind)
         _put_unsigned(out, len(value.items))
-    put = _PUT[value.kind]
     for item in value.items:
-        put(out, item)
+        _PUT[value.kind](out, item)
 
 
 def _put_bytes(out: bytearray, value: bytes) -> None:
