@@ -5,7 +5,7 @@ Arrow type is to a normalizer.
 """
 
 from streamnorm.arrow.arrays import boolean_of, booleans, integers, large_strings, null_of, strings
-from streamnorm.arrow.batches import in_large_batches, no_rows
+from streamnorm.arrow.batches import bytes_of, in_large_batches, no_rows
 from streamnorm.arrow.compute import compute
 from streamnorm.arrow.containers import batches_of, check_container, is_arrow, is_stream, parts_of, to_batches
 from streamnorm.arrow.frames import arrays_of_frame, as_output, as_pandas, in_seconds, naming_text, table_with_nulls
@@ -29,6 +29,7 @@ __all__ = [
     "batches_of",
     "boolean_of",
     "booleans",
+    "bytes_of",
     "check_container",
     "compute",
     "in_large_batches",

@@ -6,7 +6,18 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
-__all__ = ["in_large_batches", "no_rows"]
+__all__ = ["bytes_of", "in_large_batches", "no_rows"]
+
+
+def bytes_of(batch: pa.RecordBatch) -> int:
+    """Give the bytes of a batch: of views of text those of their whole buffers, of all else those of its rows.
+
+    `nbytes` of views raises TypeError in pyarrow before 24, and ends the process in 24.0.0.
+    """
+    if "_view" not in str(batch.schema.types):
+        return int(batch.nbytes)
+    columns = ((str(column.type), column) for column in batch.columns)
+    return sum(column.get_total_buffer_size() if "_view" in kind else column.nbytes for kind, column in columns)
 
 
 def in_large_batches(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.RecordBatch]:
@@ -25,11 +36,11 @@ def in_large_batches(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[p
     pending: list[pa.RecordBatch] = []
     size = 0
     for batch in batches:
-        if pending and (pending[0].schema != batch.schema or size + batch.nbytes > most):
+        if pending and (pending[0].schema != batch.schema or size + bytes_of(batch) > most):
             yield _one_of(pending)
             pending, size = [], 0
         pending.append(batch)
-        size += batch.nbytes
+        size += bytes_of(batch)
     if pending:
         yield _one_of(pending)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.arrow import in_large_batches
+from streamnorm.arrow import bytes_of, in_large_batches
 from streamnorm.errors import DataError, SourceError
 from streamnorm.files import Place
 
@@ -129,7 +129,7 @@ def _check(name: str, column: pa.Array, rows: int, rows_before: Callable[[], int
 def pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """Cut a batch that is large, or would be with its texts one behind the other."""
     texts = sum(_viewed(column) for column in batch.columns if str(column.type) in _VIEWS)
-    number = max(1, -(-batch.nbytes // BATCH_BYTES), -(-texts // TEXT_BYTES))
+    number = max(1, -(-bytes_of(batch) // BATCH_BYTES), -(-texts // TEXT_BYTES))
     rows = max(1, -(-batch.num_rows // number))
     for start in range(0, max(1, batch.num_rows), rows):
         yield batch.slice(start, rows)

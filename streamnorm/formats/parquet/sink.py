@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from streamnorm.arrow import bytes_of
 from streamnorm.files import naming
 from streamnorm.formats.parquet.source import ParquetSource
 from streamnorm.formats.source import Source
@@ -50,8 +51,9 @@ class ParquetSink:
     def write(self, batch: pa.RecordBatch) -> None:
         """Write a batch, once a row group is full."""
         self._waiting.append(batch)
-        self._bytes += batch.nbytes
-        if self._bytes + batch.nbytes > GROUP_BYTES:  # the next finds no room, and need not wait beside these
+        size = bytes_of(batch)
+        self._bytes += size
+        if self._bytes + size > GROUP_BYTES:  # the next finds no room, and need not wait beside these
             self.end_unit()
 
     def end_unit(self) -> None:
