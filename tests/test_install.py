@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -129,3 +131,31 @@ def test_the_version_tells_which_kernel_runs(pure):
     )
     kernel = f"kernel in C ({name.strip()})" if name.strip() else "kernel in Python (the same results, more slowly)"
     assert said == f"streamnorm {sn.__version__}, {kernel}\n"
+
+
+def release(sources: Path, tag: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, sources / ".github" / "release.py", "https://example.org/streamnorm", tag]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def test_a_release_has_addresses_for_links(sources):
+    tag = f"v{sn.__version__}"
+    assert release(sources, tag).returncode == 0
+    links = re.findall(r"\]\(([^)]+)\)", (sources / "README.md").read_text(encoding="utf-8"))
+    assert all(re.match(r"https://|#", link) for link in links)
+    for link in links:
+        path = link.partition(f"/{tag}/")[2].partition("#")[0]
+        assert not path or (sources / path).exists(), link
+    urls = tomllib.loads((sources / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+    assert {"Source", "Issues", "Changelog"} <= set(urls)
+
+
+def test_a_tag_of_another_version_is_no_release(sources):
+    before = (sources / "README.md").read_text(encoding="utf-8")
+    done = release(sources, "v999")
+    assert (done.returncode, "v999" in done.stderr, f"v{sn.__version__}" in done.stderr) == (1, True, True)
+    assert (sources / "README.md").read_text(encoding="utf-8") == before
+
+
+def test_the_version_stands_in_the_citation():
+    assert f"\nversion: {sn.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
