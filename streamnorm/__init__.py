@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         StandardScaler,
     )
     from streamnorm.normalizers.pipeline import StreamingPipeline
+    from streamnorm.normalizers.row_norms import Normalizer
     from streamnorm.normalizers.table_normalizer import TableNormalizer
     from streamnorm.states import load, save
 
@@ -48,6 +49,7 @@ _HOME = {
     "CsvOptions": "streamnorm.formats.options",
     "MaxAbsScaler": "streamnorm.normalizers.estimators",
     "MinMaxScaler": "streamnorm.normalizers.estimators",
+    "Normalizer": "streamnorm.normalizers.row_norms",
     "QuantileTransformer": "streamnorm.normalizers.estimators",
     "RobustScaler": "streamnorm.normalizers.estimators",
     "StandardScaler": "streamnorm.normalizers.estimators",
@@ -65,6 +67,7 @@ __all__ = [
     "CsvOptions",
     "MaxAbsScaler",
     "MinMaxScaler",
+    "Normalizer",
     "QuantileTransformer",
     "RobustScaler",
     "StandardScaler",

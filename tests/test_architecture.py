@@ -194,7 +194,7 @@ def test_arrows(check):
 @pytest.mark.parametrize(
     ("check", "file", "text"),
     [
-        (wrong_arrows, "plans.py", "from streamnorm.errors import DataError"),
+        (wrong_arrows, "plans/plans.py", "from streamnorm.errors import DataError"),
         (wrong_arrows, "cli/group.py", "from streamnorm.files import replacing"),
         (wrong_arrows, "jobs/fit.py", "import streamnorm"),
         (past_the_door, "jobs/fit.py", "from streamnorm.formats.csv.reader import CsvReader"),

@@ -25,7 +25,7 @@ from streamnorm.columns import (
     row_of_stored,
     slots_of_stored,
 )
-from streamnorm.errors import DataError, InfiniteValueError, OverflowedError
+from streamnorm.errors import InfiniteValueError, OverflowedError
 from streamnorm.normalizers._algebra import Algebra
 from streamnorm.normalizers._namespaces import Namespace
 from streamnorm.normalizers._transformer import FLOATS, StreamTransformer
@@ -168,11 +168,7 @@ class Normalizer(Algebra, StreamTransformer):
         if frame is not None:
             return frame
         namespace = Namespace.of(X)
-        if namespace.name != self.__dict__.get("_namespace", "numpy") and Namespace.matters():
-            raise DataError(
-                f"Inputs passed to {type(self).__name__}.transform() must use the same namespace and the same device "
-                f"as those passed to fit(): {self.__dict__.get('_namespace', 'numpy')}, not {namespace.name}."
-            )
+        namespace.refuse_unless(self.__dict__.get("_namespace", "numpy"), type(self).__name__)
         return namespace.from_numpy(self._map_array(namespace.to_numpy(X), copy, plan, inverse))
 
     def _map_array(self, X: Any, copy: bool | None, plan: Plan, inverse: bool) -> Any:

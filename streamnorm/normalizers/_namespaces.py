@@ -10,6 +10,8 @@ from scipy import sparse
 from sklearn import get_config
 from sklearn.utils._array_api import _convert_to_numpy, _is_numpy_namespace, get_namespace_and_device
 
+from streamnorm.errors import DataError
+
 __all__ = ["Namespace"]
 
 
@@ -37,6 +39,14 @@ class Namespace:
     def name(self) -> str:
         """The library's name."""
         return str(self.library.__name__)
+
+    def refuse_unless(self, known: str, estimator: str) -> None:
+        """Raise DataError unless it is the library that an estimator learnt from, where that matters."""
+        if self.name != known and self.matters():
+            raise DataError(
+                f"Inputs passed to {estimator}.transform() must use the same namespace and the same device as those "
+                f"passed to fit(): {known}, not {self.name}."
+            )
 
     def to_numpy(self, X: Any) -> Any:
         """Bring an array to numpy."""

@@ -19,8 +19,7 @@ from streamnorm.arrow import booleans, readable
 from streamnorm.arrow import compute as pc
 from streamnorm.columns import values_of
 from streamnorm.errors import DataError
-from streamnorm.plans import Column, Plan, first_infinite
-from streamnorm.rules.logarithm import log1p
+from streamnorm.plans import Column, Plan, first_infinite, log1p
 from streamnorm.summaries import Histogram, HistogramOf, Moments, ProfiledOf, Summary, SummaryType, part
 
 __all__ = ["PLAIN", "Steps"]

@@ -17,7 +17,7 @@ import streamnorm as sn
 #: They warn on purpose in many places, and were not written for warnings that are errors.
 pytestmark = pytest.mark.filterwarnings("default")
 
-OURS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "QuantileTransformer")
+OURS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "QuantileTransformer", "Normalizer")
 FOLDER = Path(sklearn.preprocessing.__file__).parent / "tests"
 
 #: scikit-learn's functions, called with all of an estimator's parameters; some only ours have.

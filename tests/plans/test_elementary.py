@@ -8,7 +8,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
-from streamnorm.rules.logarithm import log1p
+from streamnorm.plans.elementary import log1p
 
 _RNG = np.random.default_rng(0)
 VALUES = np.concatenate(

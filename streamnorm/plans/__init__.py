@@ -1,0 +1,10 @@
+"""Frozen per-column maps made of statistics, applied to values and inverted.
+
+The room imports the `kernel` alone; where numbers come from it does not know. Begin with `plans`.
+"""
+
+from streamnorm.plans.elementary import log1p
+from streamnorm.plans.plans import Affine, Column, Monotone, Plan, Step, first_infinite, unit_of
+from streamnorm.plans.rows import UnitRows
+
+__all__ = ["Affine", "Column", "Monotone", "Plan", "Step", "UnitRows", "first_infinite", "log1p", "unit_of"]
