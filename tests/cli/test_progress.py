@@ -27,14 +27,14 @@ if sys.stdin.isatty():
 import importlib
 from streamnorm import cli
 from streamnorm.jobs import reading as fitting
-jobs = importlib.import_module("streamnorm.jobs.copies")
+jobs = importlib.import_module("streamnorm.jobs.rewriting")
 pause = 0.25 * int(sys.argv[sys.argv.index("--threads") + 1])
 def slowly(function):
     def slow(*args, **kwargs):
         time.sleep(pause)
         return function(*args, **kwargs)
     return slow
-fitting.summarise_units, jobs.map_batch = slowly(fitting.summarise_units), slowly(jobs.map_batch)
+fitting.summarise_units, jobs._located = slowly(fitting.summarise_units), slowly(jobs._located)
 cli.main()
 """
 ROWS, GROUPS = 1000, 16
