@@ -79,6 +79,13 @@ def _in_json(
     """Make what rewrites a key that holds JSON."""
 
     def rewritten(value: bytes, old: pa.Schema, new: pa.Schema) -> bytes:
+        """Give the key's value as it is after the change; as it was where it is not understood.
+
+        Parameters
+        ----------
+        value : bytes
+        old, new : pyarrow.Schema
+        """
         try:
             found = json.loads(value)
             edit(found, old, new)

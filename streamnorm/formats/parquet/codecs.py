@@ -72,6 +72,16 @@ def _unpacked_snappy(data: Any, size: int) -> Any:
 
 
 def _unpacked_stream(name: str, data: Any, size: int) -> Any:
+    """Unpack a page of a codec that is read as a stream, a byte more than is expected if there is one.
+
+    Parameters
+    ----------
+    name : str
+        pyarrow's, of the codec.
+    data : buffer
+    size : int
+        Bytes that are expected.
+    """
     with pa.CompressedInputStream(pa.BufferReader(data), name) as stream:
         return stream.read_buffer(size + 1)
 

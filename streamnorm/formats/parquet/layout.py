@@ -185,6 +185,12 @@ def _under(elements: list[Struct], at: int) -> tuple[int, int]:
 def read_at(file: pa.NativeFile, start: int, size: int) -> Any:
     """Read bytes of a file, all of them; several threads may do so at once.
 
+    Parameters
+    ----------
+    file : pyarrow.NativeFile
+    start, size : int
+        In bytes.
+
     Raises
     ------
     ValueError

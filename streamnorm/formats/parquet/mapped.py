@@ -111,7 +111,19 @@ class _Written:
         self.places: list[Struct] | None = [] if placed else None
 
     def add(self, page: Page, encoding: int, pieces: list[Any], plain: int) -> list[Any]:
-        """Note a page: header and body, which unpacks to so many bytes."""
+        """Note a page: header and body, which unpacks to so many bytes.
+
+        Parameters
+        ----------
+        page : Page
+            As it was.
+        encoding : int
+            As it is written.
+        pieces : list of buffer
+            Header and body.
+        plain : int
+            Bytes that the body unpacks to.
+        """
         size = len(pieces[0]) + len(pieces[1])
         self.counts[page.kind, encoding] += 1
         if page.kind != DICTIONARY:
@@ -177,7 +189,13 @@ class _Chunk:
         return np.frombuffer(array.buffers()[1] or b"", kind, count, array.offset * kind.itemsize)
 
     def _dictionary_page(self, page: Page, header: memoryview, body: memoryview) -> list[Any]:
-        """Map each entry; of those that no value has, what cannot be mapped need not be."""
+        """Map each entry; of those that no value has, what cannot be mapped need not be.
+
+        Parameters
+        ----------
+        page : Page
+        header, body : memoryview
+        """
         if self._dictionary is not None or self.written.bounds:
             raise ValueError("a dictionary does not stand first")
         _, values = self._unpacked(page, body)
@@ -203,7 +221,17 @@ class _Chunk:
         return np.frombuffer(seen.used, np.bool_)
 
     def _index_page(self, page: Page, header: memoryview, body: memoryview, levels: Any, values: Any) -> list[Any]:
-        """Copy a page of indices; only the statistics in its header are others."""
+        """Copy a page of indices; only the statistics in its header are others.
+
+        Parameters
+        ----------
+        page : Page
+        header, body : memoryview
+        levels : memoryview or None
+            Those of a page of version 2.
+        values : buffer
+            What else is in it, unpacked.
+        """
         if self._dictionary is None:
             raise ValueError("a page has indices, and there is no dictionary")
         found = self._dictionary.bounds_of((page.values, page.encoding, levels, values), self._how.nullable)
@@ -214,7 +242,17 @@ class _Chunk:
         return self.written.add(page, page.encoding, [told, body], page.unpacked)
 
     def _value_page(self, page: Page, header: memoryview, body: memoryview, levels: Any, values: Any) -> list[Any]:
-        """Map a page of values, whatever their encoding."""
+        """Map a page of values, whatever their encoding.
+
+        Parameters
+        ----------
+        page : Page
+        header, body : memoryview
+        levels : memoryview or None
+            Those of a page of version 2.
+        values : buffer
+            What else is in it, unpacked.
+        """
         args = ([(page.values, page.encoding, levels, values)], self._how.nullable, self._width)
         present, start = np.frombuffer(kernel.count_pages(*args), np.int64).tolist()
         view = memoryview(values).cast("B")

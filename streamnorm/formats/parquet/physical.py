@@ -25,7 +25,16 @@ def width_of_physical(physical: int) -> int:
 
 
 def can_map(kind: pa.DataType, physical: int, result: pa.DataType) -> bool:
-    """Tell whether plain values can be read as an Arrow type, and the result be written by pages."""
+    """Tell whether plain values can be read as an Arrow type, and the result be written by pages.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+        Of the values as they are.
+    physical : int
+        What they are stored as, by Parquet's number.
+    result : pyarrow.DataType
+    """
     width = width_of_physical(physical)
     if not width or result not in _STORED:
         return False

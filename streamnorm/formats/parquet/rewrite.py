@@ -130,7 +130,16 @@ class Rewrite:
             yield Column(found.field, leaves, found.source, found.how)
 
     def _by_pages(self, name: str, field: Field, function: ByValue | None) -> Column | None:
-        """Say how a column is mapped by pages; None where it cannot be."""
+        """Say how a column is mapped by pages; None where it cannot be.
+
+        Parameters
+        ----------
+        name : str
+            The result's.
+        field : Field
+            What it is made of.
+        function : ByValue or None
+        """
         kind, result = self.source.schema.field(field.name).type, self.schema.field(name).type
         if function is None or not field.is_flat or not can_map(kind, field.elements[0].get(1), result):
             return None
@@ -188,7 +197,17 @@ class Rewrite:
         yield partial(_gathered, makers)
 
     def _chunk(self, group: int, column: Column, leaf: int, chunk: Chunk) -> Iterator[Any]:
-        """Yield the bytes of a column chunk, copied or mapped, and at its end what was made."""
+        """Yield the bytes of a column chunk, copied or mapped, and at its end what was made.
+
+        Parameters
+        ----------
+        group : int
+            Number of the row group.
+        column : Column
+        leaf : int
+            Its place among the columns of the result.
+        chunk : Chunk
+        """
         path = self.source.path
         with naming(path), damage(path, column.field.name, group):
             column_index, offset_index = self._index(chunk, 6), self._index(chunk, 4)
@@ -201,7 +220,15 @@ class Rewrite:
                 yield Placed(leaf, piece) if isinstance(piece, Made) else piece
 
     def _copy(self, leaf: int, chunk: Chunk, column_index: Struct | None, offset_index: Struct | None) -> Iterator[Any]:
-        """Yield the bytes of a chunk as they are, looking at each page's header, and its CRC where it has one."""
+        """Yield the bytes of a chunk as they are, looking at each page's header, and its CRC where it has one.
+
+        Parameters
+        ----------
+        leaf : int
+            Its place among the columns of the result.
+        chunk : Chunk
+        column_index, offset_index : Struct or None
+        """
         for data, _ in pages_of(self.file, chunk):
             yield data
         meta = chunk.meta.copy()

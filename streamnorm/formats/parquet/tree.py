@@ -45,7 +45,14 @@ class Struct:
         return default if found is None else found[1]
 
     def set(self, number: int, kind: int, value: Any) -> Struct:
-        """Give a field a value; None takes the field away. Returns the struct itself."""
+        """Give a field a value; None takes the field away. Returns the struct itself.
+
+        Parameters
+        ----------
+        number, kind : int
+            The field's number, and its type by the protocol.
+        value : bool, int, bytes, List, Struct or None
+        """
         if value is None:
             self.fields.pop(number, None)
         else:

@@ -136,6 +136,15 @@ class Rewriter:
         self._file.close()
 
     def _index(self, made: Made, number: int, data: bytes | None) -> None:
+        """Write a page index of a column chunk, and note where it lies.
+
+        Parameters
+        ----------
+        made : Made
+        number : int
+            The field of the column chunk's entry that has the offset.
+        data : bytes or None
+        """
         made.column.set(number, I64, None if data is None else self._at)
         made.column.set(number + 1, I32, None if data is None else len(data))
         self._write(data or b"")

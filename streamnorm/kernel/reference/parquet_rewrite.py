@@ -37,7 +37,15 @@ class _Emitted:
         self.last = 0
 
     def field(self, number: int, kind: int, value: bytes = b"") -> None:
-        """Write a field whose value is written already."""
+        """Write a field whose value is written already.
+
+        Parameters
+        ----------
+        number, kind : int
+            The field's number, and its type by the protocol.
+        value : bytes
+            As it is written.
+        """
         if 0 < number - self.last < 16:
             self.data.append((number - self.last) << 4 | kind)
         else:
