@@ -155,7 +155,16 @@ def _record(data: memoryview, at: int) -> list[int]:
 
 
 def _add_kind(data: memoryview, nested: dict[int, int], record: list[int]) -> None:
-    """Put what the struct of a kind of page tells into the record."""
+    """Put what the struct of a kind of page tells into the record.
+
+    Parameters
+    ----------
+    data : memoryview
+    nested : dict of int to int
+        Where structs begin in it, by the number of their field.
+    record : list of int
+        The page's, which is added to.
+    """
     kind, packed, unpacked = record[0], record[3], record[4]
     if kind + 5 not in nested:
         raise ValueError("the header of a page does not say what is in it")
