@@ -30,6 +30,7 @@ __all__ = [
     "map_array",
     "matrix_of_batch",
     "place_of_stored",
+    "raise_at_fault",
     "row_of_stored",
     "run_of",
     "slots_of_stored",
@@ -291,6 +292,31 @@ def _row_at_fault(array: pa.Array, values: NDArray[Any], out: NDArray[Any], skip
     if array.null_count:
         bad &= np.asarray(array.is_valid())  # what lies under a null may be anything
     return int(np.argmax(bad)) if bad.any() else -1
+
+
+def raise_at_fault(x: NDArray[Any], out: NDArray[Any], names: Sequence[str], *, skip_infinite: bool) -> None:
+    """Raise for the first value of a matrix that is infinite, or whose result is.
+
+    Parameters
+    ----------
+    x, out : ndarray of shape (n_rows, n_columns)
+        What was mapped, and to what.
+    names : sequence of str
+        Of the columns.
+    skip_infinite : bool
+        Whether infinities are mapped like other values.
+
+    Raises
+    ------
+    InfiniteValueError, OverflowedError
+    """
+    infinite = np.isinf(x)
+    bad = np.isinf(out) & ~infinite if skip_infinite else np.isinf(out) | infinite
+    if bad.any():
+        row, slot = (int(i) for i in np.argwhere(bad)[0])
+        if infinite[row, slot]:
+            raise InfiniteValueError(slot, row, names[slot])
+        raise OverflowedError(slot, row, names[slot], x[row, slot].item(), out.dtype.name)
 
 
 def matrix_of_batch(batch: pa.RecordBatch | pa.Table, dtype: Any = None) -> NDArray[Any]:

@@ -7,6 +7,8 @@ them as one line and ends with exit code 1.
     StreamnormError
     ├── DataError            (ValueError)  a value or column that cannot be normalised
     │   ├── InfiniteValueError             an infinity, with its column and row
+    │   ├── NoWeightError                  weights that are all 0 where nothing was learnt before
+    │   ├── NoNumberError        (TypeError)   a value that is no number
     │   ├── OverflowedError                a finite value whose result the output's type cannot hold
     │   └── UnseenKeyError                 a key without statistics, with its row
     ├── SparseError          (TypeError)   sparse input that would have to be filled in
@@ -29,6 +31,8 @@ __all__ = [
     "DataError",
     "InfiniteValueError",
     "MergeError",
+    "NoNumberError",
+    "NoWeightError",
     "OutputError",
     "OverflowedError",
     "SourceError",
@@ -131,6 +135,14 @@ class OverflowedError(DataError):
     def after(self, rows: int) -> OverflowedError:
         """Give the error for an input that has so many rows before the batch."""
         return self.at(self.slot, self.row + rows, self.name, "row {} of the input") if rows else self
+
+
+class NoWeightError(DataError):
+    """Weights that are all 0 where nothing was learnt before."""
+
+
+class NoNumberError(DataError, TypeError):
+    """A value that is no number where one was expected."""
 
 
 class UnseenKeyError(DataError):

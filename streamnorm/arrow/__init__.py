@@ -7,8 +7,18 @@ Arrow type is to a normalizer.
 from streamnorm.arrow.arrays import boolean_of, booleans, integers, large_strings, null_of, strings
 from streamnorm.arrow.batches import bytes_of, in_large_batches, no_rows
 from streamnorm.arrow.compute import compute
-from streamnorm.arrow.containers import batches_of, check_container, is_arrow, is_stream, parts_of, to_batches
-from streamnorm.arrow.frames import arrays_of_frame, as_output, as_pandas, in_seconds, naming_text, table_with_nulls
+from streamnorm.arrow.containers import batch_of, batches_of, flat, held, label_name, numbers_of, schema_of, to_batches
+from streamnorm.arrow.frames import (
+    arrays_of_frame,
+    as_output,
+    as_pandas,
+    frame_of,
+    naming_text,
+    plain_numbers,
+    refuse_no_numbers,
+    table_with_nulls,
+)
+from streamnorm.arrow.given import is_arrow, is_frame, is_sparse, is_stream, known, library_of, parts_of
 from streamnorm.arrow.metadata import keys_for
 from streamnorm.arrow.types import (
     EXACT,
@@ -26,28 +36,39 @@ __all__ = [
     "arrays_of_frame",
     "as_output",
     "as_pandas",
+    "batch_of",
     "batches_of",
     "boolean_of",
     "booleans",
     "bytes_of",
-    "check_container",
     "compute",
+    "flat",
+    "frame_of",
+    "held",
     "in_large_batches",
-    "in_seconds",
     "index_columns",
     "integers",
     "is_arrow",
     "is_choosable",
     "is_chosen",
+    "is_frame",
     "is_numeric",
+    "is_sparse",
     "is_stream",
     "keys_for",
+    "known",
+    "label_name",
     "large_strings",
+    "library_of",
     "naming_text",
     "no_rows",
     "null_of",
+    "numbers_of",
     "parts_of",
+    "plain_numbers",
     "readable",
+    "refuse_no_numbers",
+    "schema_of",
     "strings",
     "table_with_nulls",
     "to_batches",

@@ -62,9 +62,21 @@ def is_choosable(kind: pa.DataType) -> bool:
 
 def vector_values(kind: pa.DataType) -> pa.DataType | None:
     """Give the type of the values of a list or tensor, None for every other type and where no list has a value."""
-    storage = kind.storage_type if isinstance(kind, pa.FixedShapeTensorType) else kind
-    of_one_length = pa.types.is_fixed_size_list(storage) and storage.list_size
-    return storage.value_type if of_one_length or pa.types.is_list(storage) or pa.types.is_large_list(storage) else None
+    storage = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    nested = storage is not kind and (hasattr(kind, "shape") or _is_nested(storage))  # an array of several dimensions
+    if storage is not kind and not nested:
+        return None  # a geometry, for instance
+    found = None
+    while found is None or nested:
+        of_one_length = pa.types.is_fixed_size_list(storage) and storage.list_size
+        if not (of_one_length or pa.types.is_list(storage) or pa.types.is_large_list(storage)):
+            break
+        found = storage = storage.value_type
+    return found
+
+
+def _is_nested(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_fixed_size_list(kind) and pa.types.is_fixed_size_list(kind.value_type))
 
 
 def readable(array: pa.Array, name: str) -> pa.Array:

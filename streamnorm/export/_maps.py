@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.errors import DataError
-from streamnorm.plans import Affine, Monotone, Plan, Step, unit_of
+from streamnorm.plans import Affine, Monotone, Plan, unit_of
 from streamnorm.tables import Table
 
 __all__ = ["ColumnMap", "Pieces", "check_scaling_only", "maps_of", "warn_of_float32"]
@@ -126,12 +126,9 @@ def check_scaling_only(table: Table) -> None:
 
 
 def _of_column(plan: Plan, slot: int) -> Affine | Monotone:
-    own = slice(slot, slot + 1)
-    if isinstance(plan, Affine):
-        return Affine(tuple(Step(step.operation, step.operand[own]) for step in plan.steps), plan.clip)
-    if isinstance(plan, Monotone):
-        return Monotone(plan.quantiles[:, own], plan.references, plan.normal)
-    raise DataError(f"a {type(plan).__name__} cannot be exported.")
+    if not isinstance(plan, (Affine, Monotone)):
+        raise DataError(f"a {type(plan).__name__} cannot be exported.")
+    return plan.take(np.array([slot]))
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ class Algebra:
         sklearn.preprocessing.StandardScaler, MinMaxScaler, ...
         """
         check_is_fitted(self)
-        kind = getattr(preprocessing, type(self).__name__)
+        kind = getattr(preprocessing, self._rule.estimator)
         known = kind().get_params()
         estimator = kind(**{name: value for name, value in self.get_params().items() if name in known})
         for name in ("n_features_in_", "feature_names_in_", *self._rule.attributes):

@@ -7,6 +7,7 @@ summary when they are asked for: there is one source of truth.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -15,7 +16,16 @@ import pyarrow as pa
 from scipy import sparse
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from streamnorm.arrow import arrays_of_frame, check_container, in_seconds, is_arrow, naming_text, to_batches
+from streamnorm.arrow import (
+    arrays_of_frame,
+    is_arrow,
+    is_stream,
+    known,
+    naming_text,
+    plain_numbers,
+    refuse_no_numbers,
+    to_batches,
+)
 from streamnorm.columns import (
     block_of_arrays,
     block_of_batch,
@@ -52,8 +62,10 @@ class Normalizer(Algebra, StreamTransformer):
     _LEARNT = ("_summary",)
     _rule: ClassVar[Rule]
 
-    def __init_subclass__(cls, rule: str, **kwargs: Any) -> None:
+    def __init_subclass__(cls, rule: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if rule is None:
+            return  # a user's subclass has the rule of its parent
         cls._rule = FAMILY[rule]
         for name in cls._rule.attributes:
             setattr(cls, name, _fitted_attribute(name))
@@ -73,7 +85,6 @@ class Normalizer(Algebra, StreamTransformer):
     def _blocks(self, X: Any, sample_weight: Any) -> Iterator[tuple[Block, int]]:
         """Describe X block by block, each with the number of rows before it."""
         first = not self.__sklearn_is_fitted__()
-        check_container(X)
         if not is_arrow(X):
             yield self._block(X, first, sample_weight), 0
             return
@@ -97,19 +108,23 @@ class Normalizer(Algebra, StreamTransformer):
         sample_weight : array-like of shape (n_rows,), optional
             Weights of the rows.
         """
-        X = in_seconds(X)
-        arrays = arrays_of_frame(X)
+        with naming_text(X):
+            X = plain_numbers(X, sparse=self._rule.refuses_sparse(self._bound.params) is None)
+            arrays = arrays_of_frame(X)
         if arrays is not None:
-            validate_data(self, X, reset=reset, skip_check_array=True)
+            with naming_text(X):
+                validate_data(self, X, reset=reset, skip_check_array=True)
             return block_of_arrays(arrays, [str(name) for name in X.columns], weights_of(sample_weight, X, first=reset))
         if not self._is_plain(X, reset):
             self._refuse_sparse(X)
-            namespace = Namespace.of(X)
-            if reset:
-                self._namespace = namespace.name
             options = {"accept_sparse": _SPARSE, "dtype": "numeric", "ensure_all_finite": False}
             with naming_text(X):
+                namespace = Namespace.of(X)
+                if reset:
+                    self._namespace = namespace.name
                 X = validate_data(self, namespace.to_numpy(X), reset=reset, ensure_min_samples=0, **options)
+                refuse_no_numbers(X)
+                X = X.astype(np.float64) if X.dtype.kind in "OSU" else X
         weights = weights_of(sample_weight, X, first=reset)
         return block_of_sparse(X, weights) if sparse.issparse(X) else block_of_matrix(X, weights)
 
@@ -160,10 +175,13 @@ class Normalizer(Algebra, StreamTransformer):
         bound = self._bound
         self._warn_of_empty(bound.lacking(self._summary), self._summary.counts.values)
         plan = bound.plan(self._summary)
-        check_container(X)
+        X = known(X)
         if is_arrow(X):
             return self._map_arrow(X, lambda X: plan, inverse)
-        X = in_seconds(X)
+        if is_stream(X):
+            return self._map_stream(X, partial(self._map, copy=copy, inverse=inverse), inverse=inverse)
+        with naming_text(X):
+            X = plain_numbers(X, sparse=self._rule.refuses_sparse(self._bound.params) is None)
         frame = None if inverse else self._map_frame(X, lambda X: plan)
         if frame is not None:
             return frame

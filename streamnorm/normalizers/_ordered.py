@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from streamnorm import kernel
-from streamnorm.arrow import check_container, in_seconds, is_arrow, is_numeric, naming_text, readable
+from streamnorm.arrow import (
+    is_arrow,
+    is_numeric,
+    is_stream,
+    known,
+    naming_text,
+    plain_numbers,
+    readable,
+)
 from streamnorm.columns import matrix_of_batch
 from streamnorm.errors import DataError, InfiniteValueError, MergeError, OverflowedError
 from streamnorm.normalizers._transformer import FLOATS, PlanOf, StreamTransformer
@@ -95,7 +103,6 @@ class OrderedNormalizer(StreamTransformer):
         least : int
             Rows.
         """
-        check_container(X)
         if is_arrow(X):
             table = _table(X)
             self._check_names(table, reset)
@@ -103,11 +110,11 @@ class OrderedNormalizer(StreamTransformer):
         elif self._is_plain(X, reset):
             x = X if X.dtype in FLOATS else X.astype(np.float64)
         else:
-            X = in_seconds(X)
-            if names:
-                validate_data(self, X, reset=reset, skip_check_array=True, ensure_2d=False)
             options = {"dtype": FLOATS, "ensure_all_finite": False, "allow_nd": self._ALLOW_ND}
             with naming_text(X):
+                X = plain_numbers(X, sparse=False)
+                if names:
+                    validate_data(self, X, reset=reset, skip_check_array=True, ensure_2d=False)
                 x = check_array(X, estimator=self, input_name="X", ensure_min_samples=least, **options)
         width = self._features_last(x).shape[-1]
         if reset:
@@ -170,10 +177,14 @@ class OrderedNormalizer(StreamTransformer):
             Whether to map back.
         """
         check_is_fitted(self)
-        check_container(X)
+        X = known(X)
         if is_arrow(X):
             return self._map_arrow(X, plan_of, inverse)
-        frame = None if inverse else self._map_frame(in_seconds(X), plan_of)
+        if is_stream(X):
+            return self._map_stream(X, lambda part: self._map(part, plan_of, inverse=inverse), inverse=inverse)
+        with naming_text(X):
+            X = plain_numbers(X, sparse=False)
+            frame = None if inverse else self._map_frame(X, plan_of)
         if frame is not None:
             return frame
         x = self._read(X, reset=False, names=not inverse)

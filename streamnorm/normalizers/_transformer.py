@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
@@ -16,18 +16,20 @@ from sklearn.utils.validation import validate_data
 
 from streamnorm.arrow import (
     as_output,
-    check_container,
     is_arrow,
     is_stream,
+    known,
+    naming_text,
     no_rows,
     parts_of,
     table_with_nulls,
     to_batches,
 )
 from streamnorm.columns import map_array, matrix_of_batch
-from streamnorm.errors import DataError, InfiniteValueError, OverflowedError, listed
+from streamnorm.errors import DataError, InfiniteValueError, NoWeightError, OverflowedError, listed
 from streamnorm.normalizers._callbacks import CallbackSupportMixin, with_callbacks
 from streamnorm.plans import Plan
+from streamnorm.tables import learning_lock
 
 __all__ = ["FLOATS", "PlanOf", "StreamTransformer"]
 
@@ -74,10 +76,11 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
         ValueError
             If X, the weights or a parameter cannot be used; the object stays as it was.
         """
+        X = known(X)
         with self._unless_it_fails():
             for name in (*self._LEARNT, "n_features_in_", "feature_names_in_", "_warned"):
                 self.__dict__.pop(name, None)
-            self.partial_fit(X, y, sample_weight)
+            self._partial_fit(X, y, sample_weight)
             shape = () if is_arrow(X) else getattr(X, "shape", ())
             if shape[:1] == (0,):
                 raise DataError(
@@ -98,6 +101,19 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
         sample_weight : array-like of shape (n_rows,), optional
             Weights of the rows.
         """
+        with suppress(NoWeightError), self._unless_it_fails():  # no weight changes nothing
+            self._partial_fit(known(X), y, sample_weight)
+        return self
+
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> None:
+        """Learn from one more batch; parameters and errors are those of `fit`.
+
+        Parameters
+        ----------
+        X : array-like, frame, Arrow data or stream
+        y : ignored
+        sample_weight : array-like of shape (n_rows,), optional
+        """
         with self._unless_it_fails():
             if not self.__sklearn_is_fitted__():
                 self._validate_params()
@@ -105,7 +121,6 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
                 self._learn_with_callbacks(X, y, sample_weight)
             else:
                 self._learn(X, sample_weight)
-        return self
 
     def _learn(self, X: Any, sample_weight: Any) -> None:
         if not is_stream(X):
@@ -142,14 +157,15 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
 
     @contextmanager
     def _unless_it_fails(self) -> Iterator[None]:
-        """Put the object back as it was if an error leaves the block."""
-        before = dict(self.__dict__)
-        try:
-            yield
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
+        """Put the object back as it was if an error leaves the block, which one thread at a time is in."""
+        with learning_lock(self):
+            before = dict(self.__dict__)
+            try:
+                yield
+            except BaseException:
+                self.__dict__.clear()
+                self.__dict__.update(before)
+                raise
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._LEARNT[0] in self.__dict__
@@ -182,7 +198,8 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
             self.feature_names_in_, self.n_features_in_ = np.array(names, object), len(names)
         elif known is None or known.tolist() != names:
             table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-            validate_data(self, table, reset=reset, skip_check_array=True)
+            with naming_text(table):
+                validate_data(self, table, reset=reset, skip_check_array=True)
 
     def _infinite(self, slot: int, row: int, before: int = 0) -> InfiniteValueError:
         """Say where an infinity is, in a batch that so many rows of the input come before.
@@ -242,13 +259,46 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
             return np.concatenate([matrix_of_batch(batch) for batch in batches])
         return batches[0] if isinstance(X, pa.RecordBatch) else pa.Table.from_batches(batches)
 
+    def _map_stream(self, X: Any, mapped: Callable[[Any], Any], *, inverse: bool) -> Any:
+        """Map the batches of a stream that is no reader, one by one as they are asked for.
+
+        Parameters
+        ----------
+        X : stream
+        mapped : callable
+            Maps one batch.
+        inverse : bool
+            Whether to map back.
+        """
+        output = "default" if inverse else _get_output_config("transform", self)["dense"]
+        if output == "default":
+            return self._map_parts(X, mapped)
+        parts = list(_batches_in(X))
+        if parts and all(map(is_arrow, parts)):
+            return mapped(pa.concat_tables([pa.table(part) for part in parts]))
+        with naming_text(X):
+            return np.concatenate([np.asarray(mapped(part)) for part in parts])
+
+    def _map_parts(self, X: Any, mapped: Callable[[Any], Any]) -> Iterator[Any]:
+        rows = 0
+        for part in _batches_in(X):
+            try:
+                result = mapped(part)
+            except InfiniteValueError as error:
+                raise self._infinite(error.slot, error.row, rows) from None
+            except OverflowedError as error:
+                raise error.after(rows) from None
+            yield result
+            rows += part.shape[0] if hasattr(part, "shape") else len(part)
+
     def _map_frame(self, X: Any, plan_of: PlanOf) -> Any:
         """Map a data frame whose nulls `set_output` lets stay nulls; None where X is anything else."""
         output = _get_output_config("transform", self)["dense"]
         table = None if type(X) is np.ndarray or output == "default" else table_with_nulls(X, output)
         if table is None:
             return None
-        validate_data(self, X, reset=False, skip_check_array=True)
+        with naming_text(X):
+            validate_data(self, X, reset=False, skip_check_array=True)
         plan = plan_of(table)
         batches = [self._map_columns(batch, plan, inverse=False) for batch in to_batches(table)]
         return as_output(pa.Table.from_batches(batches), output, X)
@@ -325,8 +375,7 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
 
 def _batches_in(stream: Any) -> Iterator[Any]:
     """Yield the batches of a stream, and of the streams in it; each tells how many rows it has."""
-    for part in parts_of(stream):
-        check_container(part)
+    for part in map(known, parts_of(stream)):
         if is_stream(part):
             yield from _batches_in(part)
         else:

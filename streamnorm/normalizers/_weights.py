@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
-from streamnorm.errors import DataError
+from streamnorm.errors import DataError, NoWeightError
 from streamnorm.normalizers._namespaces import Namespace
 
 __all__ = ["weights_of"]
@@ -44,7 +44,7 @@ def weights_of(sample_weight: Any, X: Any, *, first: bool) -> NDArray[np.float64
         row = int(np.argmax(weights < 0))
         raise DataError(f"Negative values in data passed to `sample_weight`: row {row:,} has {weights[row]:g}.")
     if first and not weights.any():
-        raise DataError(
+        raise NoWeightError(
             "Sample weights must contain at least one non-zero number: there would be nothing to learn from."
         )
     return weights

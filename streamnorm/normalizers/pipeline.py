@@ -9,7 +9,7 @@ import pyarrow as pa
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from streamnorm.arrow import is_stream, parts_of
+from streamnorm.arrow import is_stream, known
 from streamnorm.errors import DataError
 
 __all__ = ["StreamingPipeline"]
@@ -109,12 +109,13 @@ def _is_frozen(step: Any) -> bool:
 
 
 def _pairs(X: Any, y: Any) -> Iterator[tuple[Any, Any]]:
+    X = known(X)
     if not is_stream(X):
         yield X, y
         return
     if y is not None:
         raise DataError("a stream has its targets in itself: let it yield pairs (batch, y).")
-    for item in parts_of(X):
+    for item in X:
         yield item if isinstance(item, tuple) and len(item) == 2 else (item, None)
 
 

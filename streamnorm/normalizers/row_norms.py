@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn import preprocessing
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import validate_data
 
-from streamnorm.arrow import check_container, in_seconds, is_arrow, naming_text, readable, to_batches
+from streamnorm.arrow import is_arrow, is_stream, known, naming_text, plain_numbers, readable, to_batches
 from streamnorm.columns import float_type, matrix_of_batch
 from streamnorm.errors import DataError
 from streamnorm.normalizers._namespaces import Namespace
@@ -99,19 +100,19 @@ class Normalizer(StreamTransformer):
         return self
 
     def _learn_batch(self, X: Any, sample_weight: Any) -> None:
-        check_container(X)
         first = not self.__sklearn_is_fitted__()
         if is_arrow(X):
             for batch in to_batches(X if isinstance(X, (pa.Table, pa.RecordBatch)) else pa.table(X)):
                 self._check_names(batch, not self.__sklearn_is_fitted__())
                 self._refuse_missing(_matrix_of(batch))
             return
-        namespace = Namespace.of(X)
-        if first:
-            self._namespace = namespace.name
         with naming_text(X):
+            X = plain_numbers(X, sparse=True)
+            namespace = Namespace.of(X)
+            if first:
+                self._namespace = namespace.name
             X = validate_data(
-                self, namespace.to_numpy(in_seconds(X)), reset=first, accept_sparse="csr", dtype="numeric",
+                self, namespace.to_numpy(X), reset=first, accept_sparse="csr", dtype="numeric",
                 ensure_all_finite=False,
             )  # fmt: skip
         self._refuse_missing(X)
@@ -136,11 +137,13 @@ class Normalizer(StreamTransformer):
             If X has other columns than those of `fit`, a missing value or an infinity.
         """
         self._validate_params()
-        check_container(X)
-        plan = UnitRows(self.norm)
+        X, plan = known(X), UnitRows(self.norm)
         if is_arrow(X):
             return self._map_arrow(X, lambda X: plan, inverse=False)
-        X = in_seconds(X)
+        if is_stream(X):
+            return self._map_stream(X, partial(self.transform, copy=copy), inverse=False)
+        with naming_text(X):
+            X = plain_numbers(X, sparse=True)
         frame = self._map_frame(X, lambda X: plan)
         if frame is not None:
             return frame

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._set_output import _get_output_config
 
-from streamnorm.arrow import to_batches
+from streamnorm.arrow import frame_of
 from streamnorm.errors import DataError
 from streamnorm.tables import Table
 
@@ -54,6 +52,9 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
         Whether to keep exact moments and a histogram of at most 4096 bins of every column beside what its
         scaler needs, for `streamnorm.report`. A profile is merged, forgotten and compared like all else:
         states with and without one are not equal and cannot be added.
+    missing_columns : {"error", "skip"}, default="error"
+        Whether a table to be mapped must have all columns that were learnt from, or those it has are mapped: the
+        target alone on the way back, or all but the target where a model is served. Not part of a state file.
 
     Attributes
     ----------
@@ -125,10 +126,7 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
         """Normalise the columns learnt from, as `Table.transform` does; `set_output` chooses the container."""
         result = super().transform(X)
         wanted = _get_output_config("transform", self)["dense"]
-        if wanted == "default" or type(result).__module__.partition(".")[0] == wanted:
-            return result
-        table = pa.Table.from_batches(list(to_batches(result)))
-        return table.to_pandas() if wanted == "pandas" else importlib.import_module("polars").from_arrow(table)
+        return result if wanted == "default" else frame_of(result, wanted)
 
     def frozen(self) -> Any:
         """Give this fitted normalizer wrapped so that a Pipeline's `fit` leaves it as it is.

@@ -69,6 +69,9 @@ class Plan(Protocol):
             The plan's column of a single column's values, or that of each row; by default x has all columns.
         """
 
+    def take(self, columns: NDArray[np.intp]) -> Plan:
+        """Give the plan of some of the columns, in that order."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -130,6 +133,10 @@ class Affine:
         if scale is not None:
             steps.append(Step(np.divide, np.where(large, scale / 4 if quarter is None else quarter, scale)))
         return cls(tuple(steps))
+
+    def take(self, columns: NDArray[np.intp]) -> Affine:
+        """Give the plan of some of the columns, in that order."""
+        return Affine(tuple(Step(step.operation, step.operand[columns]) for step in self.steps), self.clip)
 
     def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
         """Map values, infinities too.
@@ -227,6 +234,11 @@ class Monotone:
     quantiles: NDArray[np.float64]
     references: NDArray[np.float64]
     normal: bool
+
+    def take(self, columns: NDArray[np.intp]) -> Monotone:
+        """Give the plan of some of the columns, in that order."""
+        references = self.references if self.references.ndim == 1 else self.references[:, columns]
+        return Monotone(self.quantiles[:, columns], references, self.normal)
 
     def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
         """Map values, infinities too.

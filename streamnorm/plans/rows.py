@@ -48,6 +48,10 @@ class UnitRows:
 
     norm: str
 
+    def take(self, columns: NDArray[np.intp]) -> UnitRows:
+        """Give the plan of some of the columns: rows of these alone."""
+        return self
+
     def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
         """Map values, all columns of a row at once.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamnorm.arrow import index_columns, is_choosable, is_chosen
+from streamnorm.arrow import held, index_columns, is_choosable, is_chosen
 from streamnorm.errors import DataError, nearest
 from streamnorm.rules.family import rule_of
 from streamnorm.rules.rule import BoundRule
@@ -66,7 +66,7 @@ def choose(
                 rules[item.name] = rule_of(spec)
             elif item.name in exact:
                 remedy = "subtract a start first" if pa.types.is_temporal(item.type) else "name another one"
-                raise DataError(f"column {item.name!r} holds {item.type}, not numbers: {remedy}.")
+                raise DataError(f"column {item.name!r} holds {held(item)}, not numbers: {remedy}.")
         elif item.name not in asked and usual is not None and item.name not in left and is_chosen(item.type):
             rules[item.name] = usual
     times = Counter(schema.names)

@@ -193,6 +193,9 @@ class _Finished:
     plan: Plan
     steps: Steps
 
+    def take(self, columns: NDArray[np.intp]) -> Plan:
+        return _Finished(self.plan.take(columns), self.steps)
+
     def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
         """Map values.
 

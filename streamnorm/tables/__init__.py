@@ -9,6 +9,7 @@ from streamnorm.tables.by_value import by_value
 from streamnorm.tables.grouping import KEYED_BYTES, By
 from streamnorm.tables.keyed import Keyed
 from streamnorm.tables.keys import KEY_TYPES, Keys
+from streamnorm.tables.learning import learning_lock
 from streamnorm.tables.statistics import Group, Learnt
 from streamnorm.tables.table import Table
 from streamnorm.tables.vectors import Vector
@@ -24,5 +25,6 @@ __all__ = [
     "Table",
     "Vector",
     "by_value",
+    "learning_lock",
     "summarise_portions",
 ]

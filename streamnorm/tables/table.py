@@ -6,34 +6,26 @@ an estimator.
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 import hashlib
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.arrow import as_pandas, batches_of, in_large_batches, no_rows, to_batches
-from streamnorm.errors import (
-    DataError,
-    InfiniteValueError,
-    MergeError,
-    OverflowedError,
-    UnseenKeyError,
-    listed,
-    nearest,
-)
-from streamnorm.rules import LAYOUTS, BoundRule, arguments_of, choose
-from streamnorm.tables.batch import map_column, summarise_columns
-from streamnorm.tables.grouping import KEYED_BYTES, By, Found, Grouped
+from streamnorm.arrow import batches_of, flat, is_frame, is_stream, known, library_of, no_rows
+from streamnorm.errors import DataError, MergeError, listed
+from streamnorm.rules import arguments_of
+from streamnorm.tables.batch import map_column
+from streamnorm.tables.frames import map_frame, names_of
+from streamnorm.tables.grouping import By, Found
+from streamnorm.tables.learning import Learning, after, check_there
 from streamnorm.tables.statistics import Group, Learnt
-from streamnorm.tables.vectors import Vector
 
 __all__ = ["Group", "Learnt", "Table"]
 
@@ -41,7 +33,7 @@ __all__ = ["Group", "Learnt", "Table"]
 _SMALL = {str(kind): kind for kind in (pa.float16(), pa.float32())}
 
 
-class Table:
+class Table(Learning):
     """Normalise the numeric columns of tables, batch by batch, and leave the others alone.
 
     The parameters are those of `TableNormalizer`.
@@ -61,6 +53,7 @@ class Table:
         infinite: str = "error",
         vectors: str = "element",
         profile: bool = False,
+        missing_columns: str = "error",
     ) -> None:
         self.default = default
         self.columns = columns
@@ -73,6 +66,7 @@ class Table:
         self.infinite = infinite
         self.vectors = vectors
         self.profile = profile
+        self.missing_columns = missing_columns
 
     @classmethod
     def from_recipe(cls, recipe: str | Path | Mapping[str, Any]) -> Self:
@@ -101,138 +95,6 @@ class Table:
         """
         return cls(**arguments_of(recipe, cls))
 
-    # ---- learning ----
-
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Forget what was learnt and learn from a table, or from a stream of its batches.
-
-        Parameters
-        ----------
-        X : pyarrow Table, RecordBatch or reader, data frame, or an iterator of these
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        DataError
-            If a column is missing, holds no numbers or an infinity; the object stays as it was.
-        """
-        return self._set(self._learn(X, None))
-
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Learn from one more table or stream; parameters, result and errors are those of `fit`."""
-        return self._set(self._learn(X, self.__dict__.get("_learnt")))
-
-    def _set(self, learnt: Learnt) -> Self:
-        self._learnt = learnt
-        return self
-
-    def _learn(self, X: Any, total: Learnt | None) -> Learnt:
-        rows = 0
-        for batch in self.gathered(batches_of(X)):
-            with _after(rows):
-                part = self.summarise(batch, total)
-            total = part if total is None else total + part
-            rows += batch.num_rows
-        if total is None:
-            raise DataError("the stream gave no batch, so that there are no columns to learn from.")
-        return total
-
-    def summarise(self, batch: pa.RecordBatch, like: Learnt | None = None) -> Learnt:
-        """Summarise one batch on its own; what several give may be added in any order.
-
-        Parameters
-        ----------
-        batch : pyarrow.RecordBatch
-        like : Learnt, optional
-            Take its columns and scalers, rather than choosing them by the batch's schema.
-        """
-        rules, dropped = self.choose(batch.schema) if like is None else (_rules_of(like), like.dropped)
-        there = set(batch.schema.names)
-        missing = [name for name in rules if name not in there]
-        if missing:
-            raise DataError(f"column {missing[0]!r} is missing here: {nearest(missing[0], batch.schema.names)}")
-        layouts = self._layouts(batch.schema, rules, like)
-        grouped = Grouped.of(batch, self.key_names) if self.key_names else None
-        by_key: dict[tuple[Any, ...], list[str]] = {}
-        for name in sorted(rules):
-            alone = () if layouts[name] is None else (name,)
-            by_key.setdefault((rules[name].key, alone), []).append(name)
-        groups = tuple(
-            summarise_columns(
-                rules[names[0]], batch, names, layouts[names[0]], grouped, skip_infinite=self.infinite == "skip"
-            )
-            for _, names in sorted(by_key.items())
-        )
-        kinds = {name: str(batch.schema.field(name).type) for name in rules}
-        return Learnt(groups, MappingProxyType(kinds), dropped)
-
-    def _layouts(
-        self, schema: pa.Schema, rules: Mapping[str, BoundRule], like: Learnt | None
-    ) -> dict[str, Vector | None]:
-        """Find the layout of each column of vectors; None for single numbers.
-
-        Parameters
-        ----------
-        schema : pyarrow.Schema
-        rules : mapping of str to BoundRule
-            By column.
-        like : Learnt or None
-            What was learnt before.
-        """
-        if like is not None:
-            return {name: group.vector for name, (group, _) in like.columns().items()}
-        whole = {name: (rule.steps.vectors or self.vectors) == "whole" for name, rule in rules.items()}
-        return {name: Vector.of(schema.field(name).type, whole[name]) for name in rules}
-
-    def choose(self, schema: pa.Schema) -> tuple[dict[str, BoundRule], tuple[str, ...]]:
-        """Choose the columns to normalise, how, and those to drop, for tables of a schema.
-
-        Raises
-        ------
-        DataError
-            If a column that was named does not exist, is there twice or holds no numbers.
-        """
-        self._check_parameters()
-        rules, dropped = choose(schema, self.default, self.columns or {}, self.exclude, self.key_names)
-        if self.profile:
-            rules = {name: dataclasses.replace(rule, profile=True) for name, rule in rules.items()}
-        for name, rule in rules.items():
-            if self._target(name, rule) in self.key_names:
-                raise DataError(
-                    f"the result of column {name!r} would replace {self._target(name, rule)!r}, which rows are grouped "
-                    "by: choose another suffix."
-                )
-        return rules, dropped
-
-    def _check_parameters(self) -> None:
-        if self.vectors not in LAYOUTS:
-            raise DataError(f"vectors must be 'element' or 'whole', got {self.vectors!r}.")
-        if self.infinite not in ("error", "skip"):
-            raise DataError(f"infinite must be 'error' or 'skip', got {self.infinite!r}.")
-        if not (self.columns is None or isinstance(self.columns, Mapping)):
-            raise DataError(f"columns must map names to scalers ({{'price': 'robust'}}), got {self.columns!r}.")
-        if not isinstance(self.suffix, str):
-            raise DataError(f"suffix must be a text, got {self.suffix!r}.")
-        if self.dtype is not None and np.dtype(self.dtype).kind != "f":
-            raise DataError(f"dtype must be float64, float32 or float16, got {self.dtype!r}.")
-
-    def _target(self, name: str, rule: BoundRule) -> str:
-        """Name the result of a column."""
-        return name + (self.suffix if rule.steps.suffix is None else rule.steps.suffix)
-
-    def read_columns(self, like: Learnt) -> list[str]:
-        """Name the columns that learning reads: those learnt from, then the keys'."""
-        return [*like.types, *self.key_names]
-
-    def gathered(self, batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        """Give batches to learn from as large as that wants them: with keys, neighbours are put together."""
-        return in_large_batches(batches, KEYED_BYTES) if self.key_names else batches
-
     # ---- applying ----
 
     def transform(self, X: Any) -> Any:
@@ -240,12 +102,12 @@ class Table:
 
         Parameters
         ----------
-        X : pyarrow Table, RecordBatch or reader, pandas or polars DataFrame, DuckDB relation
+        X : pyarrow Table, RecordBatch, reader or dataset, pandas or polars DataFrame, DuckDB relation, or a stream
 
         Returns
         -------
-        The same kind of object; a lazy reader for a reader. Columns of pandas stay nullable, or Arrow's, if they
-        were; a relation is one of DuckDB's default connection.
+        The same kind of object; a lazy reader for a reader or dataset, and an iterator for another stream. Columns of
+        pandas stay nullable, sparse, or Arrow's, if they were; a relation is one of DuckDB's default connection.
 
         Raises
         ------
@@ -261,57 +123,80 @@ class Table:
     def _map(self, X: Any, *, inverse: bool) -> Any:
         self.learnt  # noqa: B018 (raises where nothing was learnt)
         self.warn_of_empty()
+        library, X = library_of(X), known(X)
         if isinstance(X, pa.RecordBatch):
             return self.map_batch(X, inverse=inverse)
         if isinstance(X, pa.RecordBatchReader):
             schema = self.map_batch(no_rows(X.schema), inverse=inverse).schema
             return pa.RecordBatchReader.from_batches(schema, self._map_batches(X, inverse))
-        library = type(X).__module__.partition(".")[0]
-        if library == "pandas":
-            return self._map_pandas(X, inverse=inverse)
+        if is_frame(X):
+            return self._map_frame(X, inverse)
+        if is_stream(X):
+            return self._map_stream(X, inverse)
         table = pa.Table.from_batches(self._map_batches(batches_of(X), inverse))
-        if library == "polars":
-            import polars
-
-            return polars.from_arrow(table)
         if "duckdb" in library:
             import duckdb
 
             return duckdb.from_arrow(table)
         return table
 
+    def _map_stream(self, X: Any, inverse: bool) -> Iterator[Any]:
+        """Map the tables of a stream as they are asked for, each to its own kind; a reader's batch by batch."""
+        rows = 0
+        for table in flat(X):
+            for part in table if isinstance(table, pa.RecordBatchReader) else [table]:
+                with after(rows):
+                    mapped = self._map(part, inverse=inverse)
+                yield mapped
+                rows += len(part)
+
     def _map_batches(self, batches: Iterable[pa.RecordBatch], inverse: bool) -> Iterator[pa.RecordBatch]:
         rows = 0
         for batch in batches:
-            with _after(rows):
+            with after(rows):
                 mapped = self.map_batch(batch, inverse=inverse)
             yield mapped
             rows += batch.num_rows
 
-    def _map_pandas(self, frame: Any, *, inverse: bool) -> Any:
-        """Map only the columns concerned, so that the others keep what only pandas knows of them."""
-        inputs = self.inputs(inverse)
-        labels = {str(label): label for label in frame.columns}  # which may be numbers
-        self._check_names([str(label) for label in frame.columns], inverse)
-        read = [i for i, name in enumerate(labels) if name in inputs or name in self.key_names]
-        part = pa.Table.from_pandas(frame.iloc[:, read], preserve_index=False)
-        mapped = pa.Table.from_batches(self._map_batches(to_batches(part), inverse))
-        result = frame.copy(deep=False)
-        for name, target in inputs.items():
-            result[labels.get(target, target)] = as_pandas(mapped.column(target), frame.dtypes.loc[labels[name]])
-        gone = {old for old, new in inputs.items() if new != old} if inverse else self.learnt.dropped
-        return result.drop(columns=[labels[name] for name in gone if name in labels])
+    def _map_frame(self, frame: Any, inverse: bool) -> Any:
+        names = names_of(frame)
+        inputs = self._inputs_in(names, inverse)
+        check_there(self.key_names, names)
+        return map_frame(
+            frame,
+            inputs,
+            self._gone(inputs, inverse),
+            self.learnt.columns(),
+            partial(self._map_columns, inverse=inverse),
+            keys=self.key_names,
+            dtype=self.dtype,
+            inverse=inverse,
+            skip_infinite=self.infinite == "skip",
+        )
 
-    def _check_names(self, names: Sequence[str], inverse: bool) -> None:
-        """Raise DataError where a column to map is missing or there twice, or a result would replace another column."""
-        times = Counter(names)
-        for name, target in self.inputs(inverse).items():
-            if name not in times:
-                raise DataError(f"column {name!r} is missing here: {nearest(name, names)}")
+    def _gone(self, inputs: Mapping[str, str], inverse: bool) -> set[str]:
+        """Name the columns that a result lacks."""
+        return {old for old, new in inputs.items() if new != old} if inverse else set(self.learnt.dropped)
+
+    def _inputs_in(self, names: Sequence[str], inverse: bool) -> dict[str, str]:
+        """Give the columns to map of a table that has these, and what the result of each is called.
+
+        Raises
+        ------
+        DataError
+            If one is missing (unless that is to be passed over) or there twice, or a result would replace another
+            column.
+        """
+        times, inputs = Counter(names), self.inputs(inverse)
+        if self.missing_columns == "skip":
+            inputs = {name: target for name, target in inputs.items() if name in times}
+        check_there(inputs, names)
+        for name, target in inputs.items():
             if times[name] > 1:
                 raise DataError(f"there are {times[name]} columns {name!r}: rename all but one.")
             if target != name and target in times and not inverse:
                 raise DataError(f"there is a column {target!r} already: choose another suffix.")
+        return inputs
 
     def inputs(self, inverse: bool) -> dict[str, str]:
         """Give the columns that are read when mapping, and what the result of each is called."""
@@ -320,8 +205,19 @@ class Table:
 
     def map_batch(self, batch: pa.RecordBatch, *, inverse: bool = False) -> pa.RecordBatch:
         """Map one batch; with a suffix the result stands in new columns at the end, and back."""
-        inputs, where = self.inputs(inverse), self.learnt.columns()
-        self._check_names(batch.schema.names, inverse)
+        return self._map_columns(batch, self._inputs_in(batch.schema.names, inverse), inverse)
+
+    def _map_columns(self, batch: pa.RecordBatch, inputs: Mapping[str, str], inverse: bool) -> pa.RecordBatch:
+        """Map columns of one batch.
+
+        Parameters
+        ----------
+        batch : pyarrow.RecordBatch
+        inputs : mapping of str to str
+            The columns to map, and what the result of each is called.
+        inverse : bool
+        """
+        where = self.learnt.columns()
         fields = {item.name: (item, batch.column(i)) for i, item in enumerate(batch.schema)}
         columns = [(item, batch.column(i)) for i, item in enumerate(batch.schema)]
         at = {item.name: i for i, (item, _) in enumerate(columns)}
@@ -339,7 +235,7 @@ class Table:
                 columns[at[target]] = new
             else:
                 added.append(new)
-        gone = {old for old, new in inputs.items() if new != old} if inverse else set(self.learnt.dropped)
+        gone = self._gone(inputs, inverse)
         columns = [pair for pair in columns if pair[0].name not in gone] + added
         schema = pa.schema([item for item, _ in columns], batch.schema.metadata)
         return pa.RecordBatch.from_arrays([array for _, array in columns], schema=schema)
@@ -403,10 +299,8 @@ class Table:
 
     def with_learnt(self, learnt: Learnt) -> Self:
         """Give a table normalizer with these parameters that has learnt something else."""
-        result = type(self)(
-            self.default, self.columns, exclude=self.exclude, by=self.by, unseen=self.unseen, min_count=self.min_count,
-            dtype=self.dtype, suffix=self.suffix, infinite=self.infinite, vectors=self.vectors, profile=self.profile,
-        )  # fmt: skip
+        result = copy.copy(self)
+        result.__dict__.pop("_warned", None)
         return result._set(learnt)
 
     def __add__(self, other: Any) -> Self:
@@ -432,16 +326,3 @@ class Table:
         """Give a short hash of settings, columns, scalers and statistics, equal exactly when they are."""
         text = repr((self.settings(), self.learnt.digest()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@contextmanager
-def _after(rows: int) -> Iterator[None]:
-    """Let errors count rows from the beginning of the input, of which so many came before."""
-    try:
-        yield
-    except (InfiniteValueError, OverflowedError, UnseenKeyError) as error:
-        raise error.after(rows) from None
-
-
-def _rules_of(learnt: Learnt) -> dict[str, BoundRule]:
-    return {name: group.rule for name, (group, _) in learnt.columns().items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -41,8 +42,11 @@ class Vector:
         """Describe columns of an Arrow type; None where it holds one number a row."""
         if vector_values(kind) is None:
             return None
-        storage = _storage(kind)
-        return cls(storage.list_size if pa.types.is_fixed_size_list(storage) else None, whole)
+        storage, width = _storage(kind), 1
+        while pa.types.is_fixed_size_list(storage):
+            width, storage = width * storage.list_size, storage.value_type
+        known = not (pa.types.is_list(storage) or pa.types.is_large_list(storage))
+        return cls(width if known else None, whole)
 
     @property
     def slots(self) -> int:
@@ -59,6 +63,7 @@ class Vector:
         """Learn the width from the first vector there is, if it is not known."""
         if self.width is not None or len(array) == array.null_count:
             return self
+        array = _of_one_level(array.storage, name) if isinstance(array, pa.ExtensionArray) else array
         lengths = pc.list_value_length(array)
         first = int(pc.index(pc.is_valid(lengths), boolean_of(True)).as_py())
         if lengths[first].as_py() == 0:
@@ -156,7 +161,7 @@ class Vector:
             return pa.nulls(len(array), pa.list_(pa.float64(), self.width or 0))
         if vector_values(array.type) is None:
             raise DataError(f"column {name!r} holds {array.type}, not vectors of numbers: leave it out.")
-        lists = array.storage if isinstance(array, pa.ExtensionArray) else array
+        lists = _of_one_level(array.storage, name) if isinstance(array, pa.ExtensionArray) else array
         if pa.types.is_fixed_size_list(lists.type):
             if self.width not in (None, lists.type.list_size):
                 raise DataError(
@@ -181,6 +186,9 @@ class _Rows:
 
     plan: Plan
     width: int
+
+    def take(self, columns: NDArray[np.intp]) -> Plan:
+        return _Rows(self.plan.take(columns), len(columns))
 
     def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
         """Map values.
@@ -223,6 +231,48 @@ def _storage(kind: pa.DataType) -> pa.DataType:
     return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
 
 
+def _of_one_level(lists: pa.Array, name: str) -> pa.Array:
+    """Give lists of lists, all as long, as lists of all their numbers; other lists as they are.
+
+    Raises
+    ------
+    DataError
+        If two of them differ in length.
+    """
+    while vector_values(lists.type.value_type) is not None:
+        valid = lists.is_valid()
+        rows, inner = lists.filter(valid), pc.list_flatten(lists)
+        lengths = {pc.count_distinct(pc.list_value_length(level), mode="all").as_py() for level in (rows, inner)}
+        if inner.null_count or lengths - {0, 1}:
+            raise DataError(f"column {name!r} holds arrays of several shapes, or with gaps: give all one shape.")
+        width = len(pc.list_flatten(inner)) // max(1, len(rows))
+        flat = pa.FixedSizeListArray.from_arrays(pc.list_flatten(inner), width) if len(rows) else None
+        places = np.cumsum(np.asarray(valid)) - 1
+        lists = (
+            pa.nulls(len(lists), pa.list_(vector_values(inner.type), width))
+            if flat is None
+            else flat.take(pc.if_else(valid, pa.array(places), None))
+        )
+    return lists
+
+
+def _nested(values: pa.Array, valid: pa.Array, kind: pa.DataType, shape: Sequence[int]) -> pa.Array:
+    """Put numbers into lists of lists of a shape.
+
+    Parameters
+    ----------
+    values : pyarrow.Array of shape (n_rows * product of shape,)
+    valid : pyarrow.BooleanArray of shape (n_rows,)
+    kind : pyarrow.DataType
+        Of the lists, but for their numbers.
+    shape : sequence of int
+    """
+    for size in reversed(shape[1:]):
+        values = pa.FixedSizeListArray.from_arrays(values, size)
+    lists = pa.FixedSizeListArray.from_arrays(values, shape[0], mask=pc.invert(valid))
+    return lists.cast(kind)
+
+
 def _values(lists: pa.FixedSizeListArray) -> pa.Array:
     """Give the values of all rows, those under a null too."""
     width = lists.type.list_size
@@ -245,5 +295,16 @@ def _as_given(result: pa.FixedSizeListArray, kind: pa.DataType) -> pa.Array:
         return pa.ExtensionArray.from_storage(own, result.cast(own.storage_type))
     if pa.types.is_fixed_size_list(kind) or pa.types.is_null(kind):
         return result
+    if isinstance(kind, pa.BaseExtensionType):
+        levels, own = [], kind.storage_type
+        while vector_values(own) is not None:
+            levels.append(own)
+            own = own.value_type
+        shape = getattr(kind, "shape", None) or (result.type.list_size,)
+        for level in reversed(levels):
+            make = pa.large_list if pa.types.is_large_list(level) else pa.list_
+            values = pa.list_(values, level.list_size) if pa.types.is_fixed_size_list(level) else make(values)
+        lists = _nested(result.values, result.is_valid(), values, shape)
+        return pa.ExtensionArray.from_storage(kind, lists) if lists.type == kind.storage_type else lists
     make = pa.large_list if pa.types.is_large_list(kind) else pa.list_
     return result.cast(make(kind.value_field.with_type(values)))

@@ -1,0 +1,240 @@
+"""How a table normalizer learns: columns are chosen, and their batches summarised and added up."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from streamnorm.arrow import batch_of, flat, in_large_batches, is_frame, schema_of, to_batches
+from streamnorm.errors import DataError, InfiniteValueError, OverflowedError, UnseenKeyError, nearest
+from streamnorm.rules import LAYOUTS, BoundRule, choose
+from streamnorm.tables.batch import summarise_columns
+from streamnorm.tables.frames import names_of
+from streamnorm.tables.grouping import KEYED_BYTES, Grouped
+from streamnorm.tables.statistics import Learnt
+from streamnorm.tables.vectors import Vector
+
+__all__ = ["Learning", "after", "check_there", "learning_lock"]
+
+#: Locks of objects that learn, by their address: an object of its own could not be pickled with one.
+_LOCKS = [threading.RLock() for _ in range(256)]
+
+
+def learning_lock(learner: object) -> threading.RLock:
+    """Give the lock that a thread holds while an object learns, so that nothing learnt by others is lost."""
+    return _LOCKS[id(learner) // 16 % len(_LOCKS)]
+
+
+class Learning:
+    """What `Table` does to learn; its parameters are those of `TableNormalizer`."""
+
+    default: Any
+    columns: Mapping[str, Any] | None
+    exclude: str | Sequence[str]
+    dtype: Any
+    suffix: str
+    infinite: str
+    vectors: str
+    profile: bool
+    missing_columns: str
+    _learnt: Learnt
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """Names of the columns that rows are grouped by; none without `by`."""
+        raise NotImplementedError
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Forget what was learnt and learn from a table, or from a stream of its batches.
+
+        Parameters
+        ----------
+        X : pyarrow Table, RecordBatch or reader, data frame, or an iterator of these
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            If a column is missing, holds no numbers or an infinity; the object stays as it was.
+        """
+        with learning_lock(self):
+            return self._set(self._learn(X, None))
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Learn from one more table or stream; parameters, result and errors are those of `fit`."""
+        with learning_lock(self):
+            return self._set(self._learn(X, self.__dict__.get("_learnt")))
+
+    def _set(self, learnt: Learnt) -> Self:
+        self._learnt = learnt
+        return self
+
+    def _learn(self, X: Any, total: Learnt | None) -> Learnt:
+        tables = flat(X)
+        first = next(tables, None)
+        if first is None:
+            raise DataError("the stream gave no batch, so that there are no columns to learn from.")
+        rules, dropped = self.choose(_schema(first)) if total is None else (_rules_of(total), total.dropped)
+        batches = (batch for table in itertools.chain([first], tables) for batch in self._read(table, rules))
+        rows = 0
+        for batch in self.gathered(batches):
+            with after(rows):
+                part = self._summarise(batch, rules, dropped, total)
+            total = part if total is None else total + part
+            rows += batch.num_rows
+        if total is None:
+            raise DataError("the stream gave no batch, so that there are no columns to learn from.")
+        return total
+
+    def _read(self, table: Any, rules: Iterable[str]) -> Iterator[pa.RecordBatch]:
+        """Give the batches of a table; of a data frame no more than the columns that are learnt from, and the keys."""
+        if not is_frame(table):
+            yield from to_batches(table)
+            return
+        check_there(rules, names_of(table))
+        check_there(self.key_names, names_of(table))
+        yield batch_of(table, [*rules, *self.key_names])
+
+    def summarise(self, batch: pa.RecordBatch, like: Learnt | None = None) -> Learnt:
+        """Summarise one batch on its own; what several give may be added in any order.
+
+        Parameters
+        ----------
+        batch : pyarrow.RecordBatch
+        like : Learnt, optional
+            Take its columns and scalers, rather than choosing them by the batch's schema.
+        """
+        rules, dropped = self.choose(batch.schema) if like is None else (_rules_of(like), like.dropped)
+        return self._summarise(batch, rules, dropped, like)
+
+    def _summarise(
+        self, batch: pa.RecordBatch, rules: Mapping[str, BoundRule], dropped: tuple[str, ...], like: Learnt | None
+    ) -> Learnt:
+        """Summarise columns of one batch.
+
+        Parameters
+        ----------
+        batch : pyarrow.RecordBatch
+        rules : mapping of str to BoundRule
+            By column.
+        dropped : tuple of str
+        like : Learnt or None
+            What was learnt before.
+        """
+        check_there(rules, batch.schema.names)
+        layouts = self._layouts(batch.schema, rules, like)
+        grouped = Grouped.of(batch, self.key_names) if self.key_names else None
+        by_key: dict[tuple[Any, ...], list[str]] = {}
+        for name in sorted(rules):
+            alone = () if layouts[name] is None else (name,)
+            by_key.setdefault((rules[name].key, alone), []).append(name)
+        groups = tuple(
+            summarise_columns(
+                rules[names[0]], batch, names, layouts[names[0]], grouped, skip_infinite=self.infinite == "skip"
+            )
+            for _, names in sorted(by_key.items())
+        )
+        kinds = {name: str(batch.schema.field(name).type) for name in rules}
+        return Learnt(groups, MappingProxyType(kinds), dropped)
+
+    def _layouts(
+        self, schema: pa.Schema, rules: Mapping[str, BoundRule], like: Learnt | None
+    ) -> dict[str, Vector | None]:
+        """Find the layout of each column of vectors; None for single numbers.
+
+        Parameters
+        ----------
+        schema : pyarrow.Schema
+        rules : mapping of str to BoundRule
+            By column.
+        like : Learnt or None
+            What was learnt before.
+        """
+        if like is not None:
+            return {name: group.vector for name, (group, _) in like.columns().items()}
+        whole = {name: (rule.steps.vectors or self.vectors) == "whole" for name, rule in rules.items()}
+        return {name: Vector.of(schema.field(name).type, whole[name]) for name in rules}
+
+    def choose(self, schema: pa.Schema) -> tuple[dict[str, BoundRule], tuple[str, ...]]:
+        """Choose the columns to normalise, how, and those to drop, for tables of a schema.
+
+        Raises
+        ------
+        DataError
+            If a column that was named does not exist, is there twice or holds no numbers.
+        """
+        self._check_parameters()
+        rules, dropped = choose(schema, self.default, self.columns or {}, self.exclude, self.key_names)
+        if self.profile:
+            rules = {name: dataclasses.replace(rule, profile=True) for name, rule in rules.items()}
+        for name, rule in rules.items():
+            if self._target(name, rule) in self.key_names:
+                raise DataError(
+                    f"the result of column {name!r} would replace {self._target(name, rule)!r}, which rows are grouped "
+                    "by: choose another suffix."
+                )
+        return rules, dropped
+
+    def _check_parameters(self) -> None:
+        if self.vectors not in LAYOUTS:
+            raise DataError(f"vectors must be 'element' or 'whole', got {self.vectors!r}.")
+        if self.missing_columns not in ("error", "skip"):
+            raise DataError(f"missing_columns must be 'error' or 'skip', got {self.missing_columns!r}.")
+        if self.infinite not in ("error", "skip"):
+            raise DataError(f"infinite must be 'error' or 'skip', got {self.infinite!r}.")
+        if not (self.columns is None or isinstance(self.columns, Mapping)):
+            raise DataError(f"columns must map names to scalers ({{'price': 'robust'}}), got {self.columns!r}.")
+        if not isinstance(self.suffix, str):
+            raise DataError(f"suffix must be a text, got {self.suffix!r}.")
+        if self.dtype is not None and np.dtype(self.dtype).kind != "f":
+            raise DataError(f"dtype must be float64, float32 or float16, got {self.dtype!r}.")
+
+    def _target(self, name: str, rule: BoundRule) -> str:
+        """Name the result of a column."""
+        return name + (self.suffix if rule.steps.suffix is None else rule.steps.suffix)
+
+    def read_columns(self, like: Learnt) -> list[str]:
+        """Name the columns that learning reads: those learnt from, then the keys'."""
+        return [*like.types, *self.key_names]
+
+    def gathered(self, batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        """Give batches to learn from as large as that wants them: with keys, neighbours are put together."""
+        return in_large_batches(batches, KEYED_BYTES) if self.key_names else batches
+
+
+@contextmanager
+def after(rows: int) -> Iterator[None]:
+    """Let errors count rows from the beginning of the input, of which so many came before."""
+    try:
+        yield
+    except (InfiniteValueError, OverflowedError, UnseenKeyError) as error:
+        raise error.after(rows) from None
+
+
+def check_there(wanted: Iterable[str], names: Sequence[str]) -> None:
+    """Raise DataError where a column that is wanted is missing."""
+    there = set(names)
+    missing = next((name for name in wanted if name not in there), None)
+    if missing is not None:
+        raise DataError(f"column {missing!r} is missing here: {nearest(missing, names)}")
+
+
+def _schema(table: Any) -> pa.Schema:
+    return schema_of(table) if is_frame(table) else table.schema
+
+
+def _rules_of(learnt: Learnt) -> dict[str, BoundRule]:
+    return {name: group.rule for name, (group, _) in learnt.columns().items()}
