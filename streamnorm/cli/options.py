@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import math
 import shlex
@@ -92,15 +93,17 @@ CHOICES = together(
         metavar="NAME",
         help="Scaler of the columns: standard, minmax, maxabs, robust, quantile.",
     ),
-    click.option("--columns", metavar="A,B,...", help="Only these columns; every numeric one by default."),
-    click.option("--exclude", default="", metavar="A,B,...", help="Leave these columns alone."),
+    click.option(
+        "--columns", multiple=True, metavar="A,B,...", help="Only these columns; every numeric one by default."
+    ),
+    click.option("--exclude", multiple=True, metavar="A,B,...", help="Leave these columns alone."),
     click.option(
         "--scale",
         multiple=True,
         metavar="COLUMN=SCALER",
         help="The scaler of one column or pattern (price_*), or none, or drop; repeatable.",
     ),
-    click.option("--by", metavar="A,B,...", help="Keep statistics for each key in these columns."),
+    click.option("--by", multiple=True, metavar="A,B,...", help="Keep statistics for each key in these columns."),
     click.option(
         "--unseen",
         type=click.Choice(["global", "error", "null", "keep"]),
@@ -131,7 +134,9 @@ OUTPUT = together(
         "--output", required=True, metavar="DST", help="A file for one file (-: standard output), else a folder."
     ),
     click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
-    click.option("--resume", is_flag=True, help="Go on where a stopped run ended; skip the files it has finished."),
+    click.option(
+        "--resume", is_flag=True, help="Go on where a run ended, stopped or not; skip the files it has finished."
+    ),
 )
 #: The options that choose columns, scalers and settings.
 CHOICE_NAMES = (
@@ -146,9 +151,15 @@ def asked(names: Iterable[str]) -> bool:
     return any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in names)
 
 
-def listed(text: str | None) -> list[str]:
-    """Split words at commas."""
-    return [part.strip() for part in text.split(",") if part.strip()] if text else []
+def listed(*texts: str) -> list[str]:
+    """Split words at commas, as in a line of CSV: what holds one stands in quotes.
+
+    Examples
+    --------
+    >>> listed("a, b", 'c,"d,e"')
+    ['a', 'b', 'c', 'd,e']
+    """
+    return [part.strip() for line in csv.reader(texts, skipinitialspace=True) for part in line if part.strip()]
 
 
 def table_of(words: dict[str, Any]) -> Table:
@@ -169,17 +180,17 @@ def table_of(words: dict[str, Any]) -> Table:
         takes = FAMILY[name].defaults if name in FAMILY else {}
         return rule_of(name, **({"ddof": ddof} if "ddof" in takes else {}))
 
-    columns = {name: rule(words["scaler"]) for name in listed(words["columns"])}
+    columns = {name: rule(words["scaler"]) for name in listed(*words["columns"])}
     for pair in words["scale"]:
-        name, equals, scaler = pair.partition("=")
+        name, equals, scaler = pair.rpartition("=")
         if not equals:
             raise click.UsageError(f"--scale takes COLUMN=SCALER, got {pair!r}.")
         columns[name] = scaler if scaler in ("none", "drop") else rule(scaler)
     if not words["by"] and (words["unseen"], words["min_count"]) != ("global", 1):
         raise click.UsageError("--unseen and --min-count are about keys: name their columns (--by).")
     return Table(
-        None if words["columns"] else rule(words["scaler"]), columns, exclude=listed(words["exclude"]),
-        by=listed(words["by"]) or None, unseen=words["unseen"], min_count=words["min_count"],
+        None if words["columns"] else rule(words["scaler"]), columns, exclude=listed(*words["exclude"]),
+        by=listed(*words["by"]) or None, unseen=words["unseen"], min_count=words["min_count"],
         dtype=words["dtype"], suffix=words["suffix"], infinite=words["infinite"], vectors=words["vectors"],
         profile=words["profile"],
     )  # fmt: skip

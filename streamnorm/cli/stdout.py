@@ -42,6 +42,7 @@ def piped(output: str, found: list[Source], resume: bool) -> Iterator[str]:
         raise click.UsageError("--resume goes on with files; nothing is left of what went to standard output.")
     with tempfile.TemporaryDirectory(prefix="streamnorm-") as folder:
         yield str(Path(folder, found[0].path.name))
-        (written,) = (path for path in Path(folder).rglob("*") if path.is_file())
+        files = (path for path in Path(folder).rglob("*") if path.is_file())
+        (written,) = (path for path in files if not path.name.endswith(".resume"))  # the job's record
         with written.open("rb") as file, open(sys.stdout.fileno(), "wb", closefd=False) as out:
             shutil.copyfileobj(file, out)

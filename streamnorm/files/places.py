@@ -128,7 +128,12 @@ def naming(path: Place) -> Iterator[None]:
         raise kind(f"{path}: {error}") from error
     except FileNotFoundError:
         raise SourceError(f"there is no file {path}: check the path.") from None
+    except PermissionError as error:
+        where = error.filename or path
+        raise SourceError(f"{where} may not be read: permission is denied; ask for it, or leave it out.") from error
     except (pa.ArrowException, OSError, UnicodeError) as error:
+        if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+            raise SourceError(f"{path} has a name that is no UTF-8 text: rename it.") from None
         reason = " ".join(str(error).split()).rstrip(".")
         raise SourceError(f"{path} cannot be read: {reason}; restore the file or leave it out.") from error
 

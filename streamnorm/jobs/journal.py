@@ -1,7 +1,8 @@
 """The journal of a transform: which outputs it has finished, so that a rerun can go on from there.
 
-An output's line is written before the output takes its name; it counts only for a file of that very size
-and time, so that it proves nothing of an older file of the same name. The journal goes when the job is done.
+An output's line is written before the output takes its name; it counts only for a file of that very size and time, so
+that it proves nothing of an older file of the same name. The journal stays when the job is done, since whoever started
+it may not have learnt that, and start it again; the lines of outputs that are no longer so go with the next job.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from streamnorm.errors import OutputError
-from streamnorm.files import check_unchanged, stamp, sweep
+from streamnorm.files import check_unchanged, replacing, stamp, sweep
 from streamnorm.formats import Source
 from streamnorm.tables import Table
 from streamnorm.version import __version__
@@ -42,7 +43,7 @@ def job_of(table: Table, sources: Sequence[Source], inverse: bool) -> str:
 class Journal:
     """What a job has finished, in a hidden file in the output folder, or beside the only output.
 
-    As a context it surrounds the writing, and goes at its end unless there is something to go on from.
+    It is no data: a folder is read without it, and it may be removed, but for `resume` where a job was stopped.
 
     Parameters
     ----------
@@ -55,28 +56,49 @@ class Journal:
     def __init__(self, output: Path, pairs: Sequence[Pair]) -> None:
         alone = [path for _, path in pairs] == [output]
         self._path = output.with_name(f".{output.name}.resume") if alone else output / ".streamnorm.resume"
-        self._new_folder = not self._path.parent.exists()
+        self._new, self._new_folder = not self._path.exists(), not self._path.parent.exists()
         self._stamps = {source: stamp(source.path) for source, _ in pairs}
         self.pairs = pairs
 
     def unfinished(self, job: str) -> list[Pair]:
         """Give the pairs that an earlier run of this job has not finished."""
-        lines: set[str] = set()
-        with suppress(OSError):  # without a journal that can be read, everything is still to be done
-            lines = set(self._path.read_text(encoding="utf-8", errors="replace").splitlines())
+        lines = set(self._lines())
         return [pair for pair in self.pairs if not pair[1].exists() or self._line(job, *pair, pair[1]) not in lines]
+
+    def _lines(self) -> list[str]:
+        """Give what is written; without a journal that can be read, everything is still to be done."""
+        with suppress(OSError):
+            return self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return []
+
+    def _tidy(self) -> None:
+        """Drop the lines of outputs that are no longer as they were written, lest they grow night by night."""
+        lines = [line for line in self._lines() if line]
+        kept = [line for line in lines if self._holds(line)]
+        if len(kept) < len(lines):
+            with replacing(self._path) as temporary:
+                temporary.write_text("\n".join(kept), encoding="utf-8")
+
+    def _holds(self, line: str) -> bool:
+        """Tell whether the output that a line is of is still as it was written."""
+        try:
+            _, name, size, modified = json.loads(line)[:4]
+            found = (self._path.parent / name).stat()
+        except (ValueError, TypeError, OSError):
+            return False
+        return (found.st_size, found.st_mtime_ns) == (size, modified)
 
     @contextmanager
     def writing(self, job: str) -> Iterator[Callable[[Source, Path, Path], None]]:
-        """Give what notes each output; remove what killed processes left, and the journal at the end."""
+        """Give what notes each output; remove what killed processes left, and a new journal of nothing."""
         sweep({path.parent for _, path in self.pairs})
+        self._tidy()
         try:
             yield partial(self._finish, job)
         except BaseException:
-            if len(self.unfinished(job)) == len(self.pairs):
+            if self._new and len(self.unfinished(job)) == len(self.pairs):
                 self._remove()
             raise
-        self._remove()
 
     def _finish(self, job: str, source: Source, target: Path, temporary: Path) -> None:
         """Note an output that is complete and about to take its name, if its source stayed the same.

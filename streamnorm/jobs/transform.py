@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from streamnorm.states import state_of
 from streamnorm.tables import Table
 
 __all__ = ["transform", "transform_sources", "write_outputs"]
+
+_LOG = logging.getLogger("streamnorm")
 
 
 def transform(
@@ -154,6 +157,8 @@ def write_outputs(
     """
     job = job_of(table, [source for source, _ in journal.pairs], inverse)
     pairs = journal.unfinished(job) if resume else journal.pairs
+    if not pairs:
+        _LOG.info("nothing is left to do: all outputs are there, as this job writes them")
     lacking: list[tuple[object, list[str]]] = []
     for source, target in pairs:
         if not overwrite:

@@ -30,8 +30,7 @@ ERRORS = ("ENOSPC", "EIO", "EMFILE", "EACCES")
 SIGNALS = ("signal=INT", "signal=TERM", "signal=HUP")
 #: "all": at every system call rather than at a sample of them, which takes half an hour.
 ALL = os.environ.get("STREAMNORM_CRASHES") == "all"
-#: Under names that no one reads: what a rerun goes on from, and what a process that was killed leaves.
-JOURNAL = re.compile(r"(.*/)?\.streamnorm\.resume")
+#: Names that no one reads, of what a process that was killed leaves.
 TEMPORARY = re.compile(r"(.*/)?\..*\.[0-9a-f]{8}\.streamnorm")
 
 
@@ -117,7 +116,6 @@ def check_whole(whole: Undisturbed, folder: Path, *, temporaries: bool) -> None:
     for name in sorted({*whole.before, *whole.after}):
         assert found.get(name, "nothing") in (whole.before.get(name, "nothing"), whole.after.get(name, "nothing")), name
     others = set(found) - set(whole.before) - set(whole.after)
-    others = {name for name in others if not JOURNAL.fullmatch(name)}
     assert [name for name in others if not (temporaries and TEMPORARY.fullmatch(name))] == []
     sn.load(folder / "s.json")
     sn.load(folder / "t.json")
@@ -125,9 +123,7 @@ def check_whole(whole: Undisturbed, folder: Path, *, temporaries: bool) -> None:
 
 def check_rerun(whole: Undisturbed, folder: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(folder)
-    again = streamnorm(capsys, *whole.job.again.split())
-    if again.code:  # it had ended but for its last words
-        assert (again.code, " exists, and is not from a stopped run" in again.err) == (1, True)
+    assert streamnorm(capsys, *whole.job.again.split()).code == 0
     assert tree(folder) == whole.after
 
 
@@ -164,7 +160,7 @@ def all_hit(whole: Undisturbed, cases: list[tuple[Call, str]]) -> Iterator[tuple
 def check_error(whole: Undisturbed, call: Call, folder: Path, ended: Ended) -> None:
     """One line and exit code 1; or all is done, where the job can do without the call."""
     if ended.code == 0:
-        assert {name: data for name, data in tree(folder).items() if not JOURNAL.fullmatch(name)} == whole.after
+        assert tree(folder) == whole.after
     else:
         assert ended.code == 1, ended.err
         assert re.fullmatch(r"error: (\.:|(in|out|old|[st]\.json)\b).*\n", ended.err), ended.err
@@ -306,7 +302,7 @@ def test_a_file_cut_short_while_it_is_read_is_an_error(tmp_path, words):
 
 
 def check_stopped(whole: Undisturbed, folder: Path, ended: Ended, what: str) -> None:
-    """In order: its own exit code and word, whole outputs, no temporaries; the journal is for `--resume`."""
+    """In order: its own exit code and word, whole outputs, no temporaries; what is there is for `--resume`."""
     code, word = {
         "signal=INT": (130, "interrupted"),
         "signal=TERM": (143, "terminated"),
@@ -359,6 +355,6 @@ def test_a_pipe_that_nobody_reads(template, tmp_path, words):
         assert ended.code in (0, 1)  # 1 where it had something to say there
         assert "Traceback" not in ended.err
         assert "Exception" not in ended.err
-        assert not [name for name in tree(folder) if TEMPORARY.fullmatch(name) or JOURNAL.fullmatch(name)]
+        assert not [name for name in tree(folder) if TEMPORARY.fullmatch(name)]
         sn.load(folder / "s.json")
         sn.load(folder / "t.json")

@@ -142,8 +142,9 @@ def _path(rest: str, folder: Path) -> str | None:
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:
-    """Give all that is below a folder: the bytes of files, None for folders."""
+    """Give all that is below a folder but for journals, which hold times: the bytes of files, None for folders."""
     return {
         str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes()
         for path in sorted(folder.rglob("*"))
+        if path.name != ".streamnorm.resume"
     }

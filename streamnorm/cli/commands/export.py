@@ -35,7 +35,7 @@ def export(
         "dtype": dtype,
         "dialect": dialect,
         "table": table and table.split("."),
-        "keep": listed(keep),
+        "keep": listed(keep or ""),
     }
     given = {name: value for name, value in options.items() if value}
     write(state, to, output, overwrite=overwrite, **given)
