@@ -1,0 +1,81 @@
+"""Build the site: ``python .github/site/build.py OUT``, with the extra 'docs' installed.
+
+The pages are the README, those of `streamnorm/docs`, and the changes, as they stand in the repository; OUT/VERSION gets
+them as HTML with search, and OUT/index.html leads to the newest that was built there. A warning is an error.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+#: Where each page that is not in streamnorm/docs stands in the repository, by its name in the site.
+ELSEWHERE = {
+    "index.md": "README.md",
+    "changes.md": "CHANGELOG.md",
+    "contributing.md": ".github/CONTRIBUTING.md",
+    "security.md": ".github/SECURITY.md",
+}
+CONTENTS = """
+```{toctree}
+:hidden:
+:caption: Use
+guide
+commands
+python
+compatibility
+changes
+```
+
+```{toctree}
+:hidden:
+:caption: Take part
+architecture
+contributing
+security
+```
+"""
+
+
+def gather(folder: Path) -> None:
+    """Copy the pages and pictures to one folder, with links between them as they lie there."""
+    pages = {page.name: page for page in (ROOT / "streamnorm" / "docs").glob("*.md")}
+    pages |= {name: ROOT / place for name, place in ELSEWHERE.items()}
+    homes = {str(page.relative_to(ROOT)): name for name, page in pages.items()}
+    for name, page in pages.items():
+        text = page.read_text(encoding="utf-8")
+        text = re.sub(r"\]\(([^)#]+\.md)", lambda link: f"]({homes.get(link[1], link[1])}", text)
+        text = re.sub(
+            r"^(- `\S+` : .*)$", r"\1\\", text, flags=re.MULTILINE
+        )  # what a parameter is, on a line of its own
+        (folder / name).write_text(text + (CONTENTS if name == "index.md" else ""), encoding="utf-8")
+    (folder / "data").mkdir()
+    for picture in (ROOT / "data").glob("*.png"):
+        shutil.copy(picture, folder / "data")
+    shutil.copy(HERE / "conf.py", folder)
+
+
+def build(out: Path) -> Path:
+    """Build the version of the checkout, and give its folder."""
+    source = (ROOT / "streamnorm" / "version.py").read_text(encoding="utf-8")
+    version = re.search(r'__version__ = "(.+)"', source)[1]
+    with tempfile.TemporaryDirectory() as folder:
+        gather(Path(folder))
+        words = ["-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-D", f"release={version}"]
+        subprocess.run([sys.executable, *words, folder, out / version], check=True)
+    (out / "index.html").write_text(
+        f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; {version}/"><title>streamnorm'
+        f'</title><a href="{version}/">streamnorm {version}</a>\n',
+        encoding="utf-8",
+    )
+    return out / version
+
+
+if __name__ == "__main__":
+    print(build(Path(sys.argv[1])) / "index.html")
