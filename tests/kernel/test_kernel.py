@@ -216,7 +216,10 @@ def test_a_batch_of_other_columns_is_refused():
 @pytest.mark.parametrize("operations", ["-/", "*+", "+-*/"])
 def test_arithmetic_is_that_of_numpy(given, wanted, period, operations, target):
     rng = np.random.default_rng(3)
-    x = (rng.normal(size=2100) * 100).astype(given).reshape(-1, period)
+    values = rng.normal(size=2100) * 100
+    if np.dtype(given).kind == "u":  # what becomes of negative ones differs between processors
+        values = abs(values)
+    x = values.astype(given).reshape(-1, period)
     operands = rng.normal(size=(len(operations), period))
     expected = x.astype(np.float64)
     for operation, operand in zip(operations, operands, strict=True):
