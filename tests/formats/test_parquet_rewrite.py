@@ -110,6 +110,14 @@ def test_encodings_of_plain_values(encoding, version, tmp_path):
     check(path, tmp_path / "out.parquet")
 
 
+@pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT"])
+def test_pages_of_nulls_alone(encoding, tmp_path):
+    data = pa.table({"int64": pa.array([1, None, 3, None]), "text": ["a", "b", None, "c"]})
+    path = tmp_path / "in.parquet"
+    pq.write_table(data, path, use_dictionary=False, column_encoding={"int64": encoding}, row_group_size=1)
+    check(path, tmp_path / "out.parquet", scaler().fit(data))
+
+
 def test_required_columns_stay_required(tmp_path):
     data = table(0)
     schema = pa.schema([item.with_nullable(item.name in ("text", "list", "deep")) for item in data.schema])

@@ -333,7 +333,7 @@ def _bytes_of(values: NDArray[Any]) -> memoryview:
 
 def _streams_of(values: NDArray[Any]) -> Any:
     """Encode as BYTE_STREAM_SPLIT: the first bytes of all values, then the second, and so on."""
-    return np.ascontiguousarray(values.view(np.uint8).reshape(-1, values.itemsize).T).data.cast("B")
+    return values.view(np.uint8).reshape(-1, values.itemsize).T.tobytes()
 
 
 def mapped_chunk(
