@@ -115,7 +115,7 @@ def test_pages_of_nulls_alone(encoding, tmp_path):
     data = pa.table({"int64": pa.array([1, None, 3, None]), "text": ["a", "b", None, "c"]})
     path = tmp_path / "in.parquet"
     pq.write_table(data, path, use_dictionary=False, column_encoding={"int64": encoding}, row_group_size=1)
-    check(path, tmp_path / "out.parquet", scaler().fit(data))
+    check(path, tmp_path / "out.parquet", sn.TableNormalizer().fit(data))
 
 
 def test_required_columns_stay_required(tmp_path):
