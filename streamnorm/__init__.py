@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         StandardScaler,
     )
     from streamnorm.normalizers.pipeline import StreamingPipeline
+    from streamnorm.normalizers.power import PowerTransformer
     from streamnorm.normalizers.row_norms import Normalizer
     from streamnorm.normalizers.table_normalizer import TableNormalizer
     from streamnorm.states import load, save
@@ -50,6 +51,7 @@ _HOME = {
     "MaxAbsScaler": "streamnorm.normalizers.estimators",
     "MinMaxScaler": "streamnorm.normalizers.estimators",
     "Normalizer": "streamnorm.normalizers.row_norms",
+    "PowerTransformer": "streamnorm.normalizers.power",
     "QuantileTransformer": "streamnorm.normalizers.estimators",
     "RobustScaler": "streamnorm.normalizers.estimators",
     "StandardScaler": "streamnorm.normalizers.estimators",
@@ -68,6 +70,7 @@ __all__ = [
     "MaxAbsScaler",
     "MinMaxScaler",
     "Normalizer",
+    "PowerTransformer",
     "QuantileTransformer",
     "RobustScaler",
     "StandardScaler",

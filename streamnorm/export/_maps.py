@@ -86,7 +86,7 @@ def maps_of(normalizer: Any) -> list[ColumnMap]:
         check_scaling_only(normalizer)
         return [
             ColumnMap(name, targets[name], _plain(learnt.types[name]), group.rule.steps.type or dtype,
-                      _of_column(group.rule.plan(group.summary), slot))
+                      _of_column(group.rule.plan(group.summary), slot, name))
             for name, (group, slot) in learnt.columns().items()
         ]  # fmt: skip
     if hasattr(normalizer, "summary_by_name"):
@@ -98,7 +98,7 @@ def maps_of(normalizer: Any) -> list[ColumnMap]:
         raise DataError(
             f"expected a fitted normalizer of streamnorm, found {type(normalizer).__name__}: fit one first."
         )
-    return [ColumnMap(name, name, "double", None, _of_column(plan, i)) for i, name in enumerate(names)]
+    return [ColumnMap(name, name, "double", None, _of_column(plan, i, name)) for i, name in enumerate(names)]
 
 
 def _plain(kind: str) -> str:
@@ -125,9 +125,19 @@ def check_scaling_only(table: Table) -> None:
             )
 
 
-def _of_column(plan: Plan, slot: int) -> Affine | Monotone:
+def _of_column(plan: Plan, slot: int, name: str) -> Affine | Monotone:
+    """Give the plan of one column alone.
+
+    Parameters
+    ----------
+    plan : Plan
+    slot : int
+        The column.
+    name : str
+        Likewise, for messages.
+    """
     if not isinstance(plan, (Affine, Monotone)):
-        raise DataError(f"a {type(plan).__name__} cannot be exported.")
+        raise DataError(f"column {name!r} goes through a power transform, which only an export to sklearn can express.")
     return plan.take(np.array([slot]))
 
 

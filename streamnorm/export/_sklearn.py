@@ -55,9 +55,9 @@ def to_sklearn(normalizer: Any) -> Any:
 
 
 def _scaler(group: Group, names: list[str]) -> Any:
-    from streamnorm.normalizers import estimators
+    from streamnorm.normalizers.named import named
 
-    kind: Any = getattr(estimators, group.rule.rule.estimator)
+    kind = named(group.rule.rule.estimator)
     summary = group.summary.take([group.names.index(name) for name in names])
     return kind(**group.rule.params).restore(summary, names).to_sklearn()
 

@@ -3,8 +3,24 @@
 The room imports the `kernel` alone; where numbers come from it does not know. Begin with `plans`.
 """
 
-from streamnorm.plans.elementary import log1p
+from streamnorm.plans.elementary import exp, expm1, log, log1p
 from streamnorm.plans.plans import Affine, Column, Monotone, Plan, Step, first_infinite, unit_of
+from streamnorm.plans.power import Power, ratio
 from streamnorm.plans.rows import UnitRows
 
-__all__ = ["Affine", "Column", "Monotone", "Plan", "Step", "UnitRows", "first_infinite", "log1p", "unit_of"]
+__all__ = [
+    "Affine",
+    "Column",
+    "Monotone",
+    "Plan",
+    "Power",
+    "Step",
+    "UnitRows",
+    "exp",
+    "expm1",
+    "first_infinite",
+    "log",
+    "log1p",
+    "ratio",
+    "unit_of",
+]

@@ -199,6 +199,7 @@ _TARGETS: dict[str, Callable[[Params], svg.Target]] = {
     "minmax": lambda p: _range_target(*p["feature_range"]),
     "maxabs": lambda p: _range_target(-1.0, 1.0),
     "robust": _robust_target,
+    "power": lambda p: _NORMAL if p["standardize"] else svg.Target("as normal as a power makes it"),
     "quantile": lambda p: _NORMAL if p["output_distribution"] == "normal" else _range_target(0.0, 1.0),
 }
 

@@ -1,6 +1,6 @@
 """The table of normalizers: which summary each keeps, and which plan it makes of it.
 
-A new normalizer is one row here and a class of a few lines in `estimators`. Nothing in this file needs
+A new normalizer is one row here and a class of a few lines in `normalizers`. Nothing in this file needs
 scikit-learn, so that jobs over files start without it.
 """
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from streamnorm.errors import DataError, SparseError
 from streamnorm.plans import Affine, Monotone, Plan, Step
+from streamnorm.rules.power import check_method, lambda_errors, lambdas, power_plan
 from streamnorm.rules.rule import BoundRule, Params, Rule
 from streamnorm.rules.treatment import Steps
 from streamnorm.summaries import CONSTANT, MAX_BINS, Extremes, Histogram, HistogramOf, Moments
@@ -44,7 +45,7 @@ def rule_of(spec: Any, **params: Any) -> BoundRule:
     (0, 1)
     >>> rule_of("nope")
     Traceback (most recent call last):
-    streamnorm.errors.DataError: there is no scaler 'nope'; there are maxabs, minmax, quantile, robust, standard.
+    streamnorm.errors.DataError: there is no scaler 'nope'; there are maxabs, minmax, power, quantile, robust, standard.
     """
     if isinstance(spec, BoundRule):
         return spec
@@ -295,6 +296,16 @@ _RULES = [
         },
         _quantile_plan,
         MappingProxyType({"n_quantiles": 1000, "output_distribution": "uniform", "max_bins": MAX_BINS}),
+    ),
+    Rule(
+        "power",
+        "PowerTransformer",
+        lambda p: HistogramOf(p["max_bins"]),
+        {"lambdas_": lambdas, "lambda_errors_": lambda_errors},
+        power_plan,
+        MappingProxyType({"method": "yeo-johnson", "standardize": True, "max_bins": MAX_BINS}),
+        check_method,
+        lambda p: SparseError("PowerTransformer does not support sparse input: use MaxAbsScaler, which keeps zeros."),
     ),
 ]
 #: Every rule by its name.

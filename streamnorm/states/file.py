@@ -137,15 +137,14 @@ def load(path: str | Path) -> Any:
     ...     sn.load(folder + "/state.json") == scaler
     True
     """
-    from streamnorm.normalizers import estimators, table_normalizer
+    from streamnorm.normalizers.named import named
 
     document = verified(_text_of(Path(path)), str(path))
     if document.get("class") in HOMES:
         with reading(str(path)):
             return normalizer_of(document)
     state = state_from(document, str(path))
-    kinds = {name: getattr(home, name) for home in (estimators, table_normalizer) for name in home.__all__}
-    kind = kinds.get(state.kind)
+    kind = named(state.kind)
     if kind is None:
         raise StateError(f"{path} holds a {state.kind!r}, which this streamnorm does not know: update it.")
     with reading(str(path)):

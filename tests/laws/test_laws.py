@@ -47,6 +47,7 @@ NORMALIZERS = {
     "maxabs": sn.MaxAbsScaler,
     "robust": sn.RobustScaler,
     "quantile": lambda: sn.QuantileTransformer(n_quantiles=5),
+    "power": sn.PowerTransformer,
     "table": sn.TableNormalizer,
     "recipe table": lambda: sn.TableNormalizer.from_recipe(RECIPE),
     "mixed table": lambda: sn.TableNormalizer(columns={"x0": "minmax"}),
@@ -289,6 +290,7 @@ ALIKE = [
         sn.RobustScaler, {"quantile_range": (25.0, 75.0)}, {"quantile_range": (25, np.int64(75))},
         {"quantile_range": (24.0, 75.0)},
     ),
+    (sn.PowerTransformer, {"standardize": True}, {"standardize": np.True_}, {"max_bins": 256}),
     (sn.QuantileTransformer, {"n_quantiles": 2}, {"n_quantiles": np.int32(2)}, {"n_quantiles": 3}),
 ]  # fmt: skip
 
@@ -329,7 +331,7 @@ CONTAINERS = {
 @pytest.mark.filterwarnings("ignore:n_quantiles")
 @pytest.mark.parametrize(
     ("kind", "container"),
-    [(k, c) for k in SCALERS for c in CONTAINERS if c != "sparse" or k not in ("minmax", *ORDERED)],
+    [(k, c) for k in SCALERS for c in CONTAINERS if c != "sparse" or k not in ("minmax", "power", *ORDERED)],
 )
 class TestNoRows:
     """`partial_fit` learns nothing from none; `fit` refuses it, as scikit-learn does, but for Arrow data."""

@@ -27,6 +27,8 @@ NORMALIZERS = [
     sn.RobustScaler(with_centering=False, unit_variance=True),
     sn.QuantileTransformer(n_quantiles=5),
     sn.QuantileTransformer(n_quantiles=5, output_distribution="normal"),
+    sn.PowerTransformer(),
+    sn.PowerTransformer(standardize=False),
     sn.Normalizer(),
     sn.Normalizer("max"),
     # So slow a decay that the order does not show: the checks of weights shuffle the rows.

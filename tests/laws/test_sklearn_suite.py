@@ -17,12 +17,16 @@ import streamnorm as sn
 #: They warn on purpose in many places, and were not written for warnings that are errors.
 pytestmark = pytest.mark.filterwarnings("default")
 
-OURS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "QuantileTransformer", "Normalizer")
+OURS = (
+    "StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "QuantileTransformer", "Normalizer",
+    "PowerTransformer",
+)  # fmt: skip
 FOLDER = Path(sklearn.preprocessing.__file__).parent / "tests"
 
 #: scikit-learn's functions, called with all of an estimator's parameters; some only ours have.
-FUNCTIONS = ("scale", "maxabs_scale", "robust_scale", "quantile_transform")
+FUNCTIONS = ("scale", "maxabs_scale", "robust_scale", "quantile_transform", "power_transform")
 
+BY_HAND = "writes `lambdas_` by hand; here fitted attributes are computed of what was learnt, and cannot be written to"
 #: Tests that assert what was decided otherwise here: their parameters for which that is so, and the reason.
 DIFFERENT: dict[str, tuple[dict[str, object], str]] = {
     "test_standard_scaler_near_constant_features": (
@@ -33,6 +37,17 @@ DIFFERENT: dict[str, tuple[dict[str, object], str]] = {
     "test_quantile_transform_subsampling": (
         {},
         "asserts that random subsamples give different quantiles; here every row counts and nothing is drawn",
+    ),
+    "test_optimization_power_transformer": ({}, BY_HAND),
+    "test_power_transformer_lambda_zero": ({}, BY_HAND),
+    "test_power_transformer_lambda_one": ({}, BY_HAND),
+    "test_power_transformer_2d": (
+        {},
+        "asserts seven digits of what a power gives that scikit-learn finds to 1e-8; here it is found more exactly",
+    ),
+    "test_power_transformer_box_cox_raise_all_nans_col": (
+        {},
+        "asserts that a column without a value is refused; here it is warned of and becomes NaN, as in all scalers",
     ),
 }
 
