@@ -55,10 +55,10 @@ class PowerTransformer(Normalizer, rule="power"):
     >>> import streamnorm as sn
     >>> one = sn.PowerTransformer().fit([[1.0], [2.0], [4.0], [16.0]])
     >>> one.lambdas_.round(4), one.lambda_errors_
-    (array([-0.6197]), array([0.]))
+    (array([-0.5779]), array([0.]))
     >>> one.transform([[1.0], [16.0]]).round(4)
-    array([[-1.2524],
-           [ 1.4208]])
+    array([[-1.2695],
+           [ 1.4407]])
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
