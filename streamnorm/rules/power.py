@@ -18,11 +18,10 @@ from streamnorm.plans import Power, exp, expm1, log, log1p, ratio
 from streamnorm.rules.rule import Params
 from streamnorm.summaries import CONSTANT, Histogram
 
-__all__ = ["NOT_POSITIVE", "check_method", "lambda_errors", "lambdas", "power_plan"]
+__all__ = ["check_method", "lambda_errors", "lambdas", "power_plan"]
 
 _Floats = NDArray[np.float64]
-METHODS = ("yeo-johnson", "box-cox")
-NOT_POSITIVE = "The Box-Cox transformation can only be applied to strictly positive data"
+_METHODS = ("yeo-johnson", "box-cox")
 #: Greatest exponent of a result, below that of the greatest float64.
 _MOST = 705.0
 _LARGEST = float(np.finfo(np.float64).max)
@@ -34,8 +33,8 @@ _SERIES = 8  # terms of the derivative near 0: the next one is below 2^-56 of th
 
 def check_method(p: Params) -> None:
     """Raise DataError for a transform that there is not."""
-    if p["method"] not in METHODS:
-        raise DataError(f"method must be one of {', '.join(METHODS)}, got {p['method']!r}.")
+    if p["method"] not in _METHODS:
+        raise DataError(f"method must be one of {', '.join(_METHODS)}, got {p['method']!r}.")
 
 
 def lambdas(s: Histogram, p: Params) -> _Floats:
@@ -81,7 +80,10 @@ def _fit_slot(low: _Floats, high: _Floats, counts: NDArray[np.int64], p: Params)
     if not len(counts):
         return np.nan, 1.0, 0.0, np.nan, np.nan, np.nan
     if positive and low[0] <= 0:
-        raise DataError(f"{NOT_POSITIVE}: found {float(low[0])!r}; limit the column (clip), or take yeo-johnson.")
+        raise DataError(
+            "The Box-Cox transformation can only be applied to strictly positive data: a column holds "
+            f"{float(low[0])!r}; limit it (clip), or take method='yeo-johnson'."
+        )
     bins = _Bins.of(low, high, counts, positive)
     flat = bool(high[-1] - low[0] <= CONSTANT * max(abs(low[0]), abs(high[-1])))
     power = 1.0 if flat else bins.best(standardize)
@@ -171,8 +173,7 @@ class _Bins:
             bound = _MOST / (1.0 if standardize else max(1.0, self.farthest))
             return -bound, bound
         above, below = (float(np.max(self.t[self.signs == sign], initial=0.0)) for sign in (1.0, -1.0))
-        high = _MOST / above if above else math.inf
-        return 2.0 * self.unit - _MOST / below, min(high, 2.0 * self.unit + _MOST / below)
+        return 2.0 * self.unit - _MOST / below if below else -math.inf, _MOST / above if above else math.inf
 
     def _root(self, at: float, low: float, high: float) -> float:
         """Find where the slope, which falls, is 0: bracketed by steps that double, then by false position.

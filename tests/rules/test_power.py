@@ -72,6 +72,8 @@ EXTREMES = {
     "huge": (RNG.lognormal(size=500) * 1e150, 1e-9),
     "the greatest": (np.array([1.0, 2.0, 1.7e308]), 1e-9),
     "of both signs": (np.array([-1e300, -1.0, 0.0, 1.0, 1e300]), 1e-9),
+    "of both signs, one of them tiny": (np.array([-5e-324, 0.0, 1.0, 1e300]), 1e-9),
+    "zeros and less": (np.array([-3.0, -1.0, 0.0, 0.0]), 1e-9),
     "the least": (np.array([5e-324, 1e-323, 1e-310]), None),
     "two values": (np.array([1.0, 1.0, 2.0]), 1e-9),
 }
