@@ -18,6 +18,18 @@
         fesetenv(&environment);  \
     } while (0)
 
+/* Do what takes long without the interpreter's lock. Giving the lock away and waiting for it takes as long as some thousand
+ * values do, so that less than that is done with it. */
+#define UNLOCKED(takes_long, work)                                            \
+    do {                                                                      \
+        PyThreadState *thread = (takes_long) ? PyEval_SaveThread() : NULL;    \
+        work;                                                                 \
+        if (thread != NULL)                                                   \
+            PyEval_RestoreThread(thread);                                     \
+    } while (0)
+
+enum { LONG_VALUES = 1 << 12, LONG_BYTES = 1 << 14 };
+
 typedef struct {
     run *runs;
     Py_buffer *buffers; /* four a run: values, validity, weights, times; obj is NULL where there is none */
@@ -33,6 +45,15 @@ static void release(arguments *a)
         PyBuffer_Release(&a->buffers[i]);
     free(a->buffers);
     free(a->runs);
+}
+
+/* Whether there are so many values that other threads should not wait for them. */
+static int takes_long(const arguments *a)
+{
+    int64_t values = 0;
+    for (Py_ssize_t i = 0; i < a->count && values < LONG_VALUES; i++)
+        values += a->runs[i].length < LONG_VALUES ? a->runs[i].length * a->runs[i].slots : LONG_VALUES;
+    return values >= LONG_VALUES;
 }
 
 static int outside(const char *what)

@@ -4,6 +4,7 @@
 
 #include <Python.h>
 
+#include "arguments.h"
 #include "checksum.h"
 #include "hybrid.h"
 #include "page_headers.h"
@@ -300,9 +301,7 @@ static PyObject *kernel_read_pages(PyObject *self, PyObject *args)
     r.dictionary = (tallied){counts.buf, counts.len / (int64_t)sizeof(int64_t)};
     r.out = out.buf;
     r.room = out.len;
-    Py_BEGIN_ALLOW_THREADS
-    wrong = read_all(&r, &records);
-    Py_END_ALLOW_THREADS
+    UNLOCKED(data.len >= LONG_BYTES || out.len >= LONG_BYTES, wrong = read_all(&r, &records));
     if (wrong == OTHER)
         PyErr_SetString(PyExc_NotImplementedError, "pages of this kind are not read here");
     else if (wrong != NULL)

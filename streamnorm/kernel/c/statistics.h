@@ -136,10 +136,8 @@ static PyObject *kernel_moments(PyObject *self, PyObject *args)
         PyErr_NoMemory();
         goto done;
     }
-    Py_BEGIN_ALLOW_THREADS
-    STRICTLY(for (int64_t s = 0; s < a.slots && !failed; s += GROUP)
-                 failed = sum_group(&a, group, s, s + GROUP < a.slots ? s + GROUP : a.slots, &t, h));
-    Py_END_ALLOW_THREADS
+    UNLOCKED(takes_long(&a), STRICTLY(for (int64_t s = 0; s < a.slots && !failed; s += GROUP) failed =
+                                          sum_group(&a, group, s, s + GROUP < a.slots ? s + GROUP : a.slots, &t, h)));
     if (failed) {
         PyErr_NoMemory();
         goto done;
@@ -182,9 +180,7 @@ static PyObject *kernel_extremes(PyObject *self, PyObject *args)
         all[s].least = INFINITY;
         all[s].greatest = -INFINITY;
     }
-    Py_BEGIN_ALLOW_THREADS
-    STRICTLY(walk(&a, 0, a.slots, &BOUNDS, all));
-    Py_END_ALLOW_THREADS
+    UNLOCKED(takes_long(&a), STRICTLY(walk(&a, 0, a.slots, &BOUNDS, all)));
     for (int64_t s = 0; s < a.slots; s++) {
         /* -0.0 + 0.0 is +0.0: which of two zeros came first must not show. */
         double low = all[s].least + 0.0, high = all[s].greatest + 0.0;
@@ -299,9 +295,7 @@ static PyObject *kernel_histogram(PyObject *self, PyObject *args)
     failure = new_ragged(&out, a.slots) < 0 ? NO_MEMORY : FINE;
     if (!failure) {
         arena memory = claim();
-        Py_BEGIN_ALLOW_THREADS
-        STRICTLY(failure = count_columns(&a, most, finest.buf, &memory, &t, &out));
-        Py_END_ALLOW_THREADS
+        UNLOCKED(takes_long(&a), STRICTLY(failure = count_columns(&a, most, finest.buf, &memory, &t, &out)));
         give_back(memory);
     }
     if (failure == BAD_WEIGHT)
