@@ -84,6 +84,9 @@ CSV = together(
     ),
     click.option("--skip-rows", type=click.IntRange(0), default=0, metavar="N", help="CSV: lines before the header."),
     click.option("--encoding", default="utf8", metavar="NAME", help="CSV: the encoding."),
+    click.option("--thousands", metavar="CHAR", help="CSV: between groups of three digits (, in 1,234.5)."),
+    click.option("--comment", metavar="CHAR", help="CSV: what lines begin with that are none of the table."),
+    click.option("--no-header", is_flag=True, help="CSV: the first line is a row; columns are column_1, column_2, ..."),
 )
 CHOICES = together(
     click.option("--recipe", metavar="FILE", help="A TOML file that says it for every column, instead of these."),
@@ -213,13 +216,16 @@ def sources_of(sources: tuple[str, ...], words: dict[str, Any], record: Sequence
     found = expand(sources, options := csv_options(words, record))
     remembered = [(name, value) for name, value in options.uncommon() if not asked([name])]
     if remembered and any(not source.typed for source in found) and not click.get_current_context().params["quiet"]:
-        ways = " ".join(f"--{name.replace('_', '-')} {_as_word(value)}" for name, value in remembered)
+        ways = " ".join(f"--{name.replace('_', '-')}{_as_word(value)}" for name, value in remembered)
         say(f"note: CSV files are read as those of the state were: {ways}")
     return found
 
 
 def _as_word(value: object) -> str:
-    return shlex.quote(",".join(filter(None, value)) if isinstance(value, tuple) else str(value))
+    """Give what stands behind an option; nothing behind one that is a flag."""
+    if value is True:
+        return ""
+    return f" {shlex.quote(','.join(filter(None, value)) if isinstance(value, tuple) else str(value))}"
 
 
 def csv_options(words: dict[str, Any], record: Sequence[Counted] = ()) -> CsvOptions:
@@ -227,7 +233,8 @@ def csv_options(words: dict[str, Any], record: Sequence[Counted] = ()) -> CsvOpt
     from streamnorm.formats import CsvOptions
     from streamnorm.jobs import options_of
 
-    given = {name: words[name] for name in ("delimiter", "decimal", "skip_rows", "encoding") if asked([name])}
+    names = ("delimiter", "decimal", "skip_rows", "encoding", "thousands", "comment", "no_header")
+    given = {name: words[name] for name in names if asked([name])}
     if words["null_values"] is not None:
         given["null_values"] = ("", *listed(words["null_values"]))
     return dataclasses.replace(options_of(record) or CsvOptions(), **given)

@@ -4,6 +4,8 @@ The room imports `errors`, `kernel`, `arrow` and `files`; it knows no statistics
 what any file is, and `sink`, which says where batches go.
 """
 
+from streamnorm.formats.csv.checks import no_number
+from streamnorm.formats.csv.seen import Seen
 from streamnorm.formats.options import CsvOptions
 from streamnorm.formats.parquet.layout import NotByPagesError
 from streamnorm.formats.registry import (
@@ -18,14 +20,16 @@ from streamnorm.formats.registry import (
 )
 from streamnorm.formats.signatures import FIRST_BYTES, ending_of
 from streamnorm.formats.sink import writing
-from streamnorm.formats.source import Source, Unit
+from streamnorm.formats.source import Editor, Source, Unit
 
 __all__ = [
     "FIRST_BYTES",
     "FORMATS",
     "CsvOptions",
+    "Editor",
     "Format",
     "NotByPagesError",
+    "Seen",
     "Source",
     "Unit",
     "ending_of",
@@ -33,6 +37,7 @@ __all__ = [
     "kind_of",
     "known_endings",
     "known_names",
+    "no_number",
     "open_sink",
     "source_at",
     "writing",

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import codecs
+import re
 from dataclasses import dataclass, fields
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pv
-
-from streamnorm.arrow import strings
 from streamnorm.errors import DataError
 from streamnorm.once import once
 
 __all__ = ["CsvOptions"]
+
+#: What stands for a missing number where nothing is said: the words that Arrow and pandas know.
+_MISSING = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "N/A", "NA", "NULL",
+    "NaN", "n/a", "nan", "null",
+)  # fmt: skip
+#: Characters that numbers are written with, and a space.
+_OF_NUMBERS = "+-0123456789eE "
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,12 @@ class CsvOptions:
     skip_rows : int
         Lines before the header.
     encoding : str
+    thousands : str, optional
+        What stands between groups of three digits: ``,`` in 1,234.5.
+    comment : str, optional
+        What lines begin with that are none of the table.
+    no_header : bool
+        Whether the first line is one of the rows already; columns are then called ``column_1`` and so on.
 
     Raises
     ------
@@ -52,16 +62,30 @@ class CsvOptions:
 
     delimiter: str | None = None
     decimal: str = "."
-    null_values: tuple[str, ...] = tuple(pv.ConvertOptions().null_values)
+    null_values: tuple[str, ...] = _MISSING
     skip_rows: int = 0
     encoding: str = "utf8"
+    thousands: str | None = None
+    comment: str | None = None
+    no_header: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in (("delimiter", self.delimiter), ("decimal point", self.decimal)):
-            if value is not None and (len(value.encode()) != 1 or value in '"\r\n'):
+        signs = {
+            "delimiter": self.delimiter, "decimal point": self.decimal, "sign for thousands": self.thousands,
+            "sign for comments": self.comment,
+        }  # fmt: skip
+        for name, value in signs.items():
+            if value is not None and (len(value.encode()) != 1 or value in '"\r\n\0'):
                 raise DataError(f"the {name} of CSV files must be one ASCII character and no quote, got {value!r}.")
-        if self.decimal in "+-0123456789eE ":
+        if self.decimal in _OF_NUMBERS:
             raise DataError(f"the decimal point of CSV files cannot be {self.decimal!r}: use a point or a comma.")
+        if self.thousands is not None and self.thousands in _OF_NUMBERS.strip() + self.decimal:
+            raise DataError(
+                f"the sign for thousands of CSV files cannot be {self.thousands!r} where the decimal point is "
+                f"{self.decimal!r}: use another for one of them."
+            )
+        if self.comment is not None and self.comment == self.delimiter:
+            raise DataError(f"lines of CSV files cannot begin with the delimiter {self.comment!r} as comments do.")
         try:
             "".encode(self.encoding)
             codecs.lookup(self.encoding)
@@ -75,19 +99,9 @@ class CsvOptions:
         )
 
     @once
-    def null_texts(self) -> pa.Array:
-        """The null values as an array."""
-        return strings(self.null_values)
-
-    @once
     def null_numbers(self) -> tuple[float, ...]:
         """The null values that are numbers."""
-        found = []
-        for value in self.null_values:
-            try:
-                number = float(value.replace(self.decimal, "."))
-            except ValueError:
-                continue
-            if np.isfinite(number):
-                found.append(number)
-        return tuple(found)
+        point = re.escape(self.decimal)
+        number = re.compile(rf"[+-]?([0-9]+({point}[0-9]*)?|{point}[0-9]+)([eE][+-]?[0-9]+)?")
+        plain = [value.strip().replace(self.thousands or "", "") for value in self.null_values]
+        return tuple(float(text.replace(self.decimal, ".")) for text in plain if number.fullmatch(text))

@@ -35,15 +35,8 @@ __all__ = [
 ]
 
 
-def _as_it_is(batch: pa.RecordBatch, original: pa.RecordBatch | None, decimal: str) -> pa.RecordBatch:
-    """Give the batch as it is.
-
-    Parameters
-    ----------
-    batch : pyarrow.RecordBatch
-    original : pyarrow.RecordBatch or None
-    decimal : str
-    """
+def _as_it_is(batch: pa.RecordBatch, decimal: str) -> pa.RecordBatch:
+    """Give the batch as it is."""
     return batch
 
 
@@ -59,8 +52,8 @@ class Format(NamedTuple):
     sink : callable
         Opens what writes it.
     prepare : callable
-        Makes of a mapped batch, the text of its missing values and the decimal point what the sink writes; on the
-        thread that mapped the batch, since a sink has only one.
+        Makes of a mapped batch and the decimal point what the sink writes; on the thread that mapped the batch, since
+        a sink has only one.
     rewriter : type of Rewriter, optional
         Writes a file of this format out of the bytes of another.
     """
@@ -68,7 +61,7 @@ class Format(NamedTuple):
     name: str
     source: type[Source]
     sink: OpenSink
-    prepare: Callable[[pa.RecordBatch, pa.RecordBatch | None, str], pa.RecordBatch] = _as_it_is
+    prepare: Callable[[pa.RecordBatch, str], pa.RecordBatch] = _as_it_is
     rewriter: type[Rewriter] | None = None
 
 

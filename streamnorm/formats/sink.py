@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -18,8 +18,8 @@ __all__ = ["OpenSink", "Sink", "writing"]
 class Sink(Protocol):
     """Where batches go."""
 
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Write a batch."""
+    def write(self, batch: Any) -> None:
+        """Write a batch, or what an editor of the same format made of a part of the input."""
 
     def end_unit(self) -> None:
         """End what was one part of the input."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +14,10 @@ import xxhash
 from numpy.typing import NDArray
 
 from streamnorm.files import CHUNK_BYTES, Place, Spooled, naming, open_input
+from streamnorm.formats.csv.seen import Seen
 from streamnorm.formats.options import CsvOptions
 
-__all__ = ["Bounds", "Counted", "Portion", "Source", "Unit"]
+__all__ = ["Bounds", "Counted", "Editor", "Portion", "Source", "Unit"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,16 @@ class Portion(NamedTuple):
 
     arrays: list[Counted]
     nulls: int
+
+
+class Editor(Protocol):
+    """What writes a part of a file anew by changing it where it stands."""
+
+    def read(self, unit: Unit) -> tuple[pa.RecordBatch, Any]:
+        """Give the columns that the result is made of, and where they stand."""
+
+    def write(self, mapped: pa.RecordBatch, found: Any) -> bytes:
+        """Give the part with the results in place, for the sink."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +134,22 @@ class Source(ABC):
         """Give the schema of the batches of `read_to_map`."""
         return self.schema
 
-    @property
-    def strays(self) -> Mapping[str, tuple[int, str]]:
-        """Columns of text that hold mostly numbers: the row, from 1, and the text of a value that is none."""
+    def with_open(self, names: Collection[str]) -> Source:
+        """Give the same file, to be learnt from while it is not known whether these columns hold numbers."""
+        return self
+
+    def seen_columns(self) -> Mapping[str, Seen]:
+        """Give what was seen of columns in all that was read of a text file."""
         return {}
+
+    @property
+    def has_numbers_as_names(self) -> bool:
+        """Whether a text file has a line of names that are nothing but numbers, as if it were one of the rows."""
+        return False
+
+    def padded_rows(self) -> tuple[int, int]:
+        """Give how many rows of a text file have empty fields beyond the last column, and the first of them, from 1."""
+        return 0, 0
 
     @property
     def remembered_options(self) -> tuple[tuple[str, Any], ...]:
@@ -161,9 +184,23 @@ class Source(ABC):
         """Cut columns of a unit, by default all, into those that are better read together than with the others."""
         return [list(self.schema.names if columns is None else columns)]
 
-    def read_to_map(self, unit: Unit, numbers: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
-        """Yield all columns of one unit, `numbers` as such, and the text of missing ones where there is some."""
-        return map(lambda batch: (batch, None), self.read(unit))  # noqa: C417 (a generator would hold on to it)
+    def read_to_map(self, unit: Unit, numbers: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield all columns of one unit, `numbers` as such; of text files the others as text."""
+        return self.read(unit)
+
+    def editor(self, targets: Mapping[str, str], dropped: Collection[str], keys: Sequence[str]) -> Editor | None:
+        """Give what changes parts of the file where they stand for an output of the same format, if anything does.
+
+        Parameters
+        ----------
+        targets : mapping of str to str
+            Columns that are mapped, and what the result of each is called.
+        dropped : collection of str
+            Columns that are left out.
+        keys : sequence of str
+            Columns that rows are grouped by.
+        """
+        return None
 
     def rows_before(self, unit: Unit) -> int:
         """How many rows come before a unit."""

@@ -107,10 +107,10 @@ def _by_batches(copy: Copy, temporary: Path, threads: int) -> Generator[UnitDone
         The file to be written.
     threads : int
     """
-    source = copy.source
+    source, editor = copy.source, copy.editor
     sink = open_sink(temporary, copy.target, copy.schema, source, set(copy.table.inputs(copy.inverse).values()))
     try:
-        tasks = (partial(copy.map_unit, unit) for unit in source.units())
+        tasks = (partial(copy.map_unit, editor, unit) for unit in source.units())
         with closing(in_order(tasks, threads)) as items:
             for item in items:
                 if isinstance(item, UnitDone):

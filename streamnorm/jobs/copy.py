@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from streamnorm.errors import DataError, listed
 from streamnorm.files import naming
-from streamnorm.formats import Format, Source, Unit, format_for
+from streamnorm.formats import Editor, Format, Source, Unit, format_for
 from streamnorm.jobs.work import map_batch, mapped_schema, worker_table
 from streamnorm.tables import Table
 
@@ -70,16 +70,31 @@ class Copy:
         """The output's format."""
         return format_for(self.target, self.source)
 
-    def map_unit(self, unit: Unit) -> Generator[pa.RecordBatch | UnitDone, None, None]:
-        """Yield the mapped batches of one unit, ready to be written, and its end."""
+    @property
+    def editor(self) -> Editor | None:
+        """What changes the source's parts where they stand, where the output is of the same format."""
+        if not isinstance(self.source, self.format.source):
+            return None
+        targets, names = self.table.inputs(self.inverse), set(self.schema.names)
+        dropped = [name for name in self.source.schema.names if name and name not in names]
+        return self.source.editor(targets, dropped, self.table.key_names)
+
+    def map_unit(self, editor: Editor | None, unit: Unit) -> Generator[pa.RecordBatch | bytes | UnitDone, None, None]:
+        """Yield the mapped batches of one unit, or what the editor makes of it, ready to be written, and its end."""
         source, names, rows = self.source, list(self.table.inputs(self.inverse)), 0
         prepare, before = self.format.prepare, partial(source.rows_before, unit)
         with naming(source.path):
-            for batch, original in source.read_to_map(unit, names):
+            if editor is not None:
+                batch, found = editor.read(unit)
+                mapped = map_batch(self.table, batch, inverse=self.inverse, rows_before=before)
+                yield editor.write(mapped, found)
+                yield UnitDone(unit.size, batch.num_rows)
+                return
+            for batch in source.read_to_map(unit, names):
                 mapped = map_batch(self.table, batch, inverse=self.inverse, rows=rows, rows_before=before)
                 rows += batch.num_rows
-                ready = [prepare(mapped, original, source.options.decimal)]
-                del batch, original, mapped
+                ready = [prepare(mapped, source.options.decimal)]
+                del batch, mapped
                 yield handed_over(ready)
             yield UnitDone(unit.size, rows)
 

@@ -88,7 +88,7 @@ def count(
                 known = known.emptied()
             else:
                 known, found = _new(known, given, found, held, parts)
-        fit = partial(fit_state, found, table, known=known, effort=effort, parts=kept)
+        fit = partial(fit_state, found, table, known=known, effort=effort, parts=kept, strict=how == "add")
         return _replace(held, parts, kept, fit)
 
 

@@ -6,16 +6,19 @@ Merging knows no order, so that the result is the same bits for any number of th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from threading import Lock
+from types import MappingProxyType
 
+from streamnorm.arrow import widest
 from streamnorm.files import Stamp, check_unchanged, naming, stamp
 from streamnorm.formats import Source, Unit
 from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.ledger import warn_of_copies
 from streamnorm.jobs.schema import decide, decided
-from streamnorm.jobs.schema_notes import tell_of_differences, tell_of_strays
+from streamnorm.jobs.schema_notes import tell_of_differences
+from streamnorm.jobs.text_columns import open_columns, settled_columns, types_seen
 from streamnorm.jobs.threads import in_any_order, threads_of
 from streamnorm.jobs.work import Part, neighbours, summarise_units
 from streamnorm.states import Counted, Parts, State
@@ -89,6 +92,7 @@ def fit_state(
     record: bool = True,
     parts: Parts | None = None,
     footers: bool = True,
+    strict: bool = False,
 ) -> State:
     """Fit a table normalizer to files, on top of a known state if there is one.
 
@@ -107,6 +111,9 @@ def fit_state(
         Where to keep each source's own summary.
     footers : bool
         Whether least and greatest values are taken from Parquet footers that tell them exactly.
+    strict : bool
+        Whether a column of text files that was not named and is in doubt is an error, and not left alone: one of
+        mostly numbers, and in a known state one with codes such as 00501.
 
     Raises
     ------
@@ -115,27 +122,65 @@ def fit_state(
     """
     effort = effort or Effort()
     stamps = [stamp(source.path) for source in sources]  # before anything is known of the files
-    if known is None:
-        job = decide(table, sources)
-        known = State(table.with_learnt(job.like))
-        tell_of_strays(job, table)
-    else:
-        job = decided(known.table, sources)
+    added = known is not None
+    job = decide(table, sources) if known is None else decided(known.table, sources)
+    known = known or State(table.with_learnt(job.like))
     tell_of_differences(job)
-    total = dataclasses.replace(known.table.learnt, types=job.like.types)
-    readings = (Reading(*pair, job.like, footers) for pair in zip(sources, stamps, strict=True))
-    entries = []
-    for reading in _read_all(readings, known.table, effort, record):
+    opened = [source.with_open(frozenset() if added else open_columns(table, job.like)) for source in sources]
+    readings = (Reading(*pair, job.like, footers) for pair in zip(opened, stamps, strict=True))
+    count = _Count(known, record, parts)
+    found = _read_all(readings, known.table, effort, record)
+    if all(source.typed for source in sources):
+        for reading in found:
+            count.add(reading)
+        return count.state(widest(job.like.types, count.total.types))
+    finished = list(found)  # what their columns are is known only when all of them have been read
+    opened.sort(key=lambda source: source.location)
+    names = settled_columns(table, job.like, opened, added=added, strict=strict)
+    count.keep_only(names)
+    for reading in finished:
+        reading.total = reading.total.only(names)
+        count.add(reading)
+    return count.state(types_seen(count.total.types, opened, known.table.learnt.types if added else None))
+
+
+class _Count:
+    """The state that readings are added to as they are finished.
+
+    Parameters
+    ----------
+    known : State
+    record : bool
+        Whether to write down what was counted.
+    parts : Parts or None
+        Where to keep each source's own summary.
+    """
+
+    def __init__(self, known: State, record: bool, parts: Parts | None) -> None:
+        self.total = known.table.learnt
+        self._known, self._record, self._parts = known, record, parts
+        self._entries: list[Counted] = []
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Leave columns out."""
+        self.total = self.total.only(names)
+
+    def add(self, reading: Reading) -> None:
+        """Add what a source gave."""
         with naming(reading.source.path):
-            total = total + reading.total
-        if record:
-            entries.append(reading.counted())
-        if parts is not None:
-            parts.keep(entries[-1], reading.total, known.table)
-    entries.sort(key=lambda entry: entry.location)
-    warn_of_copies(entries, known.sources)
-    all_entries = sorted([*known.sources, *entries], key=lambda entry: entry.location)
-    return dataclasses.replace(known, table=known.table.with_learnt(total), sources=tuple(all_entries))
+            self.total = self.total + reading.total
+        if self._record:
+            self._entries.append(reading.counted())
+        if self._parts is not None:
+            self._parts.keep(self._entries[-1], reading.total, self._known.table)
+
+    def state(self, types: Mapping[str, str]) -> State:
+        """Give what is known now, of columns of these types."""
+        entries = sorted(self._entries, key=lambda entry: entry.location)
+        warn_of_copies(entries, self._known.sources)
+        sources = tuple(sorted([*self._known.sources, *entries], key=lambda entry: entry.location))
+        learnt = dataclasses.replace(self.total, types=MappingProxyType(dict(types)))
+        return dataclasses.replace(self._known, table=self._known.table.with_learnt(learnt), sources=sources)
 
 
 def _read_all(readings: Iterable[Reading], table: Table, effort: Effort, record: bool) -> Iterator[Reading]:

@@ -91,6 +91,6 @@ def _located(copy: Copy, unit: Unit, task: Callable[[], Iterator[list[Any]]]) ->
     try:
         yield from task()
     except DataError:
-        for _ in copy.map_unit(unit):
+        for _ in copy.map_unit(None, unit):
             pass
         raise

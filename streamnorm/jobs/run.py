@@ -81,7 +81,7 @@ def run(
             check_state_path(state, [*(pair[0].path for pair in journal.pairs), *(path for _, path in journal.pairs)])
             held = stack.enter_context(holding(state))
         with watch(found) as progress:
-            result = fit_state(found, table, effort=Effort(threads, progress), record=state is not None)
+            result = fit_state(found, table, effort=Effort(threads, progress), record=state is not None, strict=True)
         if held:
             _check_same(held, result, output, overwrite)
         with watch([source for source, _ in journal.pairs]) as progress:

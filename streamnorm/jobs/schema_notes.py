@@ -15,9 +15,8 @@ import pyarrow as pa
 from streamnorm.arrow import index_columns, is_chosen
 from streamnorm.errors import amount
 from streamnorm.jobs.schema import JobSchema, Seen
-from streamnorm.tables import Table
 
-__all__ = ["tell_of_differences", "tell_of_lacking", "tell_of_strays"]
+__all__ = ["tell_of_differences", "tell_of_lacking"]
 
 _LOG = logging.getLogger("streamnorm")
 
@@ -133,31 +132,3 @@ def tell_of_lacking(lacking: list[tuple[object, list[str]]]) -> None:
         path, names = found[0]
         alike = _alike(len({name for _, some in found for name in some}), len(found))
         _LOG.info("%s has no column %r%s: it is normalised where it is", path, names[0], alike)
-
-
-def tell_of_strays(job: JobSchema, table: Table) -> None:
-    """Say which columns are left alone for single values that are no numbers, and would be normalised else.
-
-    Parameters
-    ----------
-    job : JobSchema
-        The columns that were chosen.
-    table : Table
-        Chooses.
-    """
-    told: set[str] = set()
-    for one in job.seen:
-        source, strays = one.source, one.source.strays
-        if not strays:
-            continue
-        chosen = table.choose(source.schema_as_numbers(strays))[0]
-        alone = [name for name in chosen if name in strays and name not in job.types and name not in told]
-        if alone:
-            told.update(alone)
-            row, text = strays[alone[0]]
-            others = f" (so are {', '.join(map(repr, alone[1:]))})" if alone[1:] else ""
-            _LOG.info(
-                "%s: column %r is left alone%s, as row %d has %r where most values are numbers: name what is missing "
-                "(--null-values), say how numbers are written (--decimal), or name the column (--columns)",
-                source.path, alone[0], others, row, text,
-            )  # fmt: skip

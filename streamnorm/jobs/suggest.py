@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,8 +147,9 @@ def recipe_for(sources: Sequence[Source], *, threads: int | None = None, progres
     schema = union_of(look_at(sources))[0]
     index = index_columns(schema)
     numbers = [item.name for item in schema if is_numeric(item.type) and item.name not in index]
-    table = Table(None, dict.fromkeys(numbers, "robust"), infinite="skip")
+    table = Table("robust", exclude=[item.name for item in schema if item.name not in numbers], infinite="skip")
     state = fit_state(sources, table, effort=Effort(threads, progress), record=False)
+    schema = _settled(schema, numbers, state.table.learnt.types)
     looks = list(_looks(state.table, schema))
     parts = [_HEAD]
     if any(group.summary.counts.table[:, 3:].any() for group in state.table.learnt.groups):
@@ -159,6 +160,28 @@ def recipe_for(sources: Sequence[Source], *, threads: int | None = None, progres
     if left:
         parts.append(f"# Without numbers, so left alone: {_on_one_line(', '.join(left))}\n")
     return "\n".join(parts)
+
+
+def _settled(schema: pa.Schema, numbers: Sequence[str], types: Mapping[str, str]) -> pa.Schema:
+    """Give the schema as the values of text files turned out to make it.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+    numbers : sequence of str
+        Columns that were numbers as far as was known.
+    types : mapping of str to str
+        Those that are.
+    """
+
+    def kind(item: pa.Field) -> pa.DataType:
+        if item.name not in numbers:
+            return item.type
+        if item.name not in types:
+            return pa.string()
+        return pa.float64() if types[item.name] == "double" else item.type
+
+    return pa.schema([item.with_type(kind(item)) for item in schema])
 
 
 def _looks(table: Table, schema: pa.Schema) -> Iterator[_Look]:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import dataclass
 from numbers import Integral
 from queue import Full, Queue
 from threading import Event
@@ -37,7 +38,8 @@ def threads_of(asked: object) -> int:
 def in_any_order(tasks: Iterable[Callable[[], T]], threads: int, stopped: Event | None = None) -> Iterator[T]:
     """Run tasks on threads and yield what they give as it comes, with few waiting at any time.
 
-    `stopped` is set when no more is wanted, for tasks that take long.
+    Of several errors the first in the order of the tasks is raised. `stopped` is set when no more is wanted, for tasks
+    that take long.
 
     Parameters
     ----------
@@ -51,22 +53,67 @@ def in_any_order(tasks: Iterable[Callable[[], T]], threads: int, stopped: Event 
             yield task()
         return
     with ThreadPoolExecutor(threads) as pool:
-        running: set[Future[T]] = set()
+        running: dict[Future[T], None] = {}  # in the order of their tasks
         try:
-            for task in tasks:
+            for made in _until_error(tasks):
+                if made.error is not None:
+                    _raise_first(running)
+                    raise made.error
                 if len(running) >= 2 * threads:
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        yield future.result()
-                running.add(pool.submit(task))
+                    yield from _finished(running, stopped)
+                running[pool.submit(made.task())] = None
             while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
+                yield from _finished(running, stopped)
         finally:
             if stopped:
                 stopped.set()
             pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Made(Generic[T]):
+    """A task, or what making it raised."""
+
+    tasks: tuple[T, ...] = ()
+    error: Exception | None = None
+
+    def task(self) -> T:
+        """Give the task."""
+        return self.tasks[0]
+
+
+def _until_error(tasks: Iterable[T]) -> Iterator[_Made[T]]:
+    """Yield tasks, and what making one raised: those before it may have raised something first."""
+    made = iter(tasks)
+    while True:
+        try:
+            task = next(made)
+        except StopIteration:
+            return
+        except Exception as error:
+            yield _Made(error=error)
+            return
+        yield _Made((task,))
+
+
+def _finished(running: dict[Future[T], None], stopped: Event | None) -> Iterator[T]:
+    """Yield what those give that are done; if one of them failed, raise what the first of all raised."""
+    done, _ = wait(running, return_when=FIRST_COMPLETED)
+    if any(future.exception() for future in done):
+        if stopped:
+            stopped.set()
+        _raise_first(running)
+    for future in done:
+        del running[future]
+        yield future.result()
+
+
+def _raise_first(running: Iterable[Future[T]]) -> None:
+    """Wait for all, and raise what the first of them raised, whatever the order in which they ended."""
+    wait(running)
+    errors = [error for error in (future.exception() for future in running) if error is not None]
+    for error in [error for error in errors if not isinstance(error, CancelledError)] or errors:
+        raise error
 
 
 def in_order(tasks: Iterable[Callable[[], Iterable[T]]], threads: int) -> Generator[T, None, None]:
@@ -78,14 +125,20 @@ def in_order(tasks: Iterable[Callable[[], Iterable[T]]], threads: int) -> Genera
     stopped = Event()
     with ThreadPoolExecutor(threads) as pool:
         lanes: deque[tuple[_Lane[T], Future[None]]] = deque()
+        failure: Exception | None = None
         try:
-            for task in tasks:
+            for made in _until_error(tasks):
+                if made.error is not None:
+                    failure = made.error
+                    break
                 lane = _Lane[T](stopped)
-                lanes.append((lane, pool.submit(lane.fill, task)))
+                lanes.append((lane, pool.submit(lane.fill, made.task())))
                 if len(lanes) > threads:
                     yield from _drained(*lanes.popleft())
             while lanes:
                 yield from _drained(*lanes.popleft())
+            if failure is not None:
+                raise failure
         finally:
             stopped.set()
             pool.shutdown(cancel_futures=True)

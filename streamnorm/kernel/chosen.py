@@ -15,6 +15,9 @@ __all__ = [
     "arithmetic",
     "count_pages",
     "crc32",
+    "csv_fields",
+    "csv_splice",
+    "csv_texts",
     "extremes",
     "histogram",
     "index_bounds",
@@ -28,6 +31,7 @@ __all__ = [
     "plain",
     "read_pages",
     "round_moments",
+    "shortest",
     "sort",
     "unpack",
 ]
@@ -51,3 +55,5 @@ last_row, longest = _chosen.last_row, _chosen.longest
 pages, read_pages, count_pages = _chosen.pages, _chosen.read_pages, _chosen.count_pages
 unpack, crc32 = _chosen.unpack, _chosen.crc32
 index_bounds, page_header = _chosen.index_bounds, _chosen.page_header
+csv_fields, csv_texts = _chosen.csv_fields, _chosen.csv_texts
+csv_splice, shortest = _chosen.csv_splice, _chosen.shortest

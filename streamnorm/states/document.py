@@ -168,14 +168,15 @@ def _source_from(options: Any = None, **given: Any) -> Counted:
 
 
 def _options_of(given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Read how a CSV file is written: text, a number of rows and a list of texts."""
+    """Read how a CSV file is written: text, a number of rows, a list of texts, and whether there is no header."""
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    texts = {"delimiter", "decimal", "encoding"}
+    texts = {"delimiter", "decimal", "encoding", "thousands", "comment"}
     for name, value in options.items():
         is_text = name in texts and isinstance(value, str)
         is_count = name == "skip_rows" and type(value) is int and 0 <= value < 2**63
         is_list = name == "null_values" and isinstance(value, tuple) and all(isinstance(text, str) for text in value)
-        if not (is_text or is_count or is_list):
+        is_flag = name == "no_header" and value is True
+        if not (is_text or is_count or is_list or is_flag):
             raise ValueError(f"no CSV file is written like that: {name!r}"[:200])
     return tuple(sorted(options.items()))
 

@@ -90,7 +90,7 @@ def test_standard_output_is_for_one_file(tmp_path, shell):
 def test_a_folder_of_one_file_and_a_reader_that_goes_away(tmp_path, shell):
     (tmp_path / "folder").mkdir()
     written(tmp_path / "folder" / "1.csv")
-    assert shell("run", "folder", "--output", "-").stdout.startswith(b"x,text\n-1,a\n")
+    assert shell("run", "folder", "--output", "-").stdout.startswith(b'"x","text"\n-1,"a"\n')
     pq.write_table(pa.table({"x": list(range(200_000))}), tmp_path / "long.parquet")
     with subprocess.Popen(
         [*COMMAND, "run", "long.parquet", "--output", "-"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -60,15 +60,19 @@ def test_the_text_of_values_is_kept_byte_for_byte(tmp_path, capsys, ending):
     expected = [rows[0], *(row.replace(",1,007", ",-1.224744871391589,007") for row in rows[1:])]
     expected[2] = expected[2].replace(",3,1e5", ",0,1e5")
     expected[4] = expected[4].replace(",5,", ",1.224744871391589,")
-    assert (tmp_path / "out.csv").read_bytes().decode() == "\n".join(expected) + "\n"
+    assert (tmp_path / "out.csv").read_bytes().decode() == ending.join(expected) + ending
 
 
-def test_how_text_was_written_is_not_kept(tmp_path, capsys):
-    """As the README says: quotes where they are needed, line ends of one kind, and nothing before the header."""
-    (tmp_path / "in.csv").write_bytes(b'# by hand\r\nx,t\r\n1,""\r\n\r\n3,"plain"\r\n1,"a, b"\r\n')
+def test_how_a_file_is_written_is_kept(tmp_path, capsys):
+    """Quotes, spaces, line ends, empty lines and what stands before the header."""
+    text = b'\xef\xbb\xbf# by hand\r\n"x",t\r\n 1 ,""\r\n\r\n"3","plain"\n1,"a, b"\r\n" 2",\r\n\r\n'
+    (tmp_path / "in.csv").write_bytes(text)
     words = ["--skip-rows", "1", "--scaler", "minmax"]
     assert streamnorm(capsys, "run", tmp_path / "in.csv", "--output", tmp_path / "out.csv", *words).code == 0
-    assert (tmp_path / "out.csv").read_bytes() == b'x,t\n0,\n1,plain\n0,"a, b"\n'
+    expected = (
+        text.replace(b" 1 ,", b" 0 ,").replace(b'"3"', b'"1"').replace(b'1,"a', b'0,"a').replace(b'" 2"', b'" 0.5"')
+    )
+    assert (tmp_path / "out.csv").read_bytes() == expected
 
 
 def test_decimal_comma_and_minus_200(tmp_path, capsys):
@@ -86,7 +90,7 @@ def test_rows_before_the_header_and_latin_1(tmp_path, capsys):
     (tmp_path / "in.csv").write_bytes("# made by hand\nn\xe4me,x\nK\xf6ln,1\nBonn,2\n".encode("latin-1"))
     words = ["--skip-rows", "1", "--encoding", "latin1"]
     assert streamnorm(capsys, "run", tmp_path / "in.csv", "--output", tmp_path / "out.csv", *words).code == 0
-    assert (tmp_path / "out.csv").read_text(encoding="latin-1") == "näme,x\nKöln,-1\nBonn,1\n"
+    assert (tmp_path / "out.csv").read_text(encoding="latin-1") == "# made by hand\nnäme,x\nKöln,-1\nBonn,1\n"
 
 
 def test_gzip_in_and_out(tmp_path, capsys):

@@ -73,7 +73,8 @@ STRUCTURE = {
     "long row": Case("x,t\n1,a\n3,b,c\n", ["row 2", "2 fields", "found 3"]),
     "short row behind others": Case('#\n\nx,t\n1,"a\nb"\n\n3\n', ["row 2", "found 1"], words=["--skip-rows", "1"]),
     "row longer than the header": Case("x\n1,a\n", ["row 1", "1 field", "found 2"]),
-    "rows that end in delimiters": Case("x,t\n1,a,,\n3,b,,\n", ["row 1", "2 fields", "found 4"]),
+    "rows that end in delimiters": Case("x,t\n1,a,,\n3,b,,\n", numbers={"x": [1, 3]}),
+    "rows that end in delimiters and more": Case("x,t\n1,a,,\n3,b,,c\n", ["row 2", "2 fields", "found 4"]),
     "all lines end in delimiters": Case("x,t,\n1,a,\n3,b,\n", numbers={"x": [1, 3]}),
     "all lines end in two delimiters": Case("x,t,,\n1,a,,\n3,b,,\n,,,\n", numbers={"x": [1, 3, None]}),
     "semicolons": Case("x;t\n1,5;a\n", ["row 1", "1 field", "--delimiter"]),
@@ -174,7 +175,10 @@ NUMBERS = {
         HEAD + "".join(f",{'p' * 1000}\n" for _ in range(LONG)) + "1,b\n3,c\n", numbers={"x": [None] * LONG + [1, 3]}
     ),
     "leading zeros": Case("x,t\n1,007\n3,008\n", numbers={"x": [1, 3]}),
-    "leading zeros late": Case(HEAD + PAD + "1,a\n007,b\n", numbers={"x": [*PADDED, 1, 7]}),
+    "leading zeros late": Case(HEAD + PAD + "1,a\n007,b\n", ["no column to normalise", "'007'"], transforms=True),
+    "leading zeros late, asked for": Case(
+        HEAD + PAD + "1,a\n007,b\n", numbers={"x": [*PADDED, 1, 7]}, words=["--columns", "x"]
+    ),
     "nothing but leading zeros": Case("t\n007\n008\n", ["no column to normalise"]),
     "thousands separators": Case('x,t\n"1,234",a\n3,b\n', ["no column to normalise"]),
     "decimal commas": Case(
@@ -189,7 +193,7 @@ NUMBERS = {
         "+1": 1, " 1 ": 1, "1.": 1, ".5": 0.5, "1e5": 1e5, "1E5": 1e5, "-0.0": -0.0, "5e-324": 5e-324,
         "1e-400": 0.0, "1e308": 1e308, "0." + "0" * 400 + "1": 0.0, "0.1": 0.1,
         "9007199254740993": 2**53 + 1, "9223372036854775807": 2**63 - 1, "-9223372036854775808": -(2**63),
-        "9223372036854775808": 2.0**63, "18446744073709551615": 2.0**64,
+        "9223372036854775808": 2.0**63, "18446744073709551615": 2**64 - 1, "18446744073709551616": 2.0**64,
     }.items()},
     **{f"{text!r} is no number": no_value(text) for text in (
         "0x1A", "1,5", "1.5e", "1.2.3", "1_000", "--1", "+-1", "-", ".", "e5", "1 000", "1d3", "TRUE", "12:30",

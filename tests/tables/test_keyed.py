@@ -307,7 +307,7 @@ def test_csv_keys_are_text(tmp_path):
     pa.csv.write_csv(table, tmp_path / "in.csv")
     fitted = sn.fit(tmp_path / "in.csv", sn.TableNormalizer(by="code"))
     sn.transform(fitted, tmp_path / "in.csv", tmp_path / "out.csv")
-    assert (tmp_path / "out.csv").read_text().splitlines()[1:] == ["007,-1", "7,0", "007,1", ",0"]
+    assert (tmp_path / "out.csv").read_text().splitlines()[1:] == ['"007",-1', '"7",0', '"007",1', ",0"]
     assert len(fitted.learnt.groups[0].summary.keys) == 3
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import pyarrow as pa
 
+from streamnorm import kernel
 from streamnorm.arrow import compute as pc
 from streamnorm.arrow import strings
 from streamnorm.errors import DataError
@@ -15,18 +16,8 @@ from streamnorm.errors import DataError
 __all__ = ["head_of", "lines_of", "text_of"]
 
 
-def text_of(batch: pa.RecordBatch, original: pa.RecordBatch | None = None, decimal: str = ".") -> pa.RecordBatch:
-    """Write a batch's columns as text, numbers as the shortest that reads back to the same.
-
-    What is missing is written as it was in `original`, or as nothing.
-
-    Parameters
-    ----------
-    batch : pyarrow.RecordBatch
-    original : pyarrow.RecordBatch, optional
-        The text that missing values had.
-    decimal : str
-        The decimal point.
+def text_of(batch: pa.RecordBatch, decimal: str = ".") -> pa.RecordBatch:
+    """Write a batch's columns as text, numbers as the shortest that reads back to the same, and nulls as nothing.
 
     Raises
     ------
@@ -36,18 +27,24 @@ def text_of(batch: pa.RecordBatch, original: pa.RecordBatch | None = None, decim
     columns = []
     for item, column in zip(batch.schema, batch.columns, strict=True):
         try:
-            text = column if pa.types.is_string(item.type) else column.cast(pa.string())
+            text = _numbers(column, decimal) if pa.types.is_floating(item.type) else column.cast(pa.string())
         except pa.ArrowException:
             raise DataError(
                 f"column {item.name!r} holds {item.type}, which CSV cannot: end the output's name in .parquet."
             ) from None
-        if decimal != "." and pa.types.is_floating(item.type):
-            text = pc.replace_substring(text, ".", decimal)
-        if text.null_count:
-            known = original is not None and item.name in original.schema.names
-            text = pc.coalesce(text, original.column(item.name) if known else strings([""])[0])  # type: ignore[union-attr]
-        columns.append(text)
+        columns.append(text.fill_null("") if text.null_count else text)
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _numbers(column: pa.Array, decimal: str) -> pa.Array:
+    """Write numbers as text."""
+    if pa.types.is_float16(column.type):
+        column = column.cast(pa.float32())
+    width = column.type.bit_width // 8
+    values = column.buffers()[1].slice(width * column.offset, width * len(column))
+    offsets, texts = kernel.shortest(values, "d" if width == 8 else "f", decimal)
+    validity = column.is_valid().buffers()[1] if column.null_count else None
+    return pa.Array.from_buffers(pa.string(), len(column), [validity, pa.py_buffer(offsets), pa.py_buffer(texts)])
 
 
 def head_of(names: Iterable[str], delimiter: str) -> bytes:

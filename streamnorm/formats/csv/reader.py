@@ -1,29 +1,36 @@
-"""CSV without guessing: the text of a value stays what it is in the file, numbers are read exactly.
+"""One CSV file: its names, and of each piece the numbers and texts that are asked for.
 
-Pieces of the file are parsed on their own. Numbers are read as float64; where one does not parse, is beyond the
-integers that float64 holds, or is written in an uncommon way, the piece is read as text and cast column by column,
-to int64 where all values are integers. For statistics, integers that float64 would round are kept apart, so that
-nothing depends on where the pieces end.
+The text of a value stays what it is in the file; numbers are read exactly, by the kernel, where they stand.
 """
 
 from __future__ import annotations
 
+import codecs
 import itertools
-import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pv
 
-from streamnorm.arrow import EXACT, null_of
-from streamnorm.arrow import compute as pc
 from streamnorm.errors import DataError
 from streamnorm.files import Place
-from streamnorm.formats.csv.checks import OpenQuoteError, check_header, check_signs, explaining, no_header, stray
-from streamnorm.formats.csv.pieces import Piece, Pieces
+from streamnorm.formats.csv.checks import (
+    WIDEST,
+    OpenQuoteError,
+    check_header,
+    check_signs,
+    no_header,
+    no_number,
+    wrong_fields,
+    wrong_text,
+)
+from streamnorm.formats.csv.opening import recoded
+from streamnorm.formats.csv.parsed import NUMBER, TEXT, BadTextError, Dialect, Parsed, Wanted, parse
+from streamnorm.formats.csv.pieces import Piece, Pieces, Start
+from streamnorm.formats.csv.seen import Seen
 from streamnorm.formats.options import CsvOptions
 from streamnorm.once import once
 
@@ -42,34 +49,81 @@ class CsvReader:
     def __init__(self, path: Place, options: CsvOptions) -> None:
         self._path = path
         self._options = options
-        tabs = path.name.lower().endswith((".tsv", ".tsv.gz"))
-        #: Whether every missing value so far was an empty field. Threads write it without a lock: it only saves
-        #: looking for other texts, and one that still reads True looks once more.
-        self._only_blanks = True
-        self.delimiter = options.delimiter or ("\t" if tabs else ",")
 
     @once
     def pieces(self) -> Pieces:
-        """The file as pieces of whole rows, the first of which is the header."""
+        """The file as pieces of whole rows."""
         check_signs(self._path, self._options.encoding)
-        return Pieces(self._path, self.delimiter, self._options)
+        tabs = "tsv" in self._path.name.lower().split(".")[1:]
+        return Pieces(self._path, self._options.delimiter or ("\t" if tabs else ","), self._options)
 
     @once
-    def _names(self) -> list[str]:
-        header = bytes(next(iter(self.pieces)).data).rstrip(b"\r\n")
-        if not header:
+    def start(self) -> Start:
+        """What stands before the rows."""
+        found = self.pieces.start()
+        if not found.header.strip(b"\r\n"):
             raise no_header(self._options.skip_rows)
-        check_header(header, self.delimiter)
-        read, parse = pv.ReadOptions(block_size=len(header) + 2), pv.ParseOptions(delimiter=self.delimiter)
-        with self._explaining(), pv.open_csv(pa.BufferReader(header + b"\n"), read, parse) as reader:
-            names: list[str] = reader.schema.names
+        check_header(found.header, found.delimiter)
+        return found
+
+    @once
+    def dialect(self) -> Dialect:
+        """How the file is written, for the parser."""
+        options = self._options
+        encoding = "utf-8" if recoded(options.encoding) else codecs.lookup(options.encoding).name
+        return Dialect(
+            self.start.delimiter, options.comment or "", options.decimal, options.thousands or "",
+            [text.encode(encoding, "replace") for text in options.null_values],
+            np.array(options.null_numbers, np.float64).tobytes(), encoding,
+        )  # fmt: skip
+
+    @property
+    def has_header(self) -> bool:
+        """Whether there is a line of names."""
+        return not self._options.no_header
+
+    @once
+    def _header(self) -> Parsed:
+        """The fields of the header, or of the first row."""
+        header, dialect = self.start.header, self.dialect._replace(comment="")
+        fields = parse(header, dialect, WIDEST + 1, []).found
+        return parse(header, dialect, fields, [Wanted(i, TEXT) for i in range(fields)])
+
+    @property
+    def has_numbers_as_names(self) -> bool:
+        """Whether the names are nothing but numbers."""
+        header, fields = self.start.header, len(self.names)
+        if not self.has_header:
+            return False
+        found = parse(header, self.dialect._replace(comment=""), fields, [Wanted(i, NUMBER) for i in range(fields)])
+        return all(found.seen(slot).numbers == 1 for slot in range(fields))
+
+    def header_fields(self) -> list[bytes]:
+        """Give the names as they are written."""
+        return [self.start.header[start:end] for start, end in self._header.spans[0].tolist()]
+
+    @once
+    def names(self) -> list[str]:
+        """Names of the columns; without a header they are ``column_1`` and so on."""
+        parsed = self._header
+        fields = len(parsed.wanted)
+        if not self.has_header:
+            return [f"column_{i + 1}" for i in range(fields)]
+        try:
+            names: list[str] = [parsed.text(i)[0].as_py() for i in range(fields)]
+        except BadTextError:
+            raise DataError(
+                f"the names of the columns are no {self._options.encoding}: say what the file is written in "
+                "(--encoding latin1)."
+            ) from None
         name, times = Counter(name for name in names if name).most_common(1)[0] if any(names) else ("", 1)
         if times > 1:
             raise DataError(f"there are {times} columns {name!r}: rename all but one.")
         return names
 
-    def _explaining(self, piece: Piece | None = None, columns: Sequence[str] = ()) -> AbstractContextManager[None]:
-        return explaining(columns, self._options.encoding, lambda: self.rows_before(piece) if piece else 0)
+    @once
+    def _fields(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.names)}
 
     def rows(self) -> Iterator[Piece]:
         """Yield the pieces behind the header.
@@ -80,317 +134,159 @@ class CsvReader:
             If a quote is never closed, with its row.
         """
         try:
-            yield from itertools.islice(self.pieces, 1, None)
+            yield from self.pieces
         except OpenQuoteError as error:
             raise DataError(f"row {self.rows_before(None) + 1}: {error}") from None
-
-    def _parse(
-        self,
-        block: bytes | memoryview,
-        columns: Sequence[str] | None,
-        numbers: Collection[str] = (),
-        nulls: Sequence[str] = (),
-    ) -> pa.RecordBatch:
-        """Parse columns of whole rows, those of `numbers` as float64 and the others as text.
-
-        Parameters
-        ----------
-        block : bytes-like
-            Whole rows.
-        columns : sequence of str, optional
-            By default all.
-        numbers : collection of str
-            Columns to parse as float64.
-        nulls : sequence of str
-            Texts of missing numbers.
-        """
-        as_floats = set(numbers)
-        table = pv.read_csv(
-            pa.BufferReader(block),
-            pv.ReadOptions(block_size=len(block) + 1, column_names=self._names, use_threads=False),
-            pv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
-            pv.ConvertOptions(
-                column_types={name: pa.float64() if name in as_floats else pa.string() for name in self._names},
-                include_columns=columns,
-                null_values=nulls if numbers else [],
-                strings_can_be_null=False,
-                decimal_point=self._options.decimal,
-            ),
-        )
-        return next(iter(table.combine_chunks().to_batches() or _no_rows(table.schema)))
-
-    def text(self, piece: Piece, columns: Sequence[str] | None = None) -> pa.RecordBatch:
-        """Read columns as text.
-
-        Raises
-        ------
-        DataError
-            If a row has more or less fields than the header.
-        """
-        with self._explaining(piece, columns or self._names):
-            return self._parse(piece.data, columns)
-
-    def _floats(
-        self, piece: Piece, columns: Sequence[str] | None, numbers: Collection[str], nulls: Sequence[str]
-    ) -> pa.RecordBatch | None:
-        """Parse numbers straight from the bytes; None where the text needs a closer look.
-
-        Parameters
-        ----------
-        piece : Piece
-            Whole rows of the file.
-        columns : sequence of str, optional
-            By default all.
-        numbers : collection of str
-            Columns to parse as float64.
-        nulls : sequence of str
-            Texts of missing numbers.
-        """
-        try:
-            batch = self._parse(piece.data, columns, numbers, nulls)
-        except pa.ArrowInvalid:
-            return None
-        changed = {}
-        for name in numbers if self._options.null_numbers else ():
-            column = _without(batch.column(name), batch.column(name), self._options.null_numbers)
-            changed[name] = column
-        return _with_columns(batch, changed)
 
     def rows_before(self, piece: Piece | None) -> int:
         """Count the rows before a piece, or all that are whole: only who reports an error wants to know."""
         rows = 0
         with suppress(OpenQuoteError):
-            for earlier in itertools.islice(self.pieces, 1, piece.number if piece else None):
-                rows += self.text(earlier, self._names[:1]).num_rows
+            for earlier in itertools.islice(self.pieces, piece.number - 1 if piece else None):
+                rows += parse(earlier.data, self.dialect, len(self.names), []).rows
         return rows
 
+    def parse(
+        self, piece: Piece, numbers: Iterable[str], texts: Iterable[str] = (), *, beside: Sequence[Wanted] = (),
+        strict: Iterable[str] | None = None, spans: bool = False,
+    ) -> Parsed:  # fmt: skip
+        """Parse columns of a piece.
+
+        Parameters
+        ----------
+        piece : Piece
+        numbers, texts : iterable of str
+            Columns that are read as such.
+        beside : sequence of Wanted
+            Other fields.
+        strict : iterable of str, optional
+            Those of `numbers` whose values must be numbers; by default all.
+        spans : bool
+            Whether it matters where fields stand.
+
+        Raises
+        ------
+        DataError
+            If a row has too few or too many fields, or a value is no number where it must be one: the first of them.
+        """
+        numbers = list(numbers)
+        wanted = {self._fields[name]: Wanted(self._fields[name], TEXT) for name in texts}
+        wanted |= {self._fields[name]: Wanted(self._fields[name], NUMBER) for name in numbers}
+        wanted |= {field.field: field for field in beside}
+        found = parse(piece.data, self.dialect, len(self.names), [wanted[i] for i in sorted(wanted)], spans=spans)
+        self._check(piece, found, set(numbers if strict is None else strict))
+        return found
+
+    def _check(self, piece: Piece, found: Parsed, strict: set[str]) -> None:
+        """Raise DataError for the first value that is no number, or the row of a wrong number of fields.
+
+        Parameters
+        ----------
+        piece : Piece
+        found : Parsed
+        strict : set of str
+            Columns whose values must be numbers.
+        """
+        firsts = []
+        for slot, (field, kind) in enumerate(found.wanted):
+            if kind != TEXT and field < len(self.names) and self.names[field] in strict:
+                first = found.seen(slot).first_other
+                if first is not None and first.row <= found.rows:
+                    firsts.append((first.row, field, slot))
+        if firsts:
+            _, field, slot = min(firsts)
+            first = found.seen(slot, self.rows_before(piece)).first_other
+            assert first is not None
+            raise no_number(self.names[field], first)
+        if found.found >= 0:
+            raise wrong_fields(self.rows_before(piece) + found.rows + 1, len(self.names), found.found)
+
+    def slots(self, found: Parsed) -> dict[str, int]:
+        """Find the columns of what was parsed, by their names."""
+        pairs = ((field, slot) for slot, (field, _) in enumerate(found.wanted) if field < len(self.names))
+        return {self.names[field]: slot for field, slot in pairs}
+
+    def columns(self, piece: Piece, found: Parsed, names: Iterable[str]) -> pa.RecordBatch:
+        """Give columns of what was parsed as a batch, numbers as float64.
+
+        Parameters
+        ----------
+        piece : Piece
+        found : Parsed
+        names : iterable of str
+        """
+        slots, names = self.slots(found), list(names)
+        arrays = []
+        for name in names:
+            slot = slots[name]
+            is_text = found.wanted[slot].kind == TEXT
+            arrays.append(self._text(piece, found, name, slot) if is_text else found.numbers(slot))
+        if not arrays:
+            return _no_columns(found.rows)
+        return pa.RecordBatch.from_arrays(arrays, names)
+
+    def _text(self, piece: Piece, found: Parsed, name: str, slot: int) -> pa.Array:
+        """Give a column as text.
+
+        Parameters
+        ----------
+        piece : Piece
+        found : Parsed
+        name : str
+        slot : int
+        """
+        try:
+            return found.text(slot)
+        except BadTextError as error:
+            raise wrong_text(name, self.rows_before(piece) + error.row + 1, self._options.encoding) from None
+
+    def check_text(self, piece: Piece) -> None:
+        """Find out whether all of a piece is text in its encoding, which copying it does not tell.
+
+        Raises
+        ------
+        DataError
+            If it is not, with column and row.
+        """
+        data = pa.py_buffer(piece.data)
+        offsets = pa.py_buffer(np.array([0, len(piece.data)], np.int64))
+        try:
+            if self.dialect.encoding == "utf-8":
+                pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, data]).validate(full=True)
+        except pa.ArrowInvalid:
+            found = self.parse(piece, (), [name for name in self.names if name])
+            self.columns(piece, found, (name for name in self.names if name))
+
     @once
-    def _head(self) -> pa.RecordBatch:
-        """The first rows as text."""
-        return self.text(next(self.rows(), Piece(b"\n", 1, 0)))
+    def head(self) -> Mapping[str, Seen]:
+        """What was seen of each column in the first piece."""
+        piece = next(self.rows(), Piece(b"\n", 1, 0))
+        self.check_text(piece)
+        found = self.parse(piece, self._fields, strict=())
+        return {name: found.seen(slot) for name, slot in self.slots(found).items() if name}
 
     @once
     def schema(self) -> pa.Schema:
-        """Names and types: a column is of numbers if all of the first block's values are, and is no code.
+        """Names and types: numbers where nothing of the first piece speaks against them.
 
-        A column with leading zeros (``00501``) is a code. One without any value yet counts as numbers, and
-        one without a name as text.
+        A column with leading zeros (``00501``) is a code. One without any value yet counts as numbers, as does one of
+        mostly numbers, which the values of all files decide of, and one without a name as text.
         """
-        head = self._head
-        kinds = [
-            self._kind(column) if name else pa.string()
-            for name, column in zip(head.schema.names, head.columns, strict=True)
-        ]
-        return pa.schema(list(zip(head.schema.names, kinds, strict=True)))
+        return pa.schema([(name, self._kind(name)) for name in self.names])
 
-    def _kind(self, column: pa.Array) -> pa.DataType:
-        if _is_code(column):
+    def _kind(self, name: str) -> pa.DataType:
+        seen = self.head.get(name)
+        if seen is None or not (seen.is_number or seen.is_mostly_numbers):
             return pa.string()
-        numbers = self._cast(column)
-        return pa.string() if numbers is None else numbers.type
+        return pa.int64() if seen.is_whole else pa.float64()
 
-    @once
+    @property
     def blanks(self) -> set[str]:
-        """Columns that have no value in the first block, and so tell nothing of what they hold."""
-        pairs = zip(self._head.schema.names, self._head.columns, strict=True)
-        return {name for name, column in pairs if name and self._without_missing(column).null_count == len(column)}
-
-    @once
-    def strays(self) -> dict[str, tuple[int, str]]:
-        """Columns of the first block that most values are numbers of: row and text of the first that is none."""
-        found = {}
-        for name, column in zip(self._head.schema.names, self._head.columns, strict=True):
-            if name and pa.types.is_string(self.schema.field(name).type) and not _is_code(column):
-                at = stray(self._without_missing(column), self._options.decimal)
-                if at >= 0:
-                    found[name] = (at + 1, column[at].as_py()[:40])
-        return found
-
-    def _without_missing(self, column: pa.Array) -> pa.Array:
-        text = pc.utf8_trim_whitespace(column)
-        missing = pc.is_in(text, value_set=self._options.null_texts)
-        return pc.if_else(missing, null_of(pa.string()), text)
-
-    def _cast(self, column: pa.Array) -> pa.Array | None:
-        """Cast text to int64, or to float64, or give None where a value is no number."""
-        options = self._options
-        text = self._without_missing(column)
-        if options.decimal != ".":  # a point is then no part of a number
-            text = pc.replace_substring(pc.replace_substring(text, ".", "?"), options.decimal, ".")
-        floats = _as(text, pa.float64())
-        if floats is None:
-            return None
-        integers = _as(text, pa.int64())  # second, since it would take 0x1A
-        return _without(floats if integers is None else integers, floats, options.null_numbers)
-
-    def _numbers(self, text: pa.RecordBatch, names: Iterable[str], piece: Piece) -> pa.RecordBatch:
-        """Cast the named columns of a batch.
-
-        Parameters
-        ----------
-        text : pyarrow.RecordBatch
-        names : sequence of str
-            Columns.
-        piece : Piece
-            Whole rows of the file.
-        """
-        cast = {}
-        for name in names:
-            column = text.column(name)
-            numbers = self._cast(column)
-            if numbers is None:
-                raise self._no_number(name, column, piece)
-            cast[name] = numbers
-        return _with_columns(text, cast)
-
-    def numbers(self, piece: Piece, names: Sequence[str], beside: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
-        """Read columns of numbers for statistics, and those beside them as text.
-
-        The text of integers that float64 may round is looked at.
-
-        Parameters
-        ----------
-        piece : Piece
-            Whole rows of the file.
-        names : sequence of str
-            Columns.
-        beside : sequence of str
-            Columns that are read too, of text files as text.
-
-        Raises
-        ------
-        DataError
-            If a value is no number, with its row and column.
-        """
-        every = self._options.null_values
-        for nulls in ([""] if "" in every and self._only_blanks else every, every):
-            batch = self._floats(piece, [*names, *beside], names, nulls)
-            if batch is not None and all(_are_common(batch.column(name)) for name in names):
-                yield batch
-                return
-            self._only_blanks = False
-        yield from self._exact(self.text(piece, [*names, *beside]), names, piece)
-
-    def _exact(self, text: pa.RecordBatch, names: Sequence[str], piece: Piece) -> Iterator[pa.RecordBatch]:
-        """Cast a batch, those rows apart that hold an integer float64 would round.
-
-        It is one batch, in the order of its rows, unless a column mixes such integers with other numbers.
-
-        Parameters
-        ----------
-        text : pyarrow.RecordBatch
-        names : sequence of str
-            Columns.
-        piece : Piece
-            Whole rows of the file.
-        """
-        batch = self._numbers(text, names, piece)
-        for name in names:
-            apart = _rounded(batch.column(name), text.column(name))
-            if apart is not None:
-                yield from self._exact(text.filter(apart), names, piece)
-                yield from self._exact(text.filter(pc.invert(apart)), names, piece)
-                return
-        yield batch
-
-    def table(self, piece: Piece, numbers: Sequence[str]) -> tuple[pa.RecordBatch, pa.RecordBatch | None]:
-        """Read all columns, `numbers` as such and the others as text, and the text of numbers that are missing.
-
-        Raises
-        ------
-        DataError
-            If a value is no number, with its row and column.
-        """
-        batch = self._floats(piece, None, numbers, self._options.null_values)
-        if batch is None:
-            text = self.text(piece)
-            return self._numbers(text, numbers, piece), text
-        missing = [name for name in numbers if batch.column(name).null_count]
-        return batch, self.text(piece, missing) if missing else None
-
-    def _no_number(self, name: str, text: pa.Array, piece: Piece) -> DataError:
-        """Give the error for the first value that is no number.
-
-        Parameters
-        ----------
-        name : str
-            The column, for messages.
-        text : pyarrow.Array
-        piece : Piece
-            Whole rows of the file.
-        """
-        at, end = 0, len(text)
-        while end - at > 1:  # the first half that cannot be cast holds the first such value
-            middle = (at + end) // 2
-            if self._cast(text.slice(at, middle - at)) is None:
-                end = middle
-            else:
-                at = middle
-        row, found = self.rows_before(piece) + at + 1, text[at].as_py()[:40]
-        return DataError(
-            f"column {name!r}, row {row}: expected a number, found {found!r}; correct it, "
-            "name it among the null values (--null-values), or leave the column out (--exclude, or name others)."
-        )
+        """Columns that have no value in the first piece, and so tell nothing of what they hold."""
+        return {name for name, seen in self.head.items() if not seen.values}
 
 
-def _is_code(text: pa.Array) -> bool:
-    """Tell whether a value has leading zeros."""
-    return bool(pc.any(pc.match_substring_regex(text, r"^\s*[+-]?0[0-9]")).as_py())
-
-
-def _no_rows(schema: pa.Schema) -> list[pa.RecordBatch]:
-    return [pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)]
-
-
-def _with_columns(batch: pa.RecordBatch, changed: Mapping[str, pa.Array]) -> pa.RecordBatch:
-    names = batch.schema.names
-    columns = [changed.get(name, column) for name, column in zip(names, batch.columns, strict=True)]
-    return pa.RecordBatch.from_arrays(columns, names)
-
-
-def _as(text: pa.Array, kind: pa.DataType) -> pa.Array | None:
-    """Cast text, or give None where a value is none of that kind.
-
-    A few are tried first: Arrow makes an error of every value that is none, in 20 times the time of one that is.
-    """
-    try:
-        text.slice(0, 16).cast(kind)
-        return text.cast(kind)
-    except pa.ArrowInvalid:
-        return None
-
-
-def _without(numbers: pa.Array, floats: pa.Array, missing: Iterable[float]) -> pa.Array:
-    """Make missing the numbers that stand for missing ones.
-
-    Parameters
-    ----------
-    numbers : pyarrow.Array
-    floats : pyarrow.Array
-        The same as float64.
-    missing : iterable of float
-        Numbers that stand for missing ones.
-    """
-    for number in missing:
-        numbers = pc.if_else(pc.equal(floats, number), null_of(numbers.type), numbers)
-    return numbers
-
-
-def _are_common(column: pa.Array) -> bool:
-    """Tell whether all values are numbers, and none an integer that float64 may have rounded."""
-    values = np.frombuffer(column.buffers()[1], np.float64, len(column)) if len(column) else np.zeros(0)
-    return bool((np.abs(values) < EXACT).all())  # under a null lies a 0
-
-
-def _rounded(numbers: pa.Array, text: pa.Array) -> pa.BooleanArray | None:
-    """Find the integers of 64 bits that are not what float64 made of them; None where there are none."""
-    if not pa.types.is_floating(numbers.type) or not len(numbers):
-        return None
-    values = numbers.fill_null(0.0).to_numpy()
-    apart = np.zeros(len(values), bool)
-    for i in np.flatnonzero(np.abs(values) >= EXACT).tolist():
-        written = text[i].as_py().strip()
-        apart[i] = re.fullmatch(r"-?0*[0-9]{1,19}", written) is not None and -(2**63) <= int(written) < 2**63
-    return pa.BooleanArray.from_buffers(
-        pa.bool_(), len(apart), [None, pa.py_buffer(np.packbits(apart, bitorder="little"))]
-    ) if apart.any() else None  # fmt: skip
+def _no_columns(rows: int) -> pa.RecordBatch:
+    """Give a batch of rows without columns."""
+    one: Any = pa.RecordBatch.from_arrays([pa.nulls(rows)], [""])
+    return one.select([])

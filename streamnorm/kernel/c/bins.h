@@ -11,9 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(_MSC_VER)
-#include <intrin.h>
-#endif
+#include "words.h"
 
 enum { ALL_BITS = 64 };
 
@@ -33,22 +31,6 @@ static void free_bins(const bins *b)
 
 /* `kept` is 1 to 64. */
 static uint64_t mask_of(int kept) { return ~(uint64_t)0 << (ALL_BITS - kept); }
-
-static int leading_zeros(uint64_t nonzero)
-{
-#if defined(__GNUC__) || defined(__clang__)
-    return __builtin_clzll(nonzero);
-#elif defined(_MSC_VER) && defined(_WIN64)
-    unsigned long at;
-    _BitScanReverse64(&at, nonzero);
-    return 63 - (int)at;
-#else
-    int zeros = 0;
-    for (; !(nonzero & SIGN); nonzero <<= 1)
-        zeros++;
-    return zeros;
-#endif
-}
 
 /* Put a bin behind those of lower keys, or into the last where that has the same key. */
 static void push(bins *b, uint64_t key, int64_t count)

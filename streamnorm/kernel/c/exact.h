@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "words.h"
+
 enum {
     BIAS = 3264,        /* a multiple of 64 past 3 * 1074: the lowest bit of a product of three */
     DIGITS = 204,       /* (3264 + 3 * 1024 + 64 bits of count + sign) / 32, made even */
@@ -93,21 +95,12 @@ static void exact_add_signed(exact *a, int64_t value, int exponent)
     exact_add(a, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, exponent, value < 0);
 }
 
-static void multiply(uint64_t a, uint64_t b, uint64_t *high, uint64_t *low)
-{
-    uint64_t a0 = a & 0xffffffffu, a1 = a >> 32, b0 = b & 0xffffffffu, b1 = b >> 32;
-    uint64_t low0 = a0 * b0, mid = a1 * b0 + (low0 >> 32), mid1 = a0 * b1 + (mid & 0xffffffffu);
-    *high = a1 * b1 + (mid >> 32) + (mid1 >> 32);
-    *low = (mid1 << 32) | (low0 & 0xffffffffu);
-}
-
 /* Add a * b * 2^exponent. */
 static void exact_add_product(exact *sum, uint64_t a, uint64_t b, int exponent, int negative)
 {
-    uint64_t high, low;
-    multiply(a, b, &high, &low);
-    exact_add(sum, low, exponent, negative);
-    exact_add(sum, high, exponent + 64, negative);
+    wide product = wide_product(a, b);
+    exact_add(sum, product.low, exponent, negative);
+    exact_add(sum, product.high, exponent + 64, negative);
 }
 
 /* Add what another holds, times 2^bits. */

@@ -11,6 +11,7 @@
 #include "arrow.h"
 #include "bins.h"
 #include "byte_arrays.h"
+#include "csv_calls.h"
 #include "csv_rows.h"
 #include "parquet_pages.h"
 #include "parquet_rewrite.h"
@@ -21,8 +22,8 @@
 static const char *target_in_use;
 #define USE_TARGET(suffix) \
     (target_in_use = #suffix, USE_ARITHMETIC_LOOPS(suffix), USE_COLUMNS_LOOPS(suffix), \
-     USE_EXTREMES_LOOPS(suffix), USE_HISTOGRAM_LOOPS(suffix), USE_HYBRID_LOOPS(suffix), \
-     USE_LANES_LOOPS(suffix), USE_MOMENTS_LOOPS(suffix))
+     USE_CSV_LOOPS(suffix), USE_EXTREMES_LOOPS(suffix), USE_HISTOGRAM_LOOPS(suffix), USE_HYBRID_LOOPS(suffix), \
+     USE_LANES_LOOPS(suffix), USE_MOMENTS_LOOPS(suffix), USE_ROWS_LOOPS(suffix))
 
 static void choose_target(const char *at_most)
 {
@@ -65,6 +66,9 @@ static PyMethodDef methods[] = {
     {"extremes", kernel_extremes, METH_VARARGS, extremes_doc},
     {"histogram", kernel_histogram, METH_VARARGS, histogram_doc},
     {"merge_bins", kernel_merge_bins, METH_VARARGS, merge_bins_doc},
+    {"csv_fields", kernel_csv_fields, METH_VARARGS, csv_fields_doc},
+    {"csv_splice", kernel_csv_splice, METH_VARARGS, csv_splice_doc},
+    {"csv_texts", kernel_csv_texts, METH_VARARGS, csv_texts_doc},
     {"last_row", kernel_last_row, METH_VARARGS, last_row_doc},
     {"longest", kernel_longest, METH_O, longest_doc},
     {"pages", kernel_pages, METH_VARARGS, pages_doc},
@@ -74,6 +78,7 @@ static PyMethodDef methods[] = {
     {"crc32", kernel_crc32, METH_O, crc32_doc},
     {"plain", kernel_plain, METH_O, plain_doc},
     {"round_moments", kernel_round_moments, METH_VARARGS, round_moments_doc},
+    {"shortest", kernel_shortest, METH_VARARGS, shortest_doc},
     {"sort", kernel_sort, METH_VARARGS, sort_doc},
     {"add", kernel_add, METH_VARARGS, add_doc},
     {"arithmetic", kernel_arithmetic, METH_VARARGS, arithmetic_doc},

@@ -241,12 +241,12 @@ static void add_value(moments *m, double x)
 static void add_weighted(moments *m, uint64_t size, int e, int negative, double weight)
 {
     int e_w;
-    uint64_t w = mantissa_of(weight, &e_w), high, low;
+    uint64_t w = mantissa_of(weight, &e_w);
+    wide square = wide_product(size, size);
     exact_add(&m->weight, w, e_w, 0);
     exact_add_product(&m->sum, size, w, e + e_w, negative);
-    multiply(size, size, &high, &low);
-    exact_add_product(&m->squares, low, w, 2 * e + e_w, 0);
-    exact_add_product(&m->squares, high, w, 2 * e + e_w + 64, 0);
+    exact_add_product(&m->squares, square.low, w, 2 * e + e_w, 0);
+    exact_add_product(&m->squares, square.high, w, 2 * e + e_w + 64, 0);
 }
 
 /* ---- a block ---- */

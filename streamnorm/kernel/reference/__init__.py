@@ -5,6 +5,8 @@ integers, more slowly. They import nothing of the package; begin with `runs`, wh
 """
 
 from streamnorm.kernel.reference.arithmetic import arithmetic, first_infinity
+from streamnorm.kernel.reference.csv_fields import csv_fields
+from streamnorm.kernel.reference.csv_texts import csv_splice, csv_texts, shortest
 from streamnorm.kernel.reference.histogram import histogram, merge_bins
 from streamnorm.kernel.reference.limbs import add, round_moments
 from streamnorm.kernel.reference.moments import extremes, moments
@@ -20,6 +22,9 @@ __all__ = [
     "arithmetic",
     "count_pages",
     "crc32",
+    "csv_fields",
+    "csv_splice",
+    "csv_texts",
     "extremes",
     "first_infinity",
     "histogram",
@@ -34,6 +39,7 @@ __all__ = [
     "plain",
     "read_pages",
     "round_moments",
+    "shortest",
     "sort",
     "unpack",
 ]

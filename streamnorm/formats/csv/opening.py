@@ -1,0 +1,104 @@
+"""Bytes of CSV files: decompressed, and recoded where delimiters could be part of a character."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import lzma
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from streamnorm.files import Place, open_input
+
+__all__ = ["PACKINGS", "Packing", "keeps_bytes", "open_text", "recoded"]
+
+
+class Packing(NamedTuple):
+    """How files are compressed.
+
+    Parameters
+    ----------
+    name : str
+    first : bytes
+        The first bytes of such files.
+    ending : str
+        The end of their names.
+    unpack, pack : callable
+        Make of a file one to read from, or to write to.
+    """
+
+    name: str
+    first: bytes
+    ending: str
+    unpack: Callable[[Any], Any]
+    pack: Callable[[Any], Any]
+
+
+def _by_arrow(name: str, first: bytes, ending: str) -> Packing:
+    """Describe what Arrow packs and unpacks.
+
+    Parameters
+    ----------
+    name : str
+        Arrow's own, too.
+    first : bytes
+    ending : str
+    """
+    codec = {"bzip2": "bz2"}.get(name, name)
+    return Packing(
+        name, first, ending,
+        lambda raw: pa.CompressedInputStream(raw, codec), lambda raw: pa.CompressedOutputStream(raw, codec),
+    )  # fmt: skip
+
+
+PACKINGS = (
+    _by_arrow("gzip", b"\x1f\x8b", ".gz"),
+    _by_arrow("bzip2", b"BZh", ".bz2"),
+    _by_arrow("zstd", b"\x28\xb5\x2f\xfd", ".zst"),
+    Packing("xz", b"\xfd7zXZ\0", ".xz", lzma.LZMAFile, partial(lzma.LZMAFile, mode="wb")),
+)
+_MOST = max(len(packing.first) for packing in PACKINGS)
+
+
+@cache
+def keeps_bytes(encoding: str) -> bool:
+    """Tell whether every byte below 128 is an ASCII character in an encoding, whatever stands beside it."""
+    if codecs.lookup(encoding).name == "utf-8":
+        return True
+    text = bytes(range(256)).decode(encoding, "replace")
+    return len(text) == 256 and text[:128] == bytes(range(128)).decode("ascii")
+
+
+def recoded(encoding: str) -> bool:
+    """Tell whether files of an encoding are read as UTF-8."""
+    return not keeps_bytes(encoding)
+
+
+@contextmanager
+def open_text(path: Place, encoding: str, size: int) -> Iterator[tuple[io.BufferedReader, pa.NativeFile]]:
+    """Open a file for reading its text from the beginning, and give the file whose place tells how far that is.
+
+    Parameters
+    ----------
+    path : Place
+    encoding : str
+    size : int
+        Bytes of text that are made at a time.
+    """
+    with open_input(path) as file:
+        start = file.read(_MOST)
+    with open_input(path) as raw:
+        packing = next((packing for packing in PACKINGS if start.startswith(packing.first)), None)
+        stream: Any = packing.unpack(raw) if packing else raw
+        if recoded(encoding):
+            stream = pa.transcoding_input_stream(_as_arrow(stream), encoding, "utf8")
+        with io.BufferedReader(stream, size) as text:
+            yield text, raw
+
+
+def _as_arrow(stream: Any) -> pa.NativeFile:
+    return stream if isinstance(stream, pa.NativeFile) else pa.PythonFile(stream, "r")
