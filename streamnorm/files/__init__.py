@@ -9,6 +9,7 @@ from streamnorm.files.locks import claim, folder_locked, identity
 from streamnorm.files.places import (
     CHUNK_BYTES,
     STDIN,
+    Links,
     Place,
     Remote,
     Spooled,
@@ -22,6 +23,7 @@ from streamnorm.files.stamps import Stamp, check_unchanged, stamp
 __all__ = [
     "CHUNK_BYTES",
     "STDIN",
+    "Links",
     "Place",
     "Remote",
     "Spooled",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import SourceError, amount, listed
-from streamnorm.files import STDIN, Place, Spooled, is_elsewhere, location_of
+from streamnorm.files import STDIN, Links, Place, Spooled, is_elsewhere, location_of
 from streamnorm.formats import CsvOptions, Source, kind_of, source_at
 from streamnorm.inputs.folders import check_link, files_below, is_hidden, matches
 from streamnorm.inputs.lakes import refuse_lake_above, refuse_lake_in
@@ -39,10 +39,11 @@ def expand(sources: Any, options: CsvOptions | None = None) -> list[Source]:
         If a path does not exist, a folder or glob holds no file, or a file is of no known kind.
     """
     given = [sources] if isinstance(sources, (str, Path)) else list(sources)
-    found: dict[Place, Source] = {}
+    options, links = options or CsvOptions(), Links()
+    found: dict[Place | str, Source] = {}
     for item in given:
         for path, relative in _files(item):
-            found.setdefault(path.resolve(), source_at(path)(path, relative, options or CsvOptions()))
+            found.setdefault(links.followed(path), source_at(path)(path, relative, options))
     if not found:
         raise SourceError("no source was named: name a file, folder or glob.")
     return list(found.values())

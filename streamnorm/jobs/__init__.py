@@ -9,7 +9,7 @@ from streamnorm.jobs.count import How, check_new_state, count
 from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.fit import fit
 from streamnorm.jobs.forget import forget
-from streamnorm.jobs.ledger import covered, options_of, record_of
+from streamnorm.jobs.ledger import Named, options_of, record_of
 from streamnorm.jobs.merge import merge
 from streamnorm.jobs.outputs import outputs_of
 from streamnorm.jobs.run import run
@@ -32,11 +32,11 @@ from streamnorm.jobs.work import (
 __all__ = [
     "Effort",
     "How",
+    "Named",
     "check_columns",
     "check_inputs",
     "check_new_state",
     "count",
-    "covered",
     "decide",
     "fit",
     "forget",

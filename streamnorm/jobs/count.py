@@ -15,15 +15,7 @@ from streamnorm.errors import DataError
 from streamnorm.files import refuse_existing
 from streamnorm.formats import Source
 from streamnorm.jobs.effort import Effort
-from streamnorm.jobs.ledger import (
-    Given,
-    check_not_vanished,
-    covered,
-    pair_up,
-    same_content,
-    tell_of_moves,
-    under_its_path,
-)
+from streamnorm.jobs.ledger import Given, Named, as_it_is_now, check_not_vanished, pair_up, tell_of_moves
 from streamnorm.jobs.outputs import check_state_path
 from streamnorm.jobs.reading import fit_state
 from streamnorm.jobs.schema import check_choices
@@ -135,7 +127,8 @@ def check_new_state(path: str | Path, how: How, remedy: str) -> None:
 def _new(known: State, given: Given, found: Iterable[Source], held: Held, parts: Parts) -> tuple[State, list[Source]]:
     """Find what the state has not counted; raises DataError where something it has is no longer the same.
 
-    Also give the state with the paths that what it has counted goes by now.
+    Also give the state with the paths and times that its files have now: one that was only touched is read once, not
+    every night.
 
     Parameters
     ----------
@@ -151,22 +144,26 @@ def _new(known: State, given: Given, found: Iterable[Source], held: Held, parts:
         The summaries of single sources, where they are kept.
     """
     pairs, gone = pair_up(known.sources, found)
+    named = Named(given)
     for entry in gone:
-        check_not_vanished(entry, given, _remedy(entry, parts, held.path))
+        check_not_vanished(entry, named, _remedy(entry, parts, held.path))
     new: list[Source] = []
-    moved: dict[Counted, Counted] = {}
+    now: dict[Counted, Counted] = {}
     for source, counted in pairs:
+        entry_now = counted and as_it_is_now(counted, source, held.written)
         if counted is None:
             new.append(source)
-        elif (now := under_its_path(counted, source)) != counted:
-            moved[counted] = now
-        elif not same_content(counted, source, held.written):
+        elif entry_now is None:
             raise DataError(
                 f"{source.path} has changed since it was counted ({counted.size} bytes then, {source.size} now): "
                 f"{_remedy(counted, parts, held.path)}."
             )
-    tell_of_moves(moved)
-    return dataclasses.replace(known, sources=tuple(moved.get(entry, entry) for entry in known.sources)), new
+        elif entry_now is not counted:
+            now[counted] = entry_now
+    tell_of_moves(now)
+    if now:
+        known = dataclasses.replace(known, sources=tuple(now.get(entry, entry) for entry in known.sources))
+    return known, new
 
 
 def _remedy(entry: Counted, parts: Parts, state: Path) -> str:
@@ -200,8 +197,9 @@ def _check_all_named(known: State, given: Given, found: list[Source], held: Held
     held : Held
         The state file.
     """
+    named = Named(given)
     for entry in pair_up(known.sources, found)[1]:
-        if not covered(entry.location, given):
+        if not named.covers(entry.location):
             raise DataError(
                 f"{held.path} has counted {entry.location} too: name it or its folder beside the others to rebuild "
                 "the state, or begin another (--overwrite)."

@@ -12,9 +12,9 @@ from streamnorm.errors import DataError, MergeError, SourceError
 from streamnorm.formats import CsvOptions, Source
 from streamnorm.inputs import expand
 from streamnorm.jobs.effort import Effort, Progress
-from streamnorm.jobs.ledger import Given, covered, pair_up
+from streamnorm.jobs.ledger import Given, Named, pair_up
 from streamnorm.jobs.reading import fit_state
-from streamnorm.states import Counted, Held, Parts, State, holding
+from streamnorm.states import Counted, Parts, State, holding
 from streamnorm.summaries import Moments
 from streamnorm.tables import Learnt
 
@@ -63,8 +63,9 @@ def forget(
         known = held.read()
         there = {entry: source for source, entry in pair_up(known.sources, _existing(given, options))[0] if entry}
         gone = _counted_there(known, given, there, path)
-        taken = [parts.find(entry) or _count_again(entry, there.get(entry), held, effort) for entry in gone]
-        left = tuple(entry for entry in known.sources if entry not in gone)
+        taken = [parts.find(entry) or _count_again(entry, there.get(entry), known, path, effort) for entry in gone]
+        taken_out = set(gone)
+        left = tuple(entry for entry in known.sources if entry not in taken_out)
         learnt = _without(known, taken, left, parts, path)
         held.write(dataclasses.replace(known, table=known.table.with_learnt(learnt), sources=left))
         parts.tidy(left)
@@ -84,13 +85,13 @@ def _counted_there(known: State, given: Given, there: Mapping[Counted, Source], 
         Files that were named and are there, by whatever path they were counted.
     path : Path
     """
-    gone = tuple(entry for entry in known.sources if entry in there or covered(entry.location, given))
-    places = [*(entry.location for entry in gone), *(source.location for source in there.values())]
-    for item in given:
-        if not any(covered(place, [item]) for place in places):
-            raise DataError(
-                f"{path} has counted nothing of {item}: name what it has ('streamnorm show {path} --json' lists it)."
-            )
+    named = Named(given)
+    gone = tuple(entry for entry in known.sources if entry in there or named.covers(entry.location))
+    unused = named.unused([*(entry.location for entry in gone), *(source.location for source in there.values())])
+    if unused is not None:
+        raise DataError(
+            f"{path} has counted nothing of {unused}: name what it has ('streamnorm show {path} --json' lists it)."
+        )
     return gone
 
 
@@ -104,7 +105,7 @@ def _existing(given: Given, options: CsvOptions | None) -> list[Source]:
     return found
 
 
-def _count_again(entry: Counted, source: Source | None, held: Held, effort: Effort) -> Learnt:
+def _count_again(entry: Counted, source: Source | None, known: State, path: Path, effort: Effort) -> Learnt:
     """Find out what a source had given to a state, by reading it.
 
     Parameters
@@ -113,8 +114,10 @@ def _count_again(entry: Counted, source: Source | None, held: Held, effort: Effo
         What the record has of it.
     source : Source or None
         The file, None where it is gone.
-    held : Held
+    known : State
         The state.
+    path : Path
+        Its file.
     effort : Effort
 
     Raises
@@ -122,10 +125,9 @@ def _count_again(entry: Counted, source: Source | None, held: Held, effort: Effo
     DataError
         If the file is not what was counted.
     """
-    remedy = f"restore it, or count all others again (streamnorm fit SRC --state {held.path} --rebuild)."
+    remedy = f"restore it, or count all others again (streamnorm fit SRC --state {path} --rebuild)."
     if source is None:
         raise DataError(f"{entry.location} is not there, and its part was not kept (--keep-parts): {remedy}")
-    known = held.read()
     again = fit_state([source], known.table, known=known.emptied(), effort=effort)
     (found,) = again.sources
     if found.fingerprint != entry.fingerprint:
@@ -161,7 +163,7 @@ def _without(known: State, taken: Sequence[Learnt], left: Sequence[Counted], par
         if None not in kept and reduce(add, taken, rest) == learnt:
             return rest
     try:
-        return reduce(lambda total, part: total - part, taken, learnt)
+        return learnt - reduce(add, taken, learnt.emptied())
     except MergeError as error:
         raise MergeError(
             f"{path}: {str(error).rstrip('.')}; count what stays again (streamnorm fit SRC --state {path} --rebuild), "

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from glob import has_magic
 from pathlib import Path, PurePath
 
@@ -22,14 +23,13 @@ from streamnorm.states import Counted, read
 
 __all__ = [
     "Given",
+    "Named",
+    "as_it_is_now",
     "check_not_vanished",
-    "covered",
     "options_of",
     "pair_up",
     "record_of",
-    "same_content",
     "tell_of_moves",
-    "under_its_path",
     "warn_of_copies",
 ]
 
@@ -40,9 +40,11 @@ _LOG = logging.getLogger("streamnorm")
 _TICKS = 2_000_000_000
 
 
-def options_of(record: Iterable[Counted]) -> CsvOptions | None:
-    """Give how the CSV files of a record are written; None where that is not one way, or there are none."""
-    ways = {entry.options for entry in record if entry.options or _is_text(entry.location)}
+def options_of(record: Collection[Counted]) -> CsvOptions | None:
+    """Give how the CSV files of a record are written, by default where it has none; None where that is not one way."""
+    ways = {entry.options for entry in record}
+    if len(ways) > 1:
+        ways = {entry.options for entry in record if entry.options or _is_text(entry.location)}
     return CsvOptions(**dict(ways.pop())) if len(ways) == 1 else None
 
 
@@ -61,18 +63,12 @@ def record_of(state: str | Path) -> tuple[Counted, ...]:
 
 def _key(location: str | Place) -> str:
     text = location_of(location)
-    return text if "://" in text else os.path.abspath(text)  # noqa: PTH100 (links in a state's paths stay unread)
+    return text.rstrip("/") if "://" in text else os.path.abspath(text)  # noqa: PTH100 (links in a state stay unread)
 
 
-def _keys(source: Source) -> tuple[str, str]:
-    return _key(source.path), _key(os.path.realpath(source.location))
-
-
-def under_its_path(entry: Counted, source: Source) -> Counted:
-    """Give the entry of a source as it is, or with the path that the source goes by now if that is another one."""
-    if _key(entry.location) in _keys(source):
-        return entry
-    return replace(entry, location=source.location, modified=max(0, stamp(source.path)[2]))
+def _keys(source: Source) -> Iterator[str]:
+    yield _key(source.path)
+    yield _key(os.path.realpath(source.location))
 
 
 def pair_up(
@@ -102,16 +98,15 @@ class _Moved:
     """
 
     def __init__(self, entries: Iterable[Counted]) -> None:
-        self._by_size: dict[int, list[Counted]] = {}
+        self._by_content: dict[int, dict[str, list[Counted]]] = {}
         for entry in entries:
-            self._by_size.setdefault(entry.size, []).append(entry)
+            self._by_content.setdefault(entry.size, {}).setdefault(entry.fingerprint, []).append(entry)
 
     def take(self, source: Source) -> Counted | None:
         """Give the entry of a source that was counted by another path, and is counted no more by that; else None."""
-        there = self._by_size.get(source.size, [])
-        candidates = [entry for entry in there if _is_gone_or(source, entry.location)]
-        content = source.fingerprint() if candidates else ""
-        found = next((entry for entry in candidates if entry.fingerprint == content), None)
+        alike = self._by_content.get(source.size)
+        there = alike.get(source.fingerprint(), []) if alike else []
+        found = next((entry for entry in there if _is_gone_or(source, entry.location)), None)
         if found:
             there.remove(found)
         return found
@@ -119,7 +114,7 @@ class _Moved:
     @property
     def left(self) -> list[Counted]:
         """The entries that were not taken."""
-        return [entry for entries in self._by_size.values() for entry in entries]
+        return [entry for alike in self._by_content.values() for entries in alike.values() for entry in entries]
 
 
 def _is_gone_or(source: Source, location: str) -> bool:
@@ -132,17 +127,66 @@ def _is_gone_or(source: Source, location: str) -> bool:
         return not os.path.lexists(location)
 
 
-def covered(location: str, given: Sequence[str | Path]) -> bool:
-    """Tell whether a location is one of these files, or lies in one of these folders or globs."""
-    place = PurePath(_key(location))
-    for item in given:
-        whole = PurePath(_key(item))
-        candidates = (place, *place.parents)
-        if whole in candidates:
-            return True
-        if has_magic(str(item)) and any(_matches(c.parts, whole.parts) for c in candidates):
-            return True
-    return False
+class Named:
+    """Files, folders and globs as a user named them, each looked at once however many locations are compared.
+
+    Parameters
+    ----------
+    given : sequence of str or Path
+    """
+
+    def __init__(self, given: Given) -> None:
+        self._items = {_key(item): item for item in given}
+        globs = [key for key, item in self._items.items() if has_magic(str(item))]
+        in_folder: dict[str, list[str]] = {}
+        for folder, _, name in (key.rpartition(_separator(key)) for key in globs):
+            if not has_magic(folder) and name != "**":
+                in_folder.setdefault(folder, []).append(translate(name))
+        # One expression for all patterns of a folder: names that a shell expanded are many, and may hold brackets.
+        self._names = {folder: re.compile("|".join(names)) for folder, names in in_folder.items()}
+        self._wide = [
+            _parts(key) for key in globs if has_magic(key.rpartition(_separator(key))[0]) or key.endswith("**")
+        ]
+
+    def covers(self, location: str) -> bool:
+        """Tell whether a location is one of the files, or lies in one of the folders or globs."""
+        places = list(_with_parents(_key(location)))
+        return any(place in self._items for place in places) or any(map(self._is_match, places))
+
+    def _is_match(self, place: str) -> bool:
+        folder, _, name = place.rpartition(_separator(place))
+        names = self._names.get(folder)
+        return bool(names and names.match(name)) or any(_matches(_parts(place), wide) for wide in self._wide)
+
+    def unused(self, locations: Sequence[str]) -> str | Path | None:
+        """Give the first of the names that covers none of the locations."""
+        places = {place for location in locations for place in _with_parents(_key(location))}
+        return next(
+            (
+                item
+                for key, item in self._items.items()
+                if key not in places and not (has_magic(str(item)) and any(map(Named([item])._is_match, places)))
+            ),
+            None,
+        )
+
+
+def _separator(place: str) -> str:
+    return "/" if "://" in place else os.sep
+
+
+def _parts(place: str) -> tuple[str, ...]:
+    return tuple(place.split(_separator(place)))
+
+
+def _with_parents(place: str) -> Iterator[str]:
+    """Yield a place and the folders that it lies in."""
+    separator, end = _separator(place), len(place)
+    while end > 0:
+        yield place[:end]
+        end = place.rfind(separator, 0, end)
+    if place.startswith(separator):
+        yield separator
 
 
 def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
@@ -153,34 +197,42 @@ def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
-def same_content(entry: Counted, source: Source, written: int) -> bool:
-    """Tell whether a file is as it was when counted, reading it only where size and time do not tell.
+def as_it_is_now(entry: Counted, source: Source, written: int) -> Counted | None:
+    """Give the entry of a file that is as it was when counted, with the path and the time it has now; else None.
+
+    It is read only where size and time do not tell.
 
     Parameters
     ----------
+    entry : Counted
+        The entry of the record.
+    source : Source
+        The file.
     written : int
         When the record was written, in nanoseconds since 1970.
     """
     _, size, modified = stamp(source.path)
+    if _key(entry.location) not in _keys(source):
+        return replace(entry, location=source.location, modified=max(0, modified))  # `pair_up` compared the content
     if size != entry.size:
-        return False
+        return None
     if modified == entry.modified and modified < written - _TICKS:
-        return True
-    return source.fingerprint() == entry.fingerprint
+        return entry
+    return replace(entry, modified=max(0, modified)) if source.fingerprint() == entry.fingerprint else None
 
 
-def check_not_vanished(gone: Counted, given: Sequence[str | Path], remedy: str) -> None:
+def check_not_vanished(gone: Counted, named: Named, remedy: str) -> None:
     """Raise DataError if a file that was counted is no longer in the folder or glob it would be found by.
 
     Parameters
     ----------
     gone : Counted
-    given : sequence of str or Path
+    named : Named
         Files, globs and folders, as the user named them.
     remedy : str
         What to do beside restoring it.
     """
-    if covered(gone.location, given):
+    if named.covers(gone.location):
         raise DataError(
             f"{gone.location} was counted and is no longer there: restore it, {remedy}, or name the new files alone."
         )
@@ -204,19 +256,20 @@ def warn_of_copies(new: Iterable[Counted], counted: Iterable[Counted] = ()) -> N
         )
 
 
-def tell_of_moves(moved: Mapping[Counted, Counted]) -> None:
+def tell_of_moves(now: Mapping[Counted, Counted]) -> None:
     """Say which sources were counted by another path, and are not counted again.
 
     Parameters
     ----------
-    moved : mapping of Counted to Counted
+    now : mapping of Counted to Counted
         Entries as they were, and as they are now.
     """
+    moved = {before: after for before, after in now.items() if before.location != after.location}
     if moved:
-        before, now = next(iter(moved.items()))
+        before, after = next(iter(moved.items()))
         alike = f" (so it is with {len(moved):,} files)" if len(moved) > 1 else ""
         _LOG.info("%s was counted as %s%s: it goes by its new path, and is not counted again",
-                  now.location, before.location, alike)  # fmt: skip
+                  after.location, before.location, alike)  # fmt: skip
 
 
 Given = Sequence[str | Path]

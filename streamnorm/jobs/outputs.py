@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import OutputError, amount, listed
-from streamnorm.files import Place, is_elsewhere, refuse_existing
+from streamnorm.files import Links, Place, is_elsewhere, refuse_existing
 from streamnorm.formats import Source, format_for
 from streamnorm.inputs import data_below, is_data, is_one_file
 
@@ -50,7 +50,8 @@ def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwr
                 )
         pairs = [(source, target / source.relative) for source in sources]
     inputs = {_identity(source.path) for source in sources if isinstance(source.path, Path)}
-    seen: set[Path] = set()
+    folders = {Path(item).resolve() for item in items if not is_elsewhere(item) and Path(item).is_dir()}
+    seen, links = set[Path](), Links()
     for source, path in pairs:
         if _identity(path) in inputs:
             raise OutputError(f"{path} is an input: choose another output.")
@@ -58,8 +59,9 @@ def outputs_of(sources: Sequence[Source], given: Any, output: str | Path, overwr
             raise OutputError(f"two sources would be written to {path}: transform them one after the other.")
         if not overwrite:
             refuse_existing_output(path)
-        for folder in (Path(item).resolve() for item in items if not is_elsewhere(item)):
-            if folder in path.resolve().parents and folder.is_dir() and is_data(path.resolve().relative_to(folder)):
+        real = Path(str(links.followed(path)))
+        for folder in real.parents:
+            if folder in folders and is_data(real.relative_to(folder)):
                 raise OutputError(f"{path} lies in the input {folder}, and would be read next time: write elsewhere.")
         format_for(path, source)
         seen.add(path)
@@ -102,7 +104,8 @@ def refuse_existing_output(path: Path, *, resume: bool = False) -> None:
 def check_state_path(state: str | Path, taken: Iterable[Place]) -> None:
     """Find out before anything is read whether a state can be written there, over no input or output."""
     path = Path(state)
-    if path.resolve() in {other.resolve() for other in taken}:
+    links = Links()
+    if links.followed(path) in map(links.followed, taken):
         raise OutputError(f"{path} is an input or an output: choose another name for the state.")
     try:
         there = path.parent.is_dir()

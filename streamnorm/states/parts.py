@@ -40,7 +40,11 @@ class Parts:
 
     def has(self, record: Iterable[Counted]) -> bool:
         """Tell whether a part is kept of any source in the record; a process that was killed may have left others."""
-        return any(self._path(entry).exists() for entry in record)
+        try:
+            kept = set(os.listdir(self.folder))  # noqa: PTH208 (names alone)
+        except OSError:
+            return False
+        return any(_name_of(entry) in kept for entry in record)
 
     @contextmanager
     def alone(self, *, make: bool = False) -> Iterator[None]:
@@ -79,7 +83,7 @@ class Parts:
         return handle
 
     def _path(self, entry: Counted) -> Path:
-        return self.folder / f"{entry.fingerprint}-{entry.digest}.json"
+        return self.folder / _name_of(entry)
 
     def keep(self, entry: Counted, learnt: Learnt, table: Table) -> None:
         """Keep what was learnt from one source.
@@ -122,9 +126,13 @@ class Parts:
 
     def tidy(self, record: Iterable[Counted]) -> None:
         """Remove the parts that the record does not have."""
-        known = {self._path(entry) for entry in record}
         with suppress(OSError):
             sweep([self.folder])
+            known = {_name_of(entry) for entry in record}
             for path in self.folder.iterdir():
-                if _NAME.fullmatch(path.name) and path not in known:
+                if _NAME.fullmatch(path.name) and path.name not in known:
                     path.unlink()
+
+
+def _name_of(entry: Counted) -> str:
+    return f"{entry.fingerprint}-{entry.digest}.json"

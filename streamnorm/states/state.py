@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streamnorm.errors import MergeError
@@ -47,8 +47,12 @@ class Counted:
 
     def to_json(self) -> dict[str, Any]:
         """Give what `Counted` is made of, without what few sources have."""
-        content = {**asdict(self), "options": dict(self.options)}
-        return {name: value for name, value in content.items() if name not in ("from_footer", "options") or value}
+        content = dict(vars(self))
+        content["options"] = dict(self.options)
+        for name in ("from_footer", "options"):
+            if not content[name]:
+                del content[name]
+        return content
 
 
 @dataclass(frozen=True)

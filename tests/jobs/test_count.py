@@ -23,6 +23,7 @@ from streamnorm.inputs.expand import expand
 from streamnorm.jobs.count import count
 from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.work import table_of
+from streamnorm.states.file import read
 from streamnorm.states.holding import holding
 
 HOUR = 3_600_000_000_000
@@ -101,9 +102,14 @@ def test_a_file_younger_than_the_state_is_compared_by_its_content(job, tmp_path)
     path = tmp_path / "in" / "0.parquet"
     data = path.read_bytes()
     path.write_bytes(data)  # the same, at another time
-    before = Path("s.json").read_bytes()
+    before = read("s.json")
     assert job("--update").code == 0
-    assert Path("s.json").read_bytes() == before
+    after = read("s.json")
+    assert after.table == before.table
+    assert after.sources[0].modified == path.stat().st_mtime_ns
+    assert [vars(entry) | {"modified": 0} for entry in after.sources] == [
+        vars(e) | {"modified": 0} for e in before.sources
+    ]
     pq.write_table(pa.table({"x": [1.0, 2.25, None]}), path)
     assert path.stat().st_size == len(data)  # only the content tells
     assert "has changed" in job("--update").err

@@ -39,7 +39,8 @@ def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
     from streamnorm import jobs
     from streamnorm.states import read
 
-    options = csv_options(words, [entry for entry in read(state).sources if jobs.covered(entry.location, sources)])
+    named = jobs.Named(sources)
+    options = csv_options(words, [entry for entry in read(state).sources if named.covers(entry.location)])
     gone = jobs.forget(Path(state), sources, options=options, threads=threads)
     if not quiet:
         say(f"{state}: forgot {amount(len(gone), 'source')}, {amount(sum(entry.rows for entry in gone), 'row')}")
