@@ -212,7 +212,7 @@ def as_it_is_now(entry: Counted, source: Source, written: int) -> Counted | None
         When the record was written, in nanoseconds since 1970.
     """
     _, size, modified = stamp(source.path)
-    if _key(entry.location) not in _keys(source):
+    if entry.location != source.location and _key(entry.location) not in _keys(source):
         return replace(entry, location=source.location, modified=max(0, modified))  # `pair_up` compared the content
     if size != entry.size:
         return None
