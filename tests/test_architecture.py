@@ -37,6 +37,7 @@ ROOMS = {
     "export": "errors files plans tables normalizers states",
     "report": "errors once kernel files plans summaries tables states",
     "cli": "version errors kernel formats inputs rules tables states jobs export report",
+    "command": "cli",
     "__init__": "version",
 }
 #: Rooms whose files are imported by name, since their doors are lazy: one pays for what is asked for.

@@ -19,7 +19,7 @@ from streamnorm.arrow.frames import (
     table_with_nulls,
 )
 from streamnorm.arrow.given import is_arrow, is_frame, is_sparse, is_stream, known, library_of, parts_of
-from streamnorm.arrow.metadata import keys_for
+from streamnorm.arrow.metadata import field_for, keys_for
 from streamnorm.arrow.types import (
     EXACT,
     index_columns,
@@ -42,6 +42,7 @@ __all__ = [
     "booleans",
     "bytes_of",
     "compute",
+    "field_for",
     "flat",
     "frame_of",
     "held",

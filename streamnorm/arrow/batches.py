@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
+from streamnorm.errors import DataError
+
 __all__ = ["bytes_of", "in_large_batches", "no_rows"]
 
 
@@ -50,5 +52,30 @@ def _one_of(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def no_rows(schema: pa.Schema) -> pa.RecordBatch:
-    """Give a batch of a schema without rows."""
+    """Give a batch of a schema without rows.
+
+    Raises
+    ------
+    DataError
+        If a column is of a type that pyarrow has no arrays of.
+    """
+    for item in schema:
+        if not _has_arrays(item.type):
+            raise DataError(
+                f"column {item.name!r} holds {item.type}, of which pyarrow has no arrays: write the file without it."
+            )
     return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
+
+
+def _has_arrays(kind: pa.DataType) -> bool:
+    """Tell whether an array of a type can be made: none of a union of nothing, nor of intervals but the finest."""
+    if pa.types.is_union(kind) and not kind.num_fields:
+        return False
+    if isinstance(kind, pa.BaseExtensionType):
+        return _has_arrays(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return _has_arrays(kind.value_type)
+    if pa.types.is_run_end_encoded(kind):
+        return _has_arrays(kind.value_type)
+    intervals = pa.types.is_interval(kind) and kind != pa.month_day_nano_interval()
+    return not intervals and all(_has_arrays(kind.field(i).type) for i in range(kind.num_fields))

@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-__all__ = ["keys_for"]
+from streamnorm.arrow.types import vector_values
+
+__all__ = ["field_for", "keys_for"]
 
 
 def keys_for(metadata: Mapping[bytes, bytes], old: pa.Schema, new: pa.Schema) -> dict[bytes, bytes]:
@@ -32,9 +36,227 @@ def keys_for(metadata: Mapping[bytes, bytes], old: pa.Schema, new: pa.Schema) ->
     >>> pa.ipc.read_schema(pa.py_buffer(base64.b64decode(found[b"ARROW:schema"]))), found[b"mine"]
     (x: double, b'1')
     """
-    if old.equals(new):
+    if not _KEYS.keys() & metadata.keys() or old.equals(new):
         return dict(metadata)
-    return {key: _KEYS[key](value, old, new) if key in _KEYS else value for key, value in metadata.items()}
+    changes = _Changes.of(old, new)
+    return {
+        key: _rewritten(key, value, changes) if key in _DOCUMENTS
+        else _arrow_schema(value, old, new) if key == _ARROW
+        else value
+        for key, value in metadata.items()
+    }  # fmt: skip
+
+
+def field_for(item: pa.Field, kind: pa.DataType, name: str) -> pa.Field:
+    """Give the field of a column made of another: without what told of the other's type, or of its number in the file.
+
+    Parameters
+    ----------
+    item : pyarrow.Field
+        The column that it is made of.
+    kind : pyarrow.DataType
+    name : str
+    """
+    stale = [b"ARROW:extension:"] * (kind != item.type) + [b"PARQUET:field_id"] * (name != item.name)
+    kept = {key: value for key, value in (item.metadata or {}).items() if not key.startswith(tuple(stale))}
+    return item.with_type(kind).with_name(name).with_metadata(kept or None)
+
+
+class _Changes(NamedTuple):
+    """How the columns of a table have changed; those whose names are there twice are not told of.
+
+    Parameters
+    ----------
+    types, added : tuple of (str, pyarrow.DataType)
+        Columns that hold another type now, and those that were not there.
+    gone : frozenset of str
+    """
+
+    types: tuple[tuple[str, pa.DataType], ...]
+    added: tuple[tuple[str, pa.DataType], ...]
+    gone: frozenset[str]
+
+    @classmethod
+    def of(cls, old: pa.Schema, new: pa.Schema) -> _Changes:
+        """Compare two schemas by the names of their columns."""
+        times = Counter(old.names) | Counter(new.names)
+        before = {item.name: item.type for item in old if times[item.name] == 1}
+        after = {item.name: item.type for item in new if times[item.name] == 1}
+        return cls(
+            tuple((name, kind) for name, kind in after.items() if before.get(name, kind) != kind),
+            tuple((name, kind) for name, kind in after.items() if name not in old.names),
+            frozenset(before.keys() - set(new.names)),
+        )
+
+    def applied(
+        self, entries: list[Any], name: Callable[[Any], Any], changed: Callable[[Any, pa.DataType], Any],
+        made: Callable[[str, pa.DataType], Any],
+    ) -> list[Any]:  # fmt: skip
+        """Give the entries of the columns as they are now, in the order they were in, new ones at the end.
+
+        Parameters
+        ----------
+        entries : list
+            One a column, as a writer describes it.
+        name : callable
+            Gives the column of an entry.
+        changed : callable
+            Describes a column of another type: takes the entry and the type.
+        made : callable
+            Describes a new column: takes its name and type.
+        """
+        types = dict(self.types)
+        kept = (entry for entry in entries if name(entry) not in self.gone)
+        now = [changed(entry, types[name(entry)]) if name(entry) in types else entry for entry in kept]
+        return now + [made(*column) for column in self.added]
+
+
+@lru_cache(maxsize=64)
+def _rewritten(key: bytes, value: bytes, changes: _Changes) -> bytes:
+    """Rewrite a document in JSON; one that is not as its writer writes it stays.
+
+    Parameters
+    ----------
+    key, value : bytes
+    changes : _Changes
+    """
+    try:
+        document = _DOCUMENTS[key](json.loads(value), changes)
+        return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+        return value
+
+
+def _float(kind: pa.DataType) -> str:
+    """Name a type of floating-point numbers, or that of the values of vectors."""
+    values = vector_values(kind)
+    return {"halffloat": "float16", "float": "float32", "double": "float64"}[str(kind if values is None else values)]
+
+
+# ---- pandas ----
+
+
+def _pandas(document: Any, changes: _Changes) -> Any:
+    """What pandas and fastparquet keep: types of columns, the index, the kind of the labels."""
+
+    def changed(entry: Any, kind: pa.DataType) -> Any:
+        return {**entry, **_pandas_types(kind, str(entry["numpy_type"])), "metadata": None}
+
+    def made(name: str, kind: pa.DataType) -> Any:
+        return {"name": name, "field_name": name, **_pandas_types(kind, ""), "metadata": None}
+
+    columns = changes.applied(document["columns"], _pandas_name, changed, made)
+    index = [item for item in document["index_columns"] if not (isinstance(item, str) and item in changes.gone)]
+    labels = document.get("column_indexes", [])
+    if changes.added and not _are_texts(labels):
+        text = {"pandas_type": "unicode", "numpy_type": "object", "metadata": {"encoding": "UTF-8"}}
+        labels = [{"name": None, "field_name": None, **text}]  # the new names are no numbers, times or levels
+    return {**document, "columns": columns, "index_columns": index, "column_indexes": labels}
+
+
+def _pandas_name(entry: Any) -> Any:
+    return entry.get("field_name", entry["name"])
+
+
+def _pandas_types(kind: pa.DataType, before: str) -> dict[str, str]:
+    """Give the types of a column that had another of NumPy's, of the same family: NumPy's, nullable or Arrow's."""
+    name = _float(kind)
+    if before.endswith("[pyarrow]"):
+        return {"pandas_type": name, "numpy_type": f"{kind}[pyarrow]"}
+    if vector_values(kind) is not None:
+        return {"pandas_type": f"list[{name}]", "numpy_type": "object"}
+    is_nullable = before[:1].isupper() or before == "boolean"
+    return {"pandas_type": name, "numpy_type": name.capitalize() if is_nullable and name != "float16" else name}
+
+
+def _are_texts(labels: list[Any]) -> bool:
+    return len(labels) < 2 and all(label["pandas_type"] in ("unicode", "string", "empty", "mixed") for label in labels)
+
+
+# ---- Spark, Iceberg, Avro, Hugging Face ----
+
+_SPARK = {"float16": "float", "float32": "float", "float64": "double"}
+
+
+def _word(kind: pa.DataType) -> str:
+    return _SPARK[_float(kind)]
+
+
+def _spark(document: Any, changes: _Changes) -> Any:
+    """What Spark keeps: a struct of its own types."""
+
+    def type_of(kind: pa.DataType, before: Any) -> Any:
+        if vector_values(kind) is None:
+            return _word(kind)
+        lists = before if isinstance(before, dict) else {"type": "array", "containsNull": True}
+        return {**lists, "elementType": _word(kind)}
+
+    def changed(entry: Any, kind: pa.DataType) -> Any:
+        return {**entry, "type": type_of(kind, entry["type"])}
+
+    def made(name: str, kind: pa.DataType) -> Any:
+        return {"name": name, "type": type_of(kind, None), "nullable": True, "metadata": {}}
+
+    return {**document, "fields": changes.applied(document["fields"], _name, changed, made)}
+
+
+def _name(entry: Any) -> Any:
+    return entry["name"]
+
+
+def _iceberg(document: Any, changes: _Changes) -> Any:
+    """What Iceberg keeps: a struct of its own types. New columns have no number, and are none of its own."""
+
+    def changed(entry: Any, kind: pa.DataType) -> Any:
+        word = _word(kind)
+        return {**entry, "type": word if vector_values(kind) is None else {**entry["type"], "element": word}}
+
+    fields = changes._replace(added=()).applied(document["fields"], _name, changed, lambda *column: None)
+    return {**document, "fields": fields}
+
+
+def _avro(document: Any, changes: _Changes) -> Any:
+    """What Avro's writers keep: a record, whose columns that may be null are unions."""
+
+    def type_of(kind: pa.DataType, before: Any) -> Any:
+        found = _word(kind) if vector_values(kind) is None else {"type": "array", "items": ["null", _word(kind)]}
+        return ["null", found] if isinstance(before, list) else found
+
+    def changed(entry: Any, kind: pa.DataType) -> Any:
+        kept = {key: value for key, value in entry.items() if key != "default" or value is None}
+        if isinstance(entry["type"], list) and entry["type"][:1] != ["null"]:
+            kept.pop("default", None)  # must be of the first type
+        return {**kept, "type": type_of(kind, entry["type"])}
+
+    def made(name: str, kind: pa.DataType) -> Any:
+        return {"name": name, "type": type_of(kind, []), "default": None}
+
+    return {**document, "fields": changes.applied(document["fields"], _name, changed, made)}
+
+
+def _hugging_face(document: Any, changes: _Changes) -> Any:
+    """What Hugging Face's datasets keeps: features by their names."""
+
+    def feature(kind: pa.DataType, before: Any) -> Any:
+        value = {"dtype": _float(kind), "_type": "Value"}
+        if vector_values(kind) is None:
+            return value
+        if isinstance(before, list):
+            return [value]
+        return {**before, "feature": value} if "feature" in before else {**before, "dtype": _float(kind)}
+
+    def changed(entry: Any, kind: pa.DataType) -> Any:
+        return entry[0], feature(kind, entry[1])
+
+    def made(name: str, kind: pa.DataType) -> Any:
+        return name, feature(kind, {"feature": None, "_type": "List"})
+
+    info = document["info"]
+    features = changes.applied(list(info["features"].items()), lambda entry: entry[0], changed, made)
+    return {**document, "info": {**info, "features": dict(features)}}
+
+
+# ---- Arrow ----
 
 
 def _arrow_schema(value: bytes, old: pa.Schema, new: pa.Schema) -> bytes:
@@ -73,117 +295,13 @@ def _field_of(item: pa.Field, before: int, stored: pa.Schema, old: pa.Schema) ->
     return item.with_metadata(kept or None)
 
 
-def _in_json(
-    edit: Callable[[dict[str, Any], pa.Schema, pa.Schema], None],
-) -> Callable[[bytes, pa.Schema, pa.Schema], bytes]:
-    """Make what rewrites a key that holds JSON."""
-
-    def rewritten(value: bytes, old: pa.Schema, new: pa.Schema) -> bytes:
-        """Give the key's value as it is after the change; as it was where it is not understood.
-
-        Parameters
-        ----------
-        value : bytes
-        old, new : pyarrow.Schema
-        """
-        try:
-            found = json.loads(value)
-            edit(found, old, new)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            return value
-        return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
-
-    return rewritten
-
-
-def _changed(old: pa.Schema, new: pa.Schema) -> tuple[dict[str, pa.DataType], list[str], set[str]]:
-    """Give the types of columns that have another, the names of those that are added, and of those that are gone.
-
-    Parameters
-    ----------
-    old, new : pyarrow.Schema
-    """
-    before, after = ({item.name: item.type for item in schema} for schema in (old, new))
-    types = {name: kind for name, kind in after.items() if kind != before.get(name)}
-    return types, [name for name in types if name not in before], before.keys() - after.keys()
-
-
-def _pandas(found: dict[str, Any], old: pa.Schema, new: pa.Schema) -> None:
-    """Rewrite what pandas needs to make the same frame again: a column that may be null stays one of that kind.
-
-    Parameters
-    ----------
-    found : dict
-    old, new : pyarrow.Schema
-    """
-    types, added, gone = _changed(old, new)
-    columns = [item for item in found["columns"] if item["field_name"] not in gone]
-    columns += [{"name": name, "field_name": name, "numpy_type": "", "metadata": None} for name in added]
-    for item in columns:
-        kind = types.get(item["field_name"])
-        if kind is not None:
-            item["pandas_type"] = _PANDAS.get(kind, "object")
-            item["numpy_type"] = _numpy_type(kind, item["numpy_type"])
-            item["metadata"] = None
-    found["columns"] = columns
-    found["index_columns"] = [item for item in found["index_columns"] if item not in list(gone)]
-
-
-_PANDAS = {pa.float16(): "float16", pa.float32(): "float32", pa.float64(): "float64"}
-
-
-def _numpy_type(kind: pa.DataType, before: str) -> str:
-    """Name the type of a column of a frame: of pandas' own, Arrow's or NumPy's, as the one before."""
-    name = _PANDAS.get(kind)
-    if before.endswith("[pyarrow]"):
-        return f"{kind}[pyarrow]"
-    return "object" if name is None else name.capitalize() if before[:1].isupper() and name != "float16" else name
-
-
-def _spark(found: dict[str, Any], old: pa.Schema, new: pa.Schema) -> None:
-    """Rewrite the schema that Spark reads a file by.
-
-    Parameters
-    ----------
-    found : dict
-    old, new : pyarrow.Schema
-    """
-    types, added, gone = _changed(old, new)
-    fields = [item for item in found["fields"] if item["name"] not in gone]
-    fields += [{"name": name, "nullable": True, "metadata": {}} for name in added]
-    for item in fields:
-        if item["name"] in types:
-            item["type"] = _spark_type(types[item["name"]])
-    found["fields"] = fields
-
-
-def _spark_type(kind: pa.DataType) -> Any:
-    if kind.num_fields == 1:
-        return {"type": "array", "elementType": _spark_type(kind.field(0).type), "containsNull": True}
-    return "double" if kind == pa.float64() else "float"
-
-
-def _iceberg(found: dict[str, Any], old: pa.Schema, new: pa.Schema) -> None:
-    """Rewrite the types of Iceberg's schema. Columns that are added have no id yet, and are none of its own.
-
-    Parameters
-    ----------
-    found : dict
-    old, new : pyarrow.Schema
-    """
-    types, _, gone = _changed(old, new)
-    found["fields"] = [item for item in found["fields"] if item["name"] not in gone]
-    for item in found["fields"]:
-        kind = types.get(item["name"])
-        if kind is not None and kind.num_fields == 1:
-            item["type"]["element"] = _spark_type(kind.field(0).type)
-        elif kind is not None:
-            item["type"] = _spark_type(kind)
-
-
-_KEYS: dict[bytes, Callable[[bytes, pa.Schema, pa.Schema], bytes]] = {
-    b"ARROW:schema": _arrow_schema,
-    b"pandas": _in_json(_pandas),
-    b"org.apache.spark.sql.parquet.row.metadata": _in_json(_spark),
-    b"iceberg.schema": _in_json(_iceberg),
+_ARROW = b"ARROW:schema"
+_DOCUMENTS: dict[bytes, Callable[[Any, _Changes], Any]] = {
+    b"pandas": _pandas,
+    b"org.apache.spark.sql.parquet.row.metadata": _spark,
+    b"iceberg.schema": _iceberg,
+    b"parquet.avro.schema": _avro,
+    b"avro.schema": _avro,
+    b"huggingface": _hugging_face,
 }
+_KEYS = {_ARROW: None, **_DOCUMENTS}

@@ -42,7 +42,7 @@ def index_columns(schema: pa.Schema) -> frozenset[str]:
     try:
         found = json.loads((schema.metadata or {})[b"pandas"])["index_columns"]
         return frozenset(name for name in found if isinstance(name, str))  # a range is no column
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return frozenset()
 
 

@@ -4,7 +4,7 @@ The room imports `errors` alone; it knows no format. Begin with `places`, which 
 `atomic`, by which every output takes its name.
 """
 
-from streamnorm.files.atomic import refuse_existing, replacing, sweep
+from streamnorm.files.atomic import beside, refuse_existing, replacing, sweep
 from streamnorm.files.locks import claim, folder_locked, identity
 from streamnorm.files.places import (
     CHUNK_BYTES,
@@ -28,6 +28,7 @@ __all__ = [
     "Remote",
     "Spooled",
     "Stamp",
+    "beside",
     "check_unchanged",
     "claim",
     "folder_locked",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,8 +14,10 @@ from pathlib import Path
 from streamnorm.errors import OutputError, StreamnormError
 from streamnorm.files.locks import lock
 
-__all__ = ["refuse_existing", "replacing", "sweep"]
+__all__ = ["beside", "refuse_existing", "replacing", "sweep"]
 
+#: Bytes of the longest name of a file.
+_LONGEST = 255
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.streamnorm")
 
 
@@ -24,7 +28,8 @@ def replacing(
     """Give a temporary file in the same folder; it takes the name when the block ends well.
 
     Its bytes are on the disk before it is renamed, and the folder's entry after. If an error leaves the
-    block, what had the name before is as it was, and the temporary file is gone.
+    block, what had the name before is as it was, and the temporary file is gone. A file that is replaced keeps its
+    mode, and its owner where that is permitted; a link stays, and what it leads to is replaced.
 
     Parameters
     ----------
@@ -40,7 +45,9 @@ def replacing(
         If the folder or the file cannot be written to.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.streamnorm")
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+    temporary = beside(path, ".", f".{secrets.token_hex(4)}.streamnorm")
     made: list[Path] = []
     handle = -1
     try:
@@ -48,6 +55,7 @@ def replacing(
         if made:
             path.parent.mkdir(parents=True, exist_ok=True)
         handle = _claim(temporary)
+        _keep_who_may(handle, path)
         yield temporary
         os.fsync(handle)
         if before:
@@ -71,6 +79,43 @@ def replacing(
         if handle >= 0:
             with suppress(OSError):  # all bytes are on the disk, or an error is on its way already
                 os.close(handle)
+
+
+def beside(path: Path, before: str, after: str) -> Path:
+    """Give the path of what is kept beside a file, named after it.
+
+    Where that name would be longer than file systems allow, it is cut, and told from others by a hash.
+
+    Parameters
+    ----------
+    path : Path
+    before, after : str
+        What is put before and behind the file's name.
+    """
+    name = os.fsencode(path.name)
+    room = _LONGEST - len(before) - len(after)
+    if len(name) <= room:
+        return path.with_name(f"{before}{path.name}{after}")
+    mark = hashlib.sha256(name).hexdigest()[:8]
+    cut = name[: room - len(mark) - 1].decode("utf-8", "ignore")
+    return path.with_name(f"{before}{cut}~{mark}{after}")
+
+
+def _keep_who_may(handle: int, path: Path) -> None:
+    """Let those read and write a new file who may read and write the one that it replaces, and nobody else."""
+    if os.name == "nt" or not path.exists():
+        return
+    found, new = path.stat(), os.fstat(handle)
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_gid != new.st_gid:
+        try:
+            os.fchown(handle, -1, found.st_gid)
+        except OSError:
+            mode &= ~stat.S_IRWXG  # would be for another group
+    if found.st_uid != new.st_uid:
+        with suppress(OSError):
+            os.fchown(handle, found.st_uid, -1)
+    os.fchmod(handle, mode)
 
 
 def sweep(folders: Iterable[Path]) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from streamnorm.errors import OutputError
-from streamnorm.files import check_unchanged, replacing, stamp, sweep
+from streamnorm.files import beside, check_unchanged, replacing, stamp, sweep
 from streamnorm.formats import Source
 from streamnorm.tables import Table
 from streamnorm.version import __version__
@@ -55,7 +55,7 @@ class Journal:
 
     def __init__(self, output: Path, pairs: Sequence[Pair]) -> None:
         alone = [path for _, path in pairs] == [output]
-        self._path = output.with_name(f".{output.name}.resume") if alone else output / ".streamnorm.resume"
+        self._path = beside(output, ".", ".resume") if alone else output / ".streamnorm.resume"
         self._new, self._new_folder = not self._path.exists(), not self._path.parent.exists()
         self._stamps = {source: stamp(source.path) for source, _ in pairs}
         self.pairs = pairs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +19,8 @@ __all__ = ["load", "save"]
 
 #: A million columns or keys fit; what is larger was not written by this package.
 _LARGEST = 1 << 33
+#: First bytes, which tell that a file is none before all of it is read.
+_LOOKED_AT = 64
 
 
 def read(path: str | Path) -> State:
@@ -29,7 +32,11 @@ def _text_of(path: Path) -> str:
     try:
         if path.stat().st_size > _LARGEST:
             raise StateError(f"{path} is no state file: it has {path.stat().st_size} bytes; name another.")
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            if not file.read(_LOOKED_AT).lstrip().startswith(b"{"):
+                raise StateError(f"{path} is no state file: it is not JSON; name a file written by fit.")
+            file.seek(0)
+            return file.read().decode()
     except FileNotFoundError:
         raise StateError(f"there is no state {path}: fit one with 'streamnorm fit SRC --state {path}'.") from None
     except UnicodeDecodeError:
@@ -44,7 +51,7 @@ def write(state: State, path: str | Path) -> None:
 
 
 def _write_text(text: str, path: str | Path) -> None:
-    sweep([Path(path).parent])
+    sweep([Path(os.path.realpath(path)).parent])
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from streamnorm.errors import OutputError, StateError
-from streamnorm.files import claim, replacing, sweep
+from streamnorm.files import beside, claim, replacing, sweep
 from streamnorm.states.document import to_json
 from streamnorm.states.file import read
 from streamnorm.states.state import Counted, State
@@ -35,7 +35,7 @@ class Parts:
     """
 
     def __init__(self, state: Path) -> None:
-        self.folder = state.with_name(f"{state.name}.parts")
+        self.folder = beside(state, "", ".parts")
         self._new: list[Path] = []
 
     def has(self, record: Iterable[Counted]) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.arrow import batches_of, flat, is_frame, is_stream, known, library_of, no_rows
+from streamnorm.arrow import batches_of, field_for, flat, is_frame, is_stream, keys_for, known, library_of, no_rows
 from streamnorm.errors import DataError, MergeError, listed
 from streamnorm.rules import arguments_of
 from streamnorm.tables.batch import map_column
@@ -230,14 +230,16 @@ class Table(Learning):
             if pa.types.is_null(array.type) and self.learnt.types[name] in _SMALL:
                 array = array.cast(_SMALL[self.learnt.types[name]])
             mapped = map_column(array, source, *where[name], found, **options)
-            new = (item.with_type(mapped.type).with_name(target), mapped)
+            new = (field_for(item, mapped.type, target), mapped)
             if target in at:
                 columns[at[target]] = new
             else:
                 added.append(new)
         gone = self._gone(inputs, inverse)
         columns = [pair for pair in columns if pair[0].name not in gone] + added
-        schema = pa.schema([item for item, _ in columns], batch.schema.metadata)
+        schema = pa.schema([item for item, _ in columns])
+        if batch.schema.metadata:
+            schema = schema.with_metadata(keys_for(batch.schema.metadata, batch.schema, schema))
         return pa.RecordBatch.from_arrays([array for _, array in columns], schema=schema)
 
     def warn_of_empty(self) -> None:
