@@ -171,6 +171,10 @@ def test_what_is_made_of_columns(name, tmp_path):
     if name != "log1p":
         sn.transform(normalizer, target, back, inverse=True)
         same(pq.read_table(back), normalizer.inverse_transform(pq.read_table(target)))
+        for file in (path, target, back):
+            ids = [(item.metadata or {}).get(b"PARQUET:field_id") for item in pq.read_schema(file)]
+            assert ids[0] == b"1"
+            assert ids.count(b"1") == 1
 
 
 @pytest.mark.parametrize(

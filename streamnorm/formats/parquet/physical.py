@@ -70,7 +70,7 @@ def array_of(kind: pa.DataType, physical: int, data: Any, count: int) -> pa.Arra
     return pa.Array.from_buffers(kind, count, [None, pa.py_buffer(data)])
 
 
-def stored_as(element: Struct, result: pa.DataType, name: str, *, new: bool) -> tuple[Struct, int, int]:
+def stored_as(element: Struct, result: pa.DataType, name: str, replaced: Struct | None) -> tuple[Struct, int, int]:
     """Give the schema's element of a result, its physical type and the bytes of a value.
 
     Parameters
@@ -80,14 +80,14 @@ def stored_as(element: Struct, result: pa.DataType, name: str, *, new: bool) -> 
     result : pyarrow.DataType
     name : str
         The result's.
-    new : bool
-        Whether the result stands beside the column, so that it has no id of its own yet.
+    replaced : Struct, optional
+        The element of the column that the result replaces, whose id it has; one that stands beside has none yet.
     """
     physical, length = _STORED[result]
     made = Struct().set(1, I32, physical).set(4, element.fields[4][0], name.encode())
-    for number in (3,) if new else (3, 9):  # repetition, and the field's id
-        if number in element.fields:
-            made.fields[number] = element.fields[number]
+    for number, from_ in ((3, element), (9, replaced)):  # repetition, and the field's id
+        if from_ is not None and number in from_.fields:
+            made.fields[number] = from_.fields[number]
     if result == pa.float16():
         made.set(2, I32, length).set(10, STRUCT, Struct().set(_FLOAT16, STRUCT, Struct()))
     return made, physical, length

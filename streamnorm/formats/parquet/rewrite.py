@@ -145,7 +145,8 @@ class Rewrite:
             return None
         if not all(can_unpack(chunks[field.leaves[0]].meta.get(4)) for chunks in self.layout.chunks):
             return None
-        element, stored, length = stored_as(field.elements[0], result, name, new=name != field.name)
+        replaced = next((other.elements[0] for other in self.layout.fields if other.name == name), None)
+        element, stored, length = stored_as(field.elements[0], result, name, replaced)
         how = How(name, kind, field.nullable, stored, length, function)
         return Column(Field(name, [element], range(1)), range(1), field, how)
 
