@@ -71,3 +71,10 @@ def test_permission_denied_says_so(opened, monkeypatch):
     path.chmod(0)
     with pytest.raises(SourceError, match=r"^t\.csv may not be read: permission is denied; ask for it"), naming(path):
         opened(path)
+
+
+def test_lines_before_the_header_name_the_option_that_skips_them(capsys):
+    Path("p.csv").write_text("a report\nmade today\n\nx,y,z\n1,2,3\n4,5,6\n")
+    done = streamnorm(capsys, "fit", "p.csv", "--state", "s.json")
+    assert (done.code, "(--skip-rows), or give another delimiter (--delimiter)" in done.err) == (1, True)
+    assert streamnorm(capsys, "fit", "p.csv", "--state", "s.json", "--skip-rows", "3").code == 0

@@ -13,6 +13,8 @@ from shell import streamnorm
 import streamnorm as sn
 from streamnorm.errors import SourceError
 
+pytestmark = pytest.mark.filterwarnings("ignore::streamnorm.errors.CountedTwiceWarning")  # the files are all alike
+
 TABLE = pa.table({"x": [1.0, 2.0, 4.0]})
 
 

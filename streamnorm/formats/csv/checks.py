@@ -95,9 +95,10 @@ def wrong_fields(row: int, expected: int, found: int) -> DataError:
     expected, found : int
         Numbers of fields.
     """
+    before = "skip what stands before that (--skip-rows), " if found > expected else ""
     return DataError(
         f"row {row}: expected {expected} field{'' if expected == 1 else 's'}, found {found}; "
-        "correct the row or the header, or give another delimiter (--delimiter)."
+        f"correct the row or the header, {before}or give another delimiter (--delimiter)."
     )
 
 
