@@ -115,7 +115,9 @@ def test_names_up_to_what_the_file_system_has(letter, length, tmp_path, capsys):
     assert not streamnorm(capsys, "transform", state, tmp_path / "in.csv", "--output", output).code
     assert not streamnorm(capsys, "transform", state, tmp_path / "in.csv", "--output", output, "--overwrite").code
     assert not streamnorm(capsys, "forget", state, tmp_path / "in.csv").code
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["in.csv", state.name, output.name])
+    hidden = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert [name.endswith(".resume") for name in hidden] == [True]
+    assert {path.name for path in tmp_path.iterdir()} - {*hidden} == {"in.csv", state.name, output.name}
 
 
 def test_names_that_are_cut_are_told_apart(tmp_path):
