@@ -8,7 +8,7 @@
 /* What is counted of a column of numbers, and where the first value stands that is none, and the first that begins with
  * a zero as codes do: its record, start and end. FRACTIONS are numbers that are no integers of int64. */
 enum {
-    NUMBERS, MISSINGS, OTHERS, LOOKS, CODES, FRACTIONS,
+    NUMBERS, MISSING_TEXTS, OTHERS, LOOKS, CODES, FRACTIONS,
     FIRST_OTHER, OTHER_START, OTHER_END, FIRST_CODE, CODE_START, CODE_END, CSV_TALLIES
 };
 enum { TEXT_FIELD, NUMBER_FIELD, WHOLE_NUMBER_FIELD }; /* the span of the last is all of the field */
@@ -158,7 +158,7 @@ INLINE void read_field(csv_reading *r, int32_t slot, const char *start, const ch
         return;
     }
     r->values[slot * r->capacity + r->rows] = 0;
-    tally[what == IS_MISSING ? MISSINGS : OTHERS]++;
+    tally[what == IS_MISSING ? MISSING_TEXTS : OTHERS]++;
     if (what == IS_OTHER) {
         tally[LOOKS] += looks_like_number(from, to);
         note_first(r, tally, FIRST_OTHER, start, end);
