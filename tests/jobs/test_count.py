@@ -181,8 +181,7 @@ def test_a_folder_that_cannot_be_listed_is_not_passed_over(job, tmp_path, monkey
     monkeypatch.setattr(os, "scandir", refuse)
     refused = job()
     assert (refused.code, Path("s.json").exists()) == (1, False)
-    assert "in cannot be read" in refused.err
-    assert "sub" in refused.err
+    assert "in/sub may not be read" in refused.err
 
 
 def test_a_state_folder_that_cannot_be_reached_is_named_by_the_state(job, monkeypatch):
