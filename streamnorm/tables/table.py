@@ -302,7 +302,8 @@ class Table(Learning):
     def with_learnt(self, learnt: Learnt) -> Self:
         """Give a table normalizer with these parameters that has learnt something else."""
         result = copy.copy(self)
-        result.__dict__.pop("_warned", None)
+        for of_the_other in ("_warned", "sources_"):
+            result.__dict__.pop(of_the_other, None)
         return result._set(learnt)
 
     def __add__(self, other: Any) -> Self:

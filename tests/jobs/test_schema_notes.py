@@ -46,7 +46,7 @@ def test_another_width_is_told(tmp_path, notes):
 def test_a_kind_of_difference_is_told_once_with_its_count(tmp_path, notes):
     write(tmp_path / "a.parquet", x=column([1], pa.int64()), y=column([1], pa.int64()))
     for i in range(20):
-        write(tmp_path / f"b{i:02}.parquet", x=column([1], pa.int32()), y=column([1], pa.int32()))
+        write(tmp_path / f"b{i:02}.parquet", x=column([i], pa.int32()), y=column([1], pa.int32()))
     write(tmp_path / "c.parquet", x=column([1], pa.int64()), y=[0.5])
     assert notes() == [
         "note: b00.parquet has column 'x' as int32 where a.parquet has int64 (so it is with 2 columns in 20 files): "
@@ -71,7 +71,7 @@ def test_files_alike_and_types_that_a_csv_file_only_seems_to_have_are_not_told(t
         if name.endswith("csv"):
             (tmp_path / name).write_text("x,y\n1,2\n")
         else:
-            write(tmp_path / name, x=[1.0], y=[1.0])
+            write(tmp_path / name, x=[1.0], y=[float(len(name))], text=[name])
     (tmp_path / "d.csv").write_text("x,y\n1.5,2\n")
     assert notes() == []
 
