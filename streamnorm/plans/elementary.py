@@ -66,7 +66,7 @@ def expm1(x: _Floats) -> _Floats:
     Examples
     --------
     >>> expm1(np.array([0.0, 1e-300, 1.0, -800.0, 800.0])).tolist()
-    [0.0, 1e-300, 1.718281828459045, -1.0, inf]
+    [0.0, 1e-300, 1.7182818284590453, -1.0, inf]
     """
     return _in_blocks(_expm1, x)
 
@@ -77,7 +77,7 @@ def exp(x: _Floats) -> _Floats:
     Examples
     --------
     >>> exp(np.array([0.0, 1.0, -800.0, 800.0])).tolist()
-    [1.0, 2.718281828459045, 0.0, inf]
+    [1.0, 2.7182818284590455, 0.0, inf]
     """
     return _in_blocks(_exp, x)
 
