@@ -29,7 +29,10 @@ def peak(*words: object, before: str = "") -> int:
         [sys.executable, "-c", code, *map(str, words), "--threads", "2", "--quiet"],
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+    said = [
+        line for line in done.stderr.splitlines() if "count twice" not in line
+    ]  # files that are alike are warned of
+    assert (done.returncode, said) == (0, [])
     return int(done.stdout)
 
 
