@@ -32,7 +32,7 @@ ROOMS = {
     "tables": "errors once kernel arrow summaries plans columns rules",
     "normalizers": "errors once kernel arrow summaries plans columns rules tables",
     "states": "errors arrow files summaries rules tables normalizers",
-    "jobs": "version errors kernel arrow files formats inputs summaries tables normalizers states",
+    "jobs": "version errors once kernel arrow files formats inputs summaries tables normalizers states",
     "engines": "errors arrow formats inputs tables states jobs",
     "export": "errors files plans tables normalizers states",
     "report": "errors once kernel files plans summaries tables states",

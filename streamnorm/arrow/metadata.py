@@ -82,9 +82,10 @@ class _Changes(NamedTuple):
         times = Counter(old.names) | Counter(new.names)
         before = {item.name: item.type for item in old if times[item.name] == 1}
         after = {item.name: item.type for item in new if times[item.name] == 1}
+        there = set(old.names)
         return cls(
             tuple((name, kind) for name, kind in after.items() if before.get(name, kind) != kind),
-            tuple((name, kind) for name, kind in after.items() if name not in old.names),
+            tuple((name, kind) for name, kind in after.items() if name not in there),
             frozenset(before.keys() - set(new.names)),
         )
 

@@ -19,6 +19,7 @@ from streamnorm.errors import DataError, listed, nearest
 from streamnorm.files import naming
 from streamnorm.formats import Source
 from streamnorm.jobs.work import nothing
+from streamnorm.once import once
 from streamnorm.states import State
 from streamnorm.tables import Learnt, Table
 
@@ -59,9 +60,14 @@ class Seen:
     schema: pa.Schema
     files: int = 0
 
+    @once
+    def fields(self) -> dict[str, pa.Field]:
+        """What columns are chosen by, by their names; the first of each."""
+        return {item.name: item for item in reversed(list(self.choice))}
+
     def type_of(self, name: str) -> pa.DataType:
         """Give the type that a column is chosen by."""
-        return self.choice.types[self.choice.names.index(name)]
+        return self.fields[name].type
 
 
 def look_at(sources: Sequence[Source], named: Collection[str] = ()) -> tuple[Seen, ...]:
@@ -123,7 +129,7 @@ def union_of(seen: Sequence[Seen], named: Collection[str] = ()) -> tuple[pa.Sche
     fields, conflicts = [], {}
     for name, having in there.items():
         kind, conflict = _kind_of(name, having, is_choosable if name in named else is_chosen)
-        fields.append(having[0].choice.field(having[0].choice.names.index(name)).with_type(kind))
+        fields.append(having[0].fields[name].with_type(kind))
         if conflict:
             conflicts[name] = conflict
     index = sorted({name for one in seen for name in index_columns(one.schema)})
@@ -239,7 +245,7 @@ def _origins(like: Learnt, seen: Sequence[Seen]) -> dict[str, Seen]:
     """Find the first schema that says of each column what it holds, or else has it."""
     found: dict[str, Seen] = {}
     for name in like.types:
-        having = [one for one in seen if name in one.choice.names]
+        having = [one for one in seen if name in one.fields]
         found[name] = next((one for one in having if not pa.types.is_null(one.type_of(name))), having[0])
     return found
 
@@ -274,8 +280,9 @@ def check_choices(known: State, table: Table, sources: Sequence[Source]) -> None
     seen = look_at(sources, named)
     schema = union_of(seen, named)[0]
     has = {*learnt.types, *named, *learnt.dropped, *table.key_names}
-    fields = [_filled(schema, learnt).field(name) for name in schema.names if name in has]
-    lacking = [pa.field(name, kind) for name, kind in _kinds(learnt).items() if name not in schema.names]
+    fields = [item for item in _filled(schema, learnt) if item.name in has]
+    there = set(schema.names)
+    lacking = [pa.field(name, kind) for name, kind in _kinds(learnt).items() if name not in there]
     chosen = _chosen(table, seen, pa.schema([*fields, *lacking]))
     if chosen.key != learnt.key or table.settings() != known.table.settings():
         raise DataError(
@@ -358,7 +365,8 @@ def check_columns(source: Source, like: Learnt, by: Any) -> None:
     """
     with naming(source.path):
         numbers = _filled(source.schema_as_numbers(like.types), like)
-        there = [name for name in like.types if name in numbers.names]
+        has = set(numbers.names)
+        there = [name for name in like.types if name in has]
         table = Table(None, dict.fromkeys(there, "standard"), by=by)
         _check_keys(table.key_names, source, numbers.names)
         if not there:

@@ -92,21 +92,22 @@ def _name(origin: Seen | None) -> str:
 
 def _of_order(job: JobSchema, one: Seen) -> Iterator[_Difference]:
     origin = job.seen[0] if job.origins else None
-    order = job.types if origin is None else [name for name in origin.schema.names if name in job.types]
-    there = [name for name in one.schema.names if name in order]
-    if there != [name for name in order if name in there]:
+    order = dict.fromkeys(job.types if origin is None else [n for n in origin.schema.names if n in job.types])
+    there = dict.fromkeys(name for name in one.schema.names if name in order)
+    if list(there) != [name for name in order if name in there]:
         words = f"{one.source.path} has its columns in another order than {_name(origin)}"
         yield _Difference("order", "", words, "they go by their names")
 
 
 def _of_presence(job: JobSchema, one: Seen) -> Iterator[_Difference]:
     """Name columns that the job has and the file lacks, and numbers that a state was begun without."""
+    has, index = set(one.schema.names), index_columns(one.schema)
     for name in job.types:
-        if name not in one.schema.names:
+        if name not in has:
             words = f"{one.source.path} has no column {name!r}, which {_name(job.origins.get(name))} has"
             yield _Difference("lacking", name, words, "it is normalised where it is, and missing elsewhere")
     for item in () if job.origins else one.choice:
-        alone = item.name in job.types or item.name in job.like.dropped or item.name in index_columns(one.schema)
+        alone = item.name in job.types or item.name in job.like.dropped or item.name in index
         if not alone and item.name not in job.keys and is_chosen(item.type):
             words = f"{one.source.path} has column {item.name!r}, which the state was begun without"
             yield _Difference("new", item.name, words, "it is left alone; fit all again (--overwrite) to have it too")

@@ -45,12 +45,12 @@ def choose(
     DataError
         If a column that was named does not exist, is there twice or holds no numbers.
     """
+    there = set(schema.names)
     for name in keys:
-        if name not in schema.names:
+        if name not in there:
             raise DataError(f"there is no column {name!r} to group by: {nearest(name, schema.names)}")
         if columns.get(name, "none") != "none":
             raise DataError(f"column {name!r} cannot be normalised and grouped by: ask for one of the two.")
-    there = set(schema.names)
     exact = {name: spec for name, spec in columns.items() if name in there}
     asked = dict(reversed(list(_matches(schema, columns)))) | exact | dict.fromkeys(keys, "none")
     left = {*dict(_matches(schema, dict.fromkeys([exclude] if isinstance(exclude, str) else exclude)))}

@@ -198,10 +198,11 @@ class Learnt:
 
     def check_shapes(self, schema: pa.Schema) -> None:
         """Raise DataError where a schema has vectors for single numbers, or the other way round."""
-        for name, (group, _) in self.columns().items():
-            if name not in schema.names:
+        groups = self.columns()
+        for name, kind in zip(schema.names, schema.types, strict=True):
+            if name not in groups:
                 continue
-            kind = schema.field(name).type
+            group, _ = groups[name]
             if (Vector.of(kind, whole=False) is None) != (group.vector is None):
                 wanted = "single numbers" if group.vector is None else "vectors"
                 raise DataError(f"column {name!r} holds {kind} where {wanted} were expected: leave it out.")

@@ -160,8 +160,9 @@ def spliced_start(reader: CsvReader, names: Sequence[str], encoding: str) -> byt
     if list(names) == reader.names:
         return start.before + start.header
     fields = reader.header_fields()
-    removed = [i for i, name in enumerate(reader.names) if name not in names]
-    added = [name for name in names if name not in reader.names]
+    wanted, there = set(names), set(reader.names)
+    removed = {i for i, name in enumerate(reader.names) if name not in wanted}
+    added = [name for name in names if name not in there]
     kept = [text for i, text in enumerate(fields) if i not in removed]
     written = "utf-8" if recoded(encoding) else encoding
     more = [head_of([name], start.delimiter).rstrip(b"\n").decode().encode(written) for name in added]
