@@ -162,9 +162,12 @@ def test_numbers_are_written_as_short_as_can_be(dtype):
         assert len(re.sub(r"e.*|\D", "", text).strip("0")) == len(re.sub(r"e.*|\D", "", str(number)).strip("0"))
 
 
+POWERS = Path(streamnorm.kernel.__file__).with_name("c") / "powers_of_ten.h"
+
+
+@pytest.mark.skipif(not POWERS.exists(), reason="an installed package holds no C")
 def test_the_table_of_powers():
-    source = Path(streamnorm.kernel.__file__).with_name("c") / "powers_of_ten.h"
-    entries = re.findall(r"\{0x([0-9a-f]{16}), 0x([0-9a-f]{16})\}", source.read_text())
+    entries = re.findall(r"\{0x([0-9a-f]{16}), 0x([0-9a-f]{16})\}", POWERS.read_text())
     assert len(entries) == 342 + 324 + 1
     for power, (high, low) in enumerate(entries, -342):
         exact = Fraction(5) ** power
