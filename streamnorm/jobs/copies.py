@@ -139,4 +139,4 @@ def check_inputs(table: Table, source: Source, inverse: bool) -> list[str]:
     """
     copy = Copy.of(table, source, Path(), inverse)
     _ = copy.schema
-    return sorted(table.inputs(inverse).keys() - copy.table.inputs(inverse).keys())
+    return sorted(table.inputs(inverse).keys() - set(source.schema.names))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from streamnorm.arrow import is_chosen
 from streamnorm.errors import DataError, listed
 from streamnorm.files import naming
 from streamnorm.formats import Editor, Format, Source, Unit, format_for
@@ -48,9 +49,9 @@ class Copy:
         """
         inputs = table.inputs(inverse)
         with naming(source.path):
-            has = set(source.schema.names)
-            there = {name: other for name, other in inputs.items() if name in has}
-            if inputs and not there:
+            has, left = set(source.schema.names), _without_numbers(table, source, inverse)
+            there = {name: other for name, other in inputs.items() if name in has - left}
+            if inputs and has.isdisjoint(inputs):
                 raise DataError(
                     f"it has none of the columns that are normalised ({listed(map(repr, inputs))}): leave it out."
                 )
@@ -97,6 +98,20 @@ class Copy:
                 del batch, mapped
                 yield handed_over(ready)
             yield UnitDone(unit.size, rows)
+
+
+def _without_numbers(table: Table, source: Source, inverse: bool) -> set[str]:
+    """Name the columns to be left as they are: only nulls were seen of them, and no numbers are in the source either.
+
+    Parameters
+    ----------
+    table : Table
+    source : Source
+    inverse : bool
+    """
+    unknown = table.learnt.unknown if source.typed else ()
+    names = {name for name, other in table.inputs(inverse).items() if (other if inverse else name) in unknown}
+    return {item.name for item in source.schema if item.name in names and not is_chosen(item.type)} if names else set()
 
 
 def handed_over(ready: list[pa.RecordBatch]) -> pa.RecordBatch:

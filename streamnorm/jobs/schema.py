@@ -158,7 +158,7 @@ def _kind_of(name: str, having: Sequence[Seen], fits: Any) -> tuple[pa.DataType,
     first, kind = kinds[0]
     shapes = [one for one, other in kinds if (vector_values(other) is None) != (vector_values(kind) is None)]
     if numbers and shapes and fits is is_chosen:
-        return pa.null(), Conflict(name, first, shapes[0])
+        return pa.binary(), Conflict(name, first, shapes[0])  # which is left alone
     return kind, None
 
 
@@ -261,7 +261,8 @@ def _checked(job: JobSchema, by: Any) -> JobSchema:
     types: Mapping[str, str] = job.like.types
     for one in job.seen:
         check_columns(one.source, job.like, by)
-        types = widest(types, {item.name: str(item.type) for item in one.schema})
+        passed = job.like.passed_over(one.schema)
+        types = widest(types, {item.name: str(item.type) for item in one.schema if item.name not in passed})
     return replace(job, like=replace(job.like, types=MappingProxyType(types)))
 
 
@@ -365,7 +366,7 @@ def check_columns(source: Source, like: Learnt, by: Any) -> None:
     """
     with naming(source.path):
         numbers = _filled(source.schema_as_numbers(like.types), like)
-        has = set(numbers.names)
+        has = set(numbers.names) - like.passed_over(numbers)
         there = [name for name in like.types if name in has]
         table = Table(None, dict.fromkeys(there, "standard"), by=by)
         _check_keys(table.key_names, source, numbers.names)

@@ -79,8 +79,15 @@ def _alike(columns: int, files: int) -> str:
 
 def _of_width(job: JobSchema, one: Seen) -> Iterator[_Difference]:
     """Compare types; text and nulls alone have none that could differ."""
+    passed = job.like.passed_over(one.schema)
     for item in one.schema if one.source.typed else ():
         kind, origin = job.types.get(item.name, str(item.type)), job.origins.get(item.name)
+        if item.name in passed:
+            words = (
+                f"{one.source.path} has column {item.name!r} as {item.type} where {_name(origin)} has nothing but nulls"
+            )
+            yield _Difference(("unknown", str(item.type)), item.name, words, "it is left alone there")
+            continue
         if str(item.type) != kind and not pa.types.is_null(item.type) and (origin is None or origin.source.typed):
             words = f"{one.source.path} has column {item.name!r} as {item.type} where {_name(origin)} has {kind}"
             yield _Difference(("width", str(item.type), kind), item.name, words, "read as numbers all the same")

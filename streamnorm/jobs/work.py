@@ -144,7 +144,7 @@ def _placing(
         yield
     except InfiniteValueError:
         for name in columns:
-            at = _infinite_row(batch.column(name))
+            at = _infinite_row(batch.column(name)) if name in batch.schema.names else -1
             if at >= 0:
                 raise DataError(
                     f"there is an infinity in column {name!r}, row {rows_before() + rows + at + 1}: make "
@@ -227,10 +227,10 @@ def summarise_units(table: Table, like: Learnt, source: Source, units: Sequence[
     with naming(source.path):
         if table.key_names:
             return Part(*_summarise_by_slices(table, like, source, units), frozenset())
-        known = told_by_footer(like, source, units[0]) if footers else like.only(())
-        rest = like.only(like.types.keys() - known.types.keys())
-        paged, rows = learnt_by_pages(table, rest, source, units[0])
-        parts, rest = [known, paged], rest.only(rest.types.keys() - paged.types.keys())
+        there = like.only(like.types.keys() - _passed_over(like, source))
+        known = told_by_footer(there, source, units[0]) if footers else like.only(())
+        paged, rows = learnt_by_pages(table, there.only(there.types.keys() - known.types.keys()), source, units[0])
+        parts, rest = [known, paged], like.only(like.types.keys() - known.types.keys() - paged.types.keys())
         if rest.types or not like.types:
             part, rows = _summarise_by_slices(table, rest, source, units)
             if part is None:
@@ -254,7 +254,7 @@ def _summarise_by_slices(
     source : Source
     units : sequence of Unit
     """
-    there = set(source.schema.names)
+    there = set(source.schema.names) - _passed_over(like, source)
     slices = [] if table.key_names else source.slices(units[0], [name for name in like.types if name in there])
     if len(slices) < 2:
         return _summarise_slice(table, like, source, units)
@@ -274,11 +274,16 @@ def _summarise_slice(table: Table, like: Learnt, source: Source, units: Sequence
     source : Source
     units : sequence of Unit
     """
-    has = set(source.schema.names)
+    has = set(source.schema.names) - _passed_over(like, source)
     there, lacking = ([name for name in like.types if (name in has) is wanted] for wanted in (True, False))
     batches = (batch for unit in units for batch in source.read(unit, there, table.key_names))
     with_nulls = (_with_nulls(batch, lacking) for batch in batches) if lacking else batches
     return summarise(table, like, with_nulls, partial(source.rows_before, units[0]))
+
+
+def _passed_over(like: Learnt, source: Source) -> frozenset[str]:
+    """Name the columns that are left alone in a source: text says what it holds only when it is read."""
+    return like.passed_over(source.schema) if source.typed else frozenset()
 
 
 def _with_nulls(batch: pa.RecordBatch, names: Iterable[str]) -> pa.RecordBatch:

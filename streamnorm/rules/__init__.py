@@ -4,10 +4,22 @@ The room imports the arithmetic below it: `kernel`, `summaries`, `plans`, `colum
 where each scaler is one row.
 """
 
-from streamnorm.rules.choosing import choose
+from streamnorm.rules.choosing import choose, named
 from streamnorm.rules.family import FAMILY, rule_of
 from streamnorm.rules.recipes import arguments_of
 from streamnorm.rules.rule import BoundRule, Rule, canonical
 from streamnorm.rules.treatment import LAYOUTS, PLAIN, Steps
 
-__all__ = ["FAMILY", "LAYOUTS", "PLAIN", "BoundRule", "Rule", "Steps", "arguments_of", "canonical", "choose", "rule_of"]
+__all__ = [
+    "FAMILY",
+    "LAYOUTS",
+    "PLAIN",
+    "BoundRule",
+    "Rule",
+    "Steps",
+    "arguments_of",
+    "canonical",
+    "choose",
+    "named",
+    "rule_of",
+]

@@ -14,7 +14,7 @@ from streamnorm.errors import DataError, nearest
 from streamnorm.rules.family import rule_of
 from streamnorm.rules.rule import BoundRule
 
-__all__ = ["choose"]
+__all__ = ["choose", "named"]
 
 
 def choose(
@@ -58,16 +58,16 @@ def choose(
     usual = None if default in (None, "none") else rule_of(default)
     rules, dropped = {}, []
     for item in schema:
-        spec = asked.get(item.name)
+        spec, blank = asked.get(item.name), pa.types.is_null(item.type)  # numbers may follow
         if spec == "drop":
             dropped.append(item.name)
         elif spec is not None and spec != "none":
-            if is_choosable(item.type):
+            if blank or is_choosable(item.type):
                 rules[item.name] = rule_of(spec)
             elif item.name in exact:
                 remedy = "subtract a start first" if pa.types.is_temporal(item.type) else "name another one"
                 raise DataError(f"column {item.name!r} holds {held(item)}, not numbers: {remedy}.")
-        elif item.name not in asked and usual is not None and item.name not in left and is_chosen(item.type):
+        elif item.name not in asked and item.name not in left and usual is not None and (blank or is_chosen(item.type)):
             rules[item.name] = usual
     times = Counter(schema.names)
     for name in (*rules, *dropped):
@@ -78,6 +78,17 @@ def choose(
         delimiter = ", or give the delimiter (--delimiter)" if unsplit else ""
         raise DataError(f"there is no column to normalise: name some that hold numbers{delimiter}.")
     return rules, tuple(dropped)
+
+
+def named(names: Iterable[str], columns: Mapping[str, Any]) -> set[str]:
+    """Name those columns that are asked for by name or pattern.
+
+    Parameters
+    ----------
+    names : iterable of str
+    columns : mapping of str to (str or estimator)
+    """
+    return {name for name in names if any(fnmatch.fnmatchcase(name, meant) or name == meant for meant in columns)}
 
 
 def _matches(schema: pa.Schema, columns: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:

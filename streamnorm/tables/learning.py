@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from streamnorm.arrow import batch_of, flat, in_large_batches, is_frame, schema_of, to_batches
 from streamnorm.errors import DataError, InfiniteValueError, OverflowedError, UnseenKeyError, nearest
-from streamnorm.rules import LAYOUTS, BoundRule, choose
+from streamnorm.rules import LAYOUTS, BoundRule, choose, named
 from streamnorm.tables.batch import summarise_columns
 from streamnorm.tables.frames import names_of
 from streamnorm.tables.grouping import KEYED_BYTES, Grouped
@@ -88,7 +88,7 @@ class Learning:
         if first is None:
             raise DataError("the stream gave no batch, so that there are no columns to learn from.")
         rules, dropped = self.choose(_schema(first)) if total is None else (_rules_of(total), total.dropped)
-        batches = (batch for table in itertools.chain([first], tables) for batch in self._read(table, rules))
+        batches = (batch for table in itertools.chain([first], tables) for batch in self._read(table, rules, total))
         rows = 0
         for batch in self.gathered(batches):
             with after(rows):
@@ -99,14 +99,28 @@ class Learning:
             raise DataError("the stream gave no batch, so that there are no columns to learn from.")
         return total
 
-    def _read(self, table: Any, rules: Iterable[str]) -> Iterator[pa.RecordBatch]:
-        """Give the batches of a table; of a data frame no more than the columns that are learnt from, and the keys."""
+    def _read(self, table: Any, rules: Iterable[str], like: Learnt | None) -> Iterator[pa.RecordBatch]:
+        """Give the batches of a table; of a data frame no more than the columns that are learnt from, and the keys.
+
+        Parameters
+        ----------
+        table : table or data frame
+        rules : iterable of str
+            The columns that are learnt from.
+        like : Learnt or None
+            What was learnt before.
+        """
         if not is_frame(table):
             yield from to_batches(table)
             return
         check_there(rules, names_of(table))
         check_there(self.key_names, names_of(table))
-        yield batch_of(table, [*rules, *self.key_names])
+        schema = schema_of(table) if like is not None and like.unknown else None
+        passed = frozenset() if like is None or schema is None else like.passed_over(schema)
+        batch = batch_of(table, [*(name for name in rules if name not in passed), *self.key_names])
+        for name in sorted(passed):
+            batch = batch.append_column(name, pa.nulls(len(batch)))
+        yield batch
 
     def summarise(self, batch: pa.RecordBatch, like: Learnt | None = None) -> Learnt:
         """Summarise one batch on its own; what several give may be added in any order.
@@ -135,6 +149,8 @@ class Learning:
             What was learnt before.
         """
         check_there(rules, batch.schema.names)
+        for name in like.passed_over(batch.schema) if like is not None else ():
+            batch = batch.set_column(batch.schema.get_field_index(name), name, pa.nulls(len(batch)))
         layouts = self._layouts(batch.schema, rules, like)
         grouped = Grouped.of(batch, self.key_names) if self.key_names else None
         by_key: dict[tuple[Any, ...], list[str]] = {}
@@ -148,6 +164,8 @@ class Learning:
             for _, names in sorted(by_key.items())
         )
         kinds = {name: str(batch.schema.field(name).type) for name in rules}
+        if like is None and "null" in kinds.values():
+            kinds |= {name: "double" for name in named(rules, self.columns or {}) if kinds[name] == "null"}
         return Learnt(groups, MappingProxyType(kinds), dropped)
 
     def _layouts(

@@ -13,8 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamnorm.arrow import widest
+from streamnorm.arrow import is_chosen, widest
 from streamnorm.errors import DataError, MergeError
+from streamnorm.once import once
 from streamnorm.rules import BoundRule
 from streamnorm.summaries import Summary
 from streamnorm.tables.keyed import Keyed
@@ -155,13 +156,32 @@ class Learnt:
                 return f"column {name!r} has {one} in one and {two} in the other"
         return f"one drops {list(self.dropped)} and the other {list(other.dropped)}"
 
+    def _beside(self, other: Learnt) -> Learnt:
+        """Give this without the columns that nothing is known of and the other has not: they are left alone there."""
+        alone = self.unknown - other.types.keys()
+        return self.only(self.types.keys() - alone) if alone else self
+
     def __add__(self, other: Learnt) -> Learnt:
-        groups = tuple(a + b for a, b in self._combine(other, "add"))
-        return Learnt(groups, MappingProxyType(widest(self.types, other.types)), self.dropped)
+        mine, theirs = self._beside(other), other._beside(self)
+        groups = tuple(a + b for a, b in mine._combine(theirs, "add"))
+        return Learnt(groups, MappingProxyType(widest(mine.types, theirs.types)), self.dropped)
 
     def __sub__(self, other: Learnt) -> Learnt:
         groups = tuple(a - b for a, b in self._combine(other, "subtract"))
         return Learnt(groups, self.types, self.dropped)
+
+    @once
+    def unknown(self) -> frozenset[str]:
+        """Columns that nothing but nulls without a type were seen of: they may turn out to hold something else."""
+        return frozenset(name for name, kind in self.types.items() if kind == "null")
+
+    def passed_over(self, schema: pa.Schema) -> frozenset[str]:
+        """Name the columns of a schema that are left alone there: they hold no numbers, and never did."""
+        return frozenset(
+            item.name
+            for item in (schema if self.unknown else ())
+            if item.name in self.unknown and not (is_chosen(item.type) or pa.types.is_null(item.type))
+        )
 
     def emptied(self) -> Learnt:
         """Give the same columns and scalers with nothing learnt."""

@@ -10,7 +10,7 @@ import copy
 import hashlib
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +18,19 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.arrow import batches_of, field_for, flat, is_frame, is_stream, keys_for, known, library_of, no_rows
+from streamnorm.arrow import (
+    batches_of,
+    field_for,
+    flat,
+    is_chosen,
+    is_frame,
+    is_stream,
+    keys_for,
+    known,
+    library_of,
+    no_rows,
+    schema_of,
+)
 from streamnorm.errors import DataError, MergeError, listed
 from streamnorm.rules import arguments_of
 from streamnorm.tables.batch import map_column
@@ -160,7 +172,7 @@ class Table(Learning):
 
     def _map_frame(self, frame: Any, inverse: bool) -> Any:
         names = names_of(frame)
-        inputs = self._inputs_in(names, inverse)
+        inputs = self._inputs_in(names, inverse, partial(schema_of, frame))
         check_there(self.key_names, names)
         return map_frame(
             frame,
@@ -178,8 +190,15 @@ class Table(Learning):
         """Name the columns that a result lacks."""
         return {old for old, new in inputs.items() if new != old} if inverse else set(self.learnt.dropped)
 
-    def _inputs_in(self, names: Sequence[str], inverse: bool) -> dict[str, str]:
+    def _inputs_in(self, names: Sequence[str], inverse: bool, schema: Callable[[], pa.Schema]) -> dict[str, str]:
         """Give the columns to map of a table that has these, and what the result of each is called.
+
+        Parameters
+        ----------
+        names : sequence of str
+        inverse : bool
+        schema : callable
+            Gives names and types of the columns.
 
         Raises
         ------
@@ -188,6 +207,8 @@ class Table(Learning):
             column.
         """
         times, inputs = Counter(names), self.inputs(inverse)
+        if self.learnt.unknown:
+            inputs = self._of_numbers(inputs, schema(), inverse)
         if self.missing_columns == "skip":
             inputs = {name: target for name, target in inputs.items() if name in times}
         check_there(inputs, names)
@@ -198,6 +219,26 @@ class Table(Learning):
                 raise DataError(f"there is a column {target!r} already: choose another suffix.")
         return inputs
 
+    def _of_numbers(self, inputs: dict[str, str], schema: pa.Schema, inverse: bool) -> dict[str, str]:
+        """Leave out the columns of which only nulls were seen where there are no numbers either; warn of the others.
+
+        Parameters
+        ----------
+        inputs : dict of str to str
+            The columns to map, and what the result of each is called.
+        schema : pyarrow.Schema
+        inverse : bool
+        """
+        kinds = {item.name: item.type for item in schema}
+        unknown = {name: (target if inverse else name) in self.learnt.unknown for name, target in inputs.items()}
+        left = {
+            name for name in inputs
+            if unknown[name] and ((inverse and name not in kinds) or (name in kinds and not is_chosen(kinds[name])))
+        }  # fmt: skip
+        coming = {(inputs[name] if inverse else name) for name in unknown if unknown[name] and name not in left}
+        self.warn_of_empty(coming)
+        return {name: target for name, target in inputs.items() if name not in left}
+
     def inputs(self, inverse: bool) -> dict[str, str]:
         """Give the columns that are read when mapping, and what the result of each is called."""
         after = {name: self._target(name, group.rule) for name, (group, _) in self.learnt.columns().items()}
@@ -205,7 +246,7 @@ class Table(Learning):
 
     def map_batch(self, batch: pa.RecordBatch, *, inverse: bool = False) -> pa.RecordBatch:
         """Map one batch; with a suffix the result stands in new columns at the end, and back."""
-        return self._map_columns(batch, self._inputs_in(batch.schema.names, inverse), inverse)
+        return self._map_columns(batch, self._inputs_in(batch.schema.names, inverse, lambda: batch.schema), inverse)
 
     def _map_columns(self, batch: pa.RecordBatch, inputs: Mapping[str, str], inverse: bool) -> pa.RecordBatch:
         """Map columns of one batch.
@@ -242,14 +283,22 @@ class Table(Learning):
             schema = schema.with_metadata(keys_for(batch.schema.metadata, batch.schema, schema))
         return pa.RecordBatch.from_arrays([array for _, array in columns], schema=schema)
 
-    def warn_of_empty(self) -> None:
-        """Warn, once, of columns of which too few values were seen for their statistics."""
-        if self.__dict__.get("_warned"):
+    def warn_of_empty(self, unknown: Collection[str] = ()) -> None:
+        """Warn, once, of columns of which too few values were seen for their statistics.
+
+        Parameters
+        ----------
+        unknown : collection of str
+            Of those that only nulls without a type were seen of, the ones that come as numbers now.
+        """
+        warned: frozenset[str] = self.__dict__.get("_warned", frozenset())
+        if "" in warned and warned.issuperset(unknown):
             return
-        where = self.learnt.where().items()
+        passed = (self.learnt.unknown - frozenset(unknown)) | warned
+        where = [item for item in self.learnt.where().items() if item[0] not in passed]
         lacking = {name: g.summary.counts.values[i] for name, (g, i) in where if g.rule.lacking(g.summary)[i]}
+        self._warned = warned | lacking.keys() | {""}  # the empty name: those of a known type were looked at
         if lacking:
-            self._warned = True
             few = "no value, or no more than ddof," if any(lacking.values()) else "no value"
             warnings.warn(
                 f"{few} of column {listed(map(repr, lacking))} was seen: its statistics are NaN, and "

@@ -64,7 +64,6 @@ SAMPLES = {
         (pa.array([1, 3], kind).dictionary_encode(), result)
         for kind, result in [(pa.int32(), pa.float64()), (pa.float32(), pa.float32()), (pa.float64(), pa.float64())]
     ] + [(pa.array(TWO, pa.decimal128(5, 2)).dictionary_encode(), pa.float64())],
-    "null": [(pa.nulls(2), None)],
     "date, time, timestamp": [
         (pa.array(DAYS), None),
         (pa.array(DAYS, pa.date64()), None),
@@ -91,7 +90,7 @@ ROWS = dict(
 
 
 def test_every_row_is_tried():
-    assert set(ROWS) - {"type", "---"} == set(SAMPLES)
+    assert set(ROWS) - {"type", "---", "null"} == set(SAMPLES)  # `test_blank_columns` tries null
 
 
 CASES = [(row, array, result) for row, arrays in SAMPLES.items() for array, result in arrays]

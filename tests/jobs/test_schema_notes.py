@@ -205,10 +205,20 @@ def test_a_nightly_file_of_nulls_is_added_checked_and_taken_out(tmp_path, capsys
     assert "[columns.x]\n# double" in streamnorm(capsys, "init", nulls, full).out
 
 
-def test_what_is_null_everywhere_or_text_elsewhere_is_left_alone(tmp_path, capsys):
-    for values in (NULLS, pa.array(["a", "b"])):
-        *_, one, other = two(tmp_path, ".parquet", values)
-        assert one == other
-        assert list(one.learnt.types) == ["y"]
-    done = streamnorm(capsys, "fit", tmp_path / "p1.parquet", "--columns", "x", "--state", tmp_path / "s.json")
-    assert "column 'x' holds null, not numbers" in done.err
+def test_what_is_text_elsewhere_is_left_alone(tmp_path):
+    *_, one, other = two(tmp_path, ".parquet", pa.array(["a", "b"]))
+    assert one == other
+    assert list(one.learnt.types) == ["y"]
+
+
+def test_what_was_null_everywhere_and_comes_as_text_is_left_alone_with_a_note(tmp_path, capsys):
+    nulls, texts, *_ = two(tmp_path, ".parquet", pa.array(["a", "b"]))
+    state = tmp_path / "s.json"
+    assert streamnorm(capsys, "fit", nulls, "--state", state).code == 0
+    done = streamnorm(capsys, "fit", nulls, texts, "--state", state, "--update")
+    assert done.code == 0, done.err
+    assert f"note: {texts} has column 'x' as string where the state has nothing but nulls: it is left alone" in done.err
+    assert dict(sn.load(state).learnt.types) == {"x": "null", "y": "int64"}
+    done = streamnorm(capsys, "transform", state, texts, "--output", tmp_path / "out.parquet")
+    assert (done.code, "warning" in done.err) == (0, False), done.err
+    assert pq.read_table(tmp_path / "out.parquet")["x"].to_pylist() == ["a", "b"]
