@@ -100,6 +100,7 @@ def _replace(held: Held, parts: Parts, kept: Parts | None, fit: Callable[[], Sta
     """
     try:
         result = fit()
+        parts.settle()
         held.write(result)
     except BaseException:
         if held.unchanged:

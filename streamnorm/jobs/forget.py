@@ -16,9 +16,9 @@ from streamnorm.jobs.ledger import Given, Named, pair_up
 from streamnorm.jobs.reading import fit_state
 from streamnorm.states import Counted, Parts, State, holding
 from streamnorm.summaries import Moments
-from streamnorm.tables import Learnt
+from streamnorm.tables import Group, Keyed, Learnt
 
-__all__ = ["forget"]
+__all__ = ["forget", "taken_out"]
 
 
 def forget(
@@ -63,13 +63,19 @@ def forget(
         known = held.read()
         there = {entry: source for source, entry in pair_up(known.sources, _existing(given, options))[0] if entry}
         gone = _counted_there(known, given, there, path)
-        taken = [parts.find(entry) or _count_again(entry, there.get(entry), known, path, effort) for entry in gone]
+        taken = [_part(parts, entry) or _count_again(entry, there.get(entry), known, path, effort) for entry in gone]
         taken_out = set(gone)
         left = tuple(entry for entry in known.sources if entry not in taken_out)
         learnt = _without(known, taken, left, parts, path)
+        parts.settle()
         held.write(dataclasses.replace(known, table=known.table.with_learnt(learnt), sources=left))
         parts.tidy(left)
     return gone
+
+
+def _part(parts: Parts, entry: Counted) -> Learnt | None:
+    (name,) = entry.part_names
+    return parts.find(name)
 
 
 def _counted_there(known: State, given: Given, there: Mapping[Counted, Source], path: Path) -> tuple[Counted, ...]:
@@ -157,15 +163,54 @@ def _without(known: State, taken: Sequence[Learnt], left: Sequence[Counted], par
     path : Path
     """
     learnt = known.table.learnt
-    if (not left or parts.has(left)) and not all(isinstance(group.summary, Moments) for group in learnt.groups):
-        kept = [parts.find(entry) for entry in left]
-        rest = reduce(add, [part for part in kept if part is not None], learnt.emptied())
-        if None not in kept and reduce(add, taken, rest) == learnt:
-            return rest
+    gone = reduce(add, taken, learnt.emptied())
     try:
-        return learnt - reduce(add, taken, learnt.emptied())
+        return taken_out(learnt, gone, [name for entry in left for name in entry.part_names], parts) or learnt - gone
     except MergeError as error:
         raise MergeError(
             f"{path}: {str(error).rstrip('.')}; count what stays again (streamnorm fit SRC --state {path} --rebuild), "
             "with --keep-parts to be able to forget it."
         ) from error
+
+
+def taken_out(learnt: Learnt, gone: Learnt, left: Sequence[str], parts: Parts) -> Learnt | None:
+    """Take statistics out of others, exactly: sums are subtracted, and all else is added up again from parts that stay.
+
+    Parameters
+    ----------
+    learnt : Learnt
+        What is known.
+    gone : Learnt
+        What is taken out of it.
+    left : sequence of str
+        Names of the parts that stay.
+    parts : Parts
+        The summaries of single sources, where they are kept.
+
+    Returns
+    -------
+    Learnt or None
+        None where not all parts that are needed were kept, or they are not what is known.
+
+    Raises
+    ------
+    MergeError
+        If what is taken out was never counted.
+    """
+    subtracted = [i for i, group in enumerate(learnt.groups) if _can_subtract(group)]
+    added_up = [i for i in range(len(learnt.groups)) if i not in subtracted]
+    rest: Learnt | None = learnt.of_groups(added_up).emptied()
+    if added_up and left:
+        rest = parts.sum_of(left, added_up)
+    if rest is None or rest + gone.of_groups(added_up) != learnt.of_groups(added_up):
+        return None
+    some = learnt.of_groups(subtracted) - gone.of_groups(subtracted)
+    by_position = dict(zip([*subtracted, *added_up], [*some.groups, *rest.groups], strict=True))
+    return dataclasses.replace(learnt, groups=tuple(by_position[i] for i in range(len(learnt.groups))))
+
+
+def _can_subtract(group: Group) -> bool:
+    """Tell whether subtracting gives what counting the rest would: of sums it does; vectors may lose their width."""
+    summary = group.summary
+    kinds = summary.columns if isinstance(summary, Keyed) else (summary,)
+    return all(isinstance(kind, Moments) for kind in kinds) and group.vector is None

@@ -172,7 +172,8 @@ class _Count:
         if self._record:
             self._entries.append(reading.counted())
         if self._parts is not None:
-            self._parts.keep(self._entries[-1], reading.total, self._known.table)
+            (name,) = self._entries[-1].part_names
+            self._parts.keep(name, reading.total)
 
     def state(self, types: Mapping[str, str]) -> State:
         """Give what is known now, of columns of these types."""

@@ -1,28 +1,47 @@
 """Each source's own summary, kept beside the state, so that it can be taken out without its old bytes.
 
-A part is a state file of one source. Its name is made of the content it was read from and of what was
-learnt from it, so that a part is never replaced by another one: a state that was not replaced after a
-crash finds its parts as they were.
+The name of a part is made of the content it was read from and of what was learnt from it, so that a part is never
+replaced by another one: a state that was not replaced after a crash finds its parts as they were. Parts stand in few
+files, `packs`; those that version 0.1.0 wrote are a state file of one source each, and are read too.
+
+Beside them stand sums of groups of parts, so that those that stay can be added up by reading few. The groups are the
+nodes of a tree: a node has the parts whose names begin alike, and its own name is made of those of its children. So the
+sums that hold are found by what is in the record, and all others are known to be of the past.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+import secrets
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import xxhash
+
 from streamnorm.errors import OutputError, StateError
-from streamnorm.files import beside, claim, replacing, sweep
-from streamnorm.states.document import to_json
+from streamnorm.files import beside, claim, sweep
+from streamnorm.states.compact import from_bytes, to_bytes
 from streamnorm.states.file import read
-from streamnorm.states.state import Counted, State
-from streamnorm.tables import Learnt, Table
+from streamnorm.states.packs import Block, blocks_of, read_block, write_pack
+from streamnorm.states.state import Counted
+from streamnorm.tables import Learnt
 
 __all__ = ["Parts"]
 
-_NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}\.json")
+_PACK = re.compile(r"[0-9a-f]{32}\.parts")
+#: Parts of version 0.1.0.
+_SINGLE = re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}\.json")
+#: What the names of sums end with.
+_SUM = b"\xff" * 8
+#: Most children of a node; also the number of digits that tell them apart.
+_CHILDREN = 16
+#: Bytes of parts that wait in memory to be written together.
+_TOGETHER = 1 << 25
+#: Smallest ratio of the size of a pack to that of all smaller ones together: they are put together where it is less, so
+#: that there are few, and each byte is copied few times.
+_RATIO = 4
 
 
 class Parts:
@@ -37,14 +56,12 @@ class Parts:
     def __init__(self, state: Path) -> None:
         self.folder = beside(state, "", ".parts")
         self._new: list[Path] = []
+        self._waiting: dict[bytes, bytes] = {}
+        self._size = 0
+        self._blocks: dict[bytes, Block] | None = None
+        self._damaged: dict[Path, StateError] = {}
 
-    def has(self, record: Iterable[Counted]) -> bool:
-        """Tell whether a part is kept of any source in the record; a process that was killed may have left others."""
-        try:
-            kept = set(os.listdir(self.folder))  # noqa: PTH208 (names alone)
-        except OSError:
-            return False
-        return any(_name_of(entry) in kept for entry in record)
+    # ---- the folder ----
 
     @contextmanager
     def alone(self, *, make: bool = False) -> Iterator[None]:
@@ -82,27 +99,61 @@ class Parts:
             raise OutputError(f"{self.folder} cannot be used: {error.strerror}; see to it, or keep none.") from error
         return handle
 
-    def _path(self, entry: Counted) -> Path:
-        return self.folder / _name_of(entry)
+    def _known(self) -> dict[bytes, Block]:
+        """Give where the blocks of all packs stand."""
+        if self._blocks is None:
+            self._blocks, self._damaged = {}, {}
+            for pack in self._packs():
+                try:
+                    self._blocks.update(blocks_of(pack))
+                except StateError as error:  # of what it holds, nothing may be asked for
+                    self._damaged[pack] = error
+        return self._blocks
 
-    def keep(self, entry: Counted, learnt: Learnt, table: Table) -> None:
+    def _packs(self) -> list[Path]:
+        try:
+            return sorted(path for path in self.folder.iterdir() if _PACK.fullmatch(path.name))
+        except OSError:
+            return []
+
+    # ---- parts ----
+
+    def has(self, record: Iterable[Counted]) -> bool:
+        """Tell whether a part is kept of any source in the record; a process that was killed may have left others."""
+        names = [name for entry in record for name in entry.part_names]
+        known = self._known()
+        return any(
+            _is_name(name) and (_key(name) in known or bool(self._damaged) or self._single(name).exists())
+            for name in names
+        )
+
+    def keep(self, name: str, learnt: Learnt) -> None:
         """Keep what was learnt from one source.
 
         Parameters
         ----------
-        entry : Counted
-            The entry of the record.
+        name : str
+            One of the entry's `part_names`.
         learnt : Learnt
-        table : Table
-            Its settings count.
         """
-        path = self._path(entry)
-        if not path.exists():
-            self._new.append(path)
-        with replacing(path, parents=True) as temporary:
-            temporary.write_text(to_json(State(table.with_learnt(learnt), (entry,))), encoding="utf-8")
+        self._put(_key(name), learnt)
 
-    def find(self, entry: Counted) -> Learnt | None:
+    def _put(self, key: bytes, learnt: Learnt) -> None:
+        if key not in self._waiting and key not in self._known():
+            self._waiting[key] = to_bytes(learnt)
+            self._size += len(self._waiting[key])
+            if self._size > _TOGETHER:
+                self.settle()
+
+    def settle(self) -> None:
+        """Bring all that was kept to the disk, where it must be before the state that counts it."""
+        if self._waiting:
+            path = self.folder / f"{secrets.token_hex(16)}.parts"
+            self._new.append(path)
+            self._known().update(write_pack(path, self._waiting.items()))
+            self._waiting, self._size = {}, 0
+
+    def find(self, name: str) -> Learnt | None:
         """Give what was learnt from a source, if it was kept.
 
         Raises
@@ -110,29 +161,157 @@ class Parts:
         StateError
             If its part is damaged or is another one's.
         """
-        path = self._path(entry)
-        if not (_NAME.fullmatch(path.name) and path.exists()):
+        if not _is_name(name):  # of a source whose digest is not known
             return None
-        learnt = read(path).table.learnt
-        if learnt.digest() != entry.digest:
-            raise StateError(f"{path} is not the part of {entry.location}: restore it, or count anew (--rebuild).")
-        return learnt
+        found = self._get(_key(name))
+        if found is None and (path := self._single(name)).exists():
+            found = read(path).table.learnt
+            if found.digest() != name.partition("-")[2]:
+                raise StateError(f"{path} is not the part that it is called: restore it, or count anew (--rebuild).")
+        if found is None and self._damaged:
+            raise next(iter(self._damaged.values()))
+        return found
+
+    def _single(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
+
+    def _get(self, key: bytes) -> Learnt | None:
+        data = self._waiting.get(key)
+        if data is None and key in self._known():
+            data = read_block(key, self._known()[key])
+        try:
+            return None if data is None else from_bytes(data)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+            where = self._known()[key].pack if key in self._known() else self.folder
+            raise StateError(f"{where} cannot be read: {error!r}; restore a copy or count anew (--rebuild).") from error
+
+    # ---- sums ----
+
+    def sum_of(self, names: Iterable[str], groups: Sequence[int]) -> Learnt | None:
+        """Add up some groups of columns of parts; None where one of the parts was not kept.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Of the parts, at least one; one that stands there twice counts twice.
+        groups : sequence of int
+            Positions of the groups in what was learnt.
+        """
+        return self._sum(sorted(names), 0, tuple(groups))
+
+    def _sum(self, names: list[str], depth: int, groups: tuple[int, ...]) -> Learnt | None:
+        """Add up the parts of a node: the sum that is kept, or else the sums of its children.
+
+        Parameters
+        ----------
+        names : list of str
+            Of its parts, in order; all begin with the same `depth` digits.
+        depth : int
+        groups : tuple of int
+        """
+        if len(names) == 1:
+            found = self.find(names[0])
+            return None if found is None else found.of_groups(groups)
+        key = _node(names)
+        kept = self._get(key)
+        if kept is not None:
+            return kept
+        total = None
+        for child in _children(names, depth):
+            part = self._sum(child, depth + 1, groups)
+            if part is None:
+                return None
+            total = part if total is None else total + part
+        if total is not None:
+            self._put(key, total)
+        return total
+
+    # ---- the end of a job ----
 
     def drop_new(self) -> None:
         """Remove the parts that were kept for a state that will not be written."""
+        self._waiting, self._size, self._blocks = {}, 0, None
         with suppress(OSError):
             for path in self._new:
                 path.unlink(missing_ok=True)
 
     def tidy(self, record: Iterable[Counted]) -> None:
-        """Remove the parts that the record does not have."""
+        """Remove the parts that the record does not have, and put small packs together."""
         with suppress(OSError):
             sweep([self.folder])
-            known = {_name_of(entry) for entry in record}
+            if not self.folder.is_dir():
+                return
+            names = [name for entry in record for name in entry.part_names]
+            known = set(names)
             for path in self.folder.iterdir():
-                if _NAME.fullmatch(path.name) and path.name not in known:
+                if _SINGLE.fullmatch(path.name) and path.name.removesuffix(".json") not in known:
                     path.unlink()
+            self._blocks = None
+            self._put_together({_key(name) for name in known if _is_name(name)} | set(_nodes(sorted(names), 0)))
+
+    def _put_together(self, wanted: Collection[bytes]) -> None:
+        """Write packs anew that hold more of what is not wanted than of what is, and those that are small."""
+        kept: dict[Path, list[bytes]] = {pack: [] for pack in self._packs()}
+        sizes, others = dict.fromkeys(kept, 0), dict.fromkeys(kept, 0)
+        known = self._known()
+        if self._damaged and not all(name in known for name in wanted if not name.endswith(_SUM)):
+            return
+        for name, block in known.items():
+            if name in wanted:
+                kept[block.pack].append(name)
+            (sizes if name in wanted else others)[block.pack] += block.size
+        ascending = sorted(sizes, key=sizes.__getitem__)
+        small = smaller = 0
+        for i, pack in enumerate(ascending):
+            small = i + 1 if i and sizes[pack] < _RATIO * smaller else small
+            smaller += sizes[pack]
+        rewritten = [p for i, p in enumerate(ascending) if i < small or not kept[p] or others[p] > sizes[p]]
+        self._rewrite(rewritten, [name for pack in rewritten for name in kept[pack]])
+
+    def _rewrite(self, packs: Sequence[Path], names: Sequence[bytes]) -> None:
+        """Write one pack in the place of some.
+
+        Parameters
+        ----------
+        packs : sequence of Path
+        names : sequence of bytes
+            What is kept of them.
+        """
+        blocks = self._known()
+        if names:
+            path = self.folder / f"{secrets.token_hex(16)}.parts"
+            write_pack(path, ((name, read_block(name, blocks[name])) for name in names))
+        for pack in packs:
+            pack.unlink()
+        self._blocks = None
 
 
-def _name_of(entry: Counted) -> str:
-    return f"{entry.fingerprint}-{entry.digest}.json"
+def _is_name(name: str) -> bool:
+    return _SINGLE.fullmatch(f"{name}.json") is not None
+
+
+def _key(name: str) -> bytes:
+    return bytes.fromhex(name.replace("-", ""))
+
+
+def _node(names: Sequence[str]) -> bytes:
+    """Name the sum of parts, as no part is named but by chance in 2^64."""
+    return xxhash.xxh3_128_digest("\n".join(names).encode()) + _SUM
+
+
+def _children(names: Sequence[str], depth: int) -> list[list[str]]:
+    """Share out the parts of a node among its children, by the digit behind those that all have."""
+    if len(names) <= _CHILDREN or depth == 32:
+        return [[name] for name in names]
+    shares: dict[str, list[str]] = {}
+    for name in names:
+        shares.setdefault(name[depth], []).append(name)
+    return list(shares.values())
+
+
+def _nodes(names: list[str], depth: int) -> Iterator[bytes]:
+    """Yield the names of all nodes above parts."""
+    if len(names) > 1:
+        yield _node(names)
+        for child in _children(names, depth):
+            yield from _nodes(child, depth + 1)

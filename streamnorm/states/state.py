@@ -45,6 +45,11 @@ class Counted:
     from_footer: int = field(default=0, compare=False)
     options: tuple[tuple[str, Any], ...] = field(default=(), compare=False)
 
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """What its part is called, where one is kept."""
+        return (f"{self.fingerprint}-{self.digest}",)
+
     def to_json(self) -> dict[str, Any]:
         """Give what `Counted` is made of, without what few sources have."""
         content = dict(vars(self))

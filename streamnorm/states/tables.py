@@ -14,7 +14,14 @@ from streamnorm.rules import FAMILY, PLAIN, BoundRule, Steps
 from streamnorm.states.keyed import columns_to_json, keyed_from_json, keys_from_json, keys_to_json
 from streamnorm.tables import Group, Keyed, Keys, Learnt, Vector
 
-__all__ = ["is_plain", "learnt_from_json", "learnt_to_json"]
+__all__ = [
+    "is_plain",
+    "learnt_from_json",
+    "learnt_to_json",
+    "rule_from_json",
+    "rule_to_json",
+    "vector_from_json",
+]
 
 
 def is_plain(learnt: Learnt) -> bool:
@@ -39,7 +46,7 @@ def learnt_to_json(learnt: Learnt) -> dict[str, Any]:
         for name, (group, i) in learnt.columns().items()
     ]
     return {
-        "rules": [_rule_to_json(group.rule) for group in learnt.groups],
+        "rules": [rule_to_json(group.rule) for group in learnt.groups],
         **({"keys": keys_to_json(learnt.keyed)} if learnt.keyed is not None else {}),
         "columns": columns,
         **({"dropped": list(learnt.dropped)} if learnt.dropped else {}),
@@ -54,7 +61,7 @@ def learnt_from_json(document: Mapping[str, Any]) -> tuple[Learnt, tuple[str, ..
     ValueError, KeyError, TypeError
         If it is not that.
     """
-    rules = [_rule_from_json(rule) for rule in document["rules"]]
+    rules = [rule_from_json(rule) for rule in document["rules"]]
     columns = document["columns"]
     names = [column["name"] for column in columns]
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
@@ -91,26 +98,29 @@ def _group(index: int, rule: BoundRule, columns: Sequence[Mapping[str, Any]], ke
     if not any("vector" in column for column in own):
         return Group(rule, names, rule.summary.from_json([column["summary"] for column in own]))
     (column,) = own
-    vector, summary = _vector_from_json(column["vector"]), rule.summary.from_json(column["summary"])
+    vector, summary = vector_from_json(column["vector"]), rule.summary.from_json(column["summary"])
     if len(summary) != vector.slots:
         raise ValueError(f"column {names[0]!r} has {len(summary)} statistics for {vector.slots} elements")
     return Group(rule, names, summary, vector)
 
 
-def _vector_from_json(data: Mapping[str, Any]) -> Vector:
+def vector_from_json(data: Mapping[str, Any]) -> Vector:
+    """Read the layout of a column of vectors; raises ValueError or KeyError where it is none."""
     width, whole = data["width"], data["whole"]
     if not (width is None or (type(width) is int and width >= 0)) or type(whole) is not bool or len(data) > 2:
         raise ValueError(f"no vector is like that: {data!r}"[:200])
     return Vector(width, whole)
 
 
-def _rule_to_json(rule: BoundRule) -> dict[str, Any]:
+def rule_to_json(rule: BoundRule) -> dict[str, Any]:
+    """Write a scaler, its parameters and what is done beside scaling."""
     steps = {"steps": rule.steps.to_json()} if rule.steps != PLAIN else {}
     profile = {"profile": True} if rule.profile else {}
     return {"scaler": rule.rule.name, "parameters": rule.plain_params, **steps, **profile}
 
 
-def _rule_from_json(data: Mapping[str, Any]) -> BoundRule:
+def rule_from_json(data: Mapping[str, Any]) -> BoundRule:
+    """Read what `rule_to_json` gave; raises ValueError or KeyError where it is not that."""
     rule = FAMILY[data["scaler"]]
     given = data["parameters"]
     params = {

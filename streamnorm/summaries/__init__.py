@@ -9,7 +9,7 @@ from streamnorm.summaries.bins import ALL_BITS, MAX_BINS
 from streamnorm.summaries.extremes import Extremes
 from streamnorm.summaries.histogram import Histogram, HistogramOf
 from streamnorm.summaries.moments import CONSTANT, Moments
-from streamnorm.summaries.packing import pack, unpack
+from streamnorm.summaries.packing import pack, pack_bytes, unpack
 from streamnorm.summaries.profile import Profiled, ProfiledOf, needed, part
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "SummaryType",
     "needed",
     "pack",
+    "pack_bytes",
     "part",
     "unpack",
 ]

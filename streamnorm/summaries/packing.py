@@ -1,4 +1,4 @@
-"""Summaries of many slots as text: arrays in as few bytes as their numbers need, in base64.
+"""Summaries of many slots as arrays in as few bytes as their numbers need: in base64 for text, or as they are.
 
 A slot takes some tens of bytes where an object of texts takes some hundreds, and nothing is parsed number
 by number. Equal summaries are equal text. What is read is checked before it is believed.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from streamnorm import kernel
 from streamnorm.summaries._base import Counts, Summary
-from streamnorm.summaries.bins import Bins, checked_max_bins, images_are_finite
+from streamnorm.summaries.bins import ALL_BITS, Bins, checked_max_bins, images_are_finite
 from streamnorm.summaries.exact import Exact
 from streamnorm.summaries.extremes import Bound, Extremes
 from streamnorm.summaries.histogram import Histogram
 from streamnorm.summaries.moments import Moments
 from streamnorm.summaries.profile import Profiled
 
-__all__ = ["pack", "unpack"]
+__all__ = ["pack", "pack_bytes", "unpack"]
 
 Packed = Mapping[str, Any]
 S = TypeVar("S", bound=Summary)
@@ -32,13 +32,33 @@ _FURTHEST = 8192  # bits from the binary point: beyond what sums of float64 reac
 
 def pack(summary: Summary) -> dict[str, Any]:
     """Write a summary as an object of texts and integers."""
+    packed: dict[str, Any] = _as_text(_packed(summary, _pack_bins))
+    return packed
+
+
+def pack_bytes(summary: Summary) -> dict[str, Any]:
+    """Write a summary as an object of bytes and integers, whose bins take few bytes when they are compressed."""
+    return _packed(summary, _pack_steps)
+
+
+def _as_text(packed: Any) -> Any:
+    if isinstance(packed, dict):
+        return {name: _as_text(value) for name, value in packed.items()}
+    return base64.b64encode(packed).decode("ascii") if isinstance(packed, bytes) else packed
+
+
+def _packed(summary: Summary, pack_bins: Callable[[Bins], dict[str, Any]]) -> dict[str, Any]:
+    """Write a summary, and its bins as `pack_bins` does."""
     if isinstance(summary, Profiled):
-        beside = {name: _without_counts(pack(own)) for name, own in summary.beside.items()}
-        return {**pack(summary.needed), "profile": beside}
+        beside = {name: _without_counts(_packed(own, pack_bins)) for name, own in summary.beside.items()}
+        return {**_packed(summary.needed, pack_bins), "profile": beside}
     fields = {f.name: getattr(summary, f.name) for f in dataclasses.fields(summary)}
     if isinstance(summary, Moments) and summary.weight == Exact.of_counts(summary.counts.values):
         fields.pop("weight")  # rows without weights: it is their number
-    return {name: _PACK[type(value)](value) for name, value in fields.items()}
+    return {
+        name: pack_bins(value) if isinstance(value, Bins) else _PACK[type(value)](value)
+        for name, value in fields.items()
+    }
 
 
 def _without_counts(packed: Packed) -> dict[str, Any]:
@@ -46,7 +66,7 @@ def _without_counts(packed: Packed) -> dict[str, Any]:
 
 
 def unpack(like: S, packed: Packed) -> S:
-    """Read what `pack` gave of a summary.
+    """Read what `pack` or `pack_bytes` gave of a summary.
 
     Parameters
     ----------
@@ -106,12 +126,16 @@ def _check(summary: Summary) -> None:
 # ---- arrays ----
 
 
-def _text(data: NDArray[Any]) -> str:
-    return base64.b64encode(np.ascontiguousarray(data).tobytes()).decode("ascii")
+def _bytes(data: NDArray[Any]) -> bytes:
+    return np.ascontiguousarray(data).tobytes()
 
 
-def _data(text: str, size: int) -> bytes:
+def _data(text: str | bytes, size: int) -> bytes:
     """Decode so many bytes."""
+    if isinstance(text, bytes):
+        if len(text) != size:
+            raise ValueError(f"expected {size} bytes, found {len(text)}")
+        return text
     if not isinstance(text, str) or len(text) != (size + 2) // 3 * 4:
         raise ValueError(f"expected {size} bytes in base64")
     data = base64.b64decode(text, validate=True)
@@ -124,7 +148,7 @@ def _integers(values: NDArray[np.int64]) -> dict[str, Any]:
     """Write non-negative integers in 0, 1, 2, 4 or 8 bytes each."""
     most = int(values.max(initial=0))
     width = next(width for width in (0, 1, 2, 4, 8) if most < 1 << 8 * width)
-    return {"width": width, "data": _text(values.astype(f"<u{width}")) if width else ""}
+    return {"width": width, "data": _bytes(values.astype(f"<u{width}")) if width else b""}
 
 
 def _read_integers(count: int, packed: Packed) -> NDArray[np.int64]:
@@ -161,7 +185,7 @@ def _pack_exact(numbers: Exact) -> dict[str, Any]:
         low += 1
     while high - low > 1 and (table[:, high - 1] == _signs(table[:, high - 2])).all():
         high -= 1
-    return {"exponent": numbers.exponent + 8 * low, "width": high - low, "data": _text(table[:, low:high])}
+    return {"exponent": numbers.exponent + 8 * low, "width": high - low, "data": _bytes(table[:, low:high])}
 
 
 def _signs(highest: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -186,18 +210,18 @@ def _exact(slots: int, packed: Packed) -> Exact:
     return numbers + Exact.empty(slots)  # as narrow as it can be
 
 
-def _pack_bound(bound: Bound) -> str:
-    return _text(bound.array.astype("<f8"))
+def _pack_bound(bound: Bound) -> bytes:
+    return _bytes(bound.array.astype("<f8"))
 
 
-def _bound(kind: type[Bound], slots: int, packed: str) -> Bound:
-    """Bind a rule of the family.
+def _bound(kind: type[Bound], slots: int, packed: str | bytes) -> Bound:
+    """Read least or greatest values.
 
     Parameters
     ----------
     kind : type of Bound
     slots : int
-    packed : str
+    packed : str or bytes
     """
     array = np.frombuffer(_data(packed, 8 * slots), "<f8").astype(np.float64)
     if np.isnan(array).any():
@@ -210,9 +234,39 @@ def _pack_bins(bins: Bins) -> dict[str, Any]:
         "max_bins": bins.max_bins,
         "bits": _integers(bins.bits),
         "sizes": _integers(bins.sizes),
-        "keys": _text(bins.keys.astype("<u8")),
+        "keys": _bytes(bins.keys.astype("<u8")),
         "counts": _integers(bins.counts),
     }
+
+
+def _pack_steps(bins: Bins) -> dict[str, Any]:
+    """Write bins with the steps from each to the next in units of their bits: all first bytes, then all second ones."""
+    slot = np.repeat(np.arange(len(bins)), bins.sizes)
+    leading = bins.keys >> (ALL_BITS - bins.bits[slot]).astype(np.uint64)
+    steps = np.diff(leading, prepend=np.uint64(0))
+    starts = (np.cumsum(bins.sizes) - bins.sizes)[bins.sizes > 0]
+    steps[starts] = leading[starts]
+    return {
+        "max_bins": bins.max_bins,
+        "bits": _integers(bins.bits),
+        "sizes": _integers(bins.sizes),
+        "steps": _bytes(steps.astype("<u8").view(np.uint8).reshape(-1, 8).T),
+        "counts": _integers(bins.counts),
+    }
+
+
+def _keys(bits: NDArray[np.int64], sizes: NDArray[np.int64], packed: Packed) -> NDArray[np.uint64]:
+    """Read the keys of bins, as `_pack_bins` or `_pack_steps` wrote them."""
+    count = int(sizes.sum())
+    if "steps" not in packed:
+        return np.frombuffer(_data(packed["keys"], 8 * count), "<u8").astype(np.uint64)
+    planes = np.frombuffer(_data(packed["steps"], 8 * count), np.uint8).reshape(8, count)
+    sums = np.cumsum(np.ascontiguousarray(planes.T).view("<u8").reshape(count), dtype=np.uint64)
+    before = np.concatenate([np.zeros(1, np.uint64), sums])[np.cumsum(sizes) - sizes]
+    keys: NDArray[np.uint64] = (sums - np.repeat(before, sizes)) << np.repeat(
+        (ALL_BITS - bits).astype(np.uint64), sizes
+    )
+    return keys
 
 
 def _bins(slots: int, packed: Packed) -> Bins:
@@ -221,7 +275,7 @@ def _bins(slots: int, packed: Packed) -> Bins:
     if (sizes > most).any() or not ((bits >= 1) & (bits <= 64)).all() or (bits[sizes == 0] != 64).any():
         raise ValueError("a histogram has too many bins, or bits that it cannot have")
     count = int(sizes.sum())
-    keys = np.frombuffer(_data(packed["keys"], 8 * count), "<u8").astype(np.uint64)
+    keys = _keys(bits, sizes, packed)
     counts = _read_integers(count, packed["counts"])
     slot = np.repeat(np.arange(slots), sizes)
     beside = slot[1:] == slot[:-1]
@@ -234,7 +288,7 @@ def _bins(slots: int, packed: Packed) -> Bins:
     return Bins(most, bits, sizes, keys, counts)
 
 
-_PACK: dict[type, Any] = {Counts: _pack_counts, Exact: _pack_exact, Bins: _pack_bins}
+_PACK: dict[type, Any] = {Counts: _pack_counts, Exact: _pack_exact}
 _UNPACK: dict[type, Any] = {Exact: _exact, Bins: _bins}
 for _kind in Extremes.field_types().values():
     if issubclass(_kind, Bound):

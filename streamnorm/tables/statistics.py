@@ -198,6 +198,13 @@ class Learnt:
         types = {name: kind for name, kind in self.types.items() if name in names}
         return Learnt(groups, MappingProxyType(types), self.dropped)
 
+    def of_groups(self, positions: Collection[int]) -> Learnt:
+        """Keep the groups at some positions."""
+        groups = tuple(group for i, group in enumerate(self.groups) if i in positions)
+        names = {name for group in groups for name in group.names}
+        types = {name: kind for name, kind in self.types.items() if name in names}
+        return Learnt(groups, MappingProxyType(types), self.dropped)
+
     def of_parts(self, parts: Iterable[Learnt]) -> Learnt:
         """Put together what was learnt of these columns in parts, each of some of the columns."""
         found = {name: group for part in parts for group in part.groups for name in group.names}
