@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -111,10 +110,16 @@ class Parts:
         return self._blocks
 
     def _packs(self) -> list[Path]:
+        """Give the packs, the largest at the end: where a process was killed, it has what smaller ones have too."""
         try:
-            return sorted(path for path in self.folder.iterdir() if _PACK.fullmatch(path.name))
+            packs = [path for path in self.folder.iterdir() if _PACK.fullmatch(path.name)]
+            return sorted(packs, key=lambda path: (path.stat().st_size, path.name))
         except OSError:
             return []
+
+    def _pack_of(self, names: Iterable[bytes]) -> Path:
+        """Name a pack after what it holds."""
+        return self.folder / f"{xxhash.xxh3_128_hexdigest(b''.join(sorted(names)))}.parts"
 
     # ---- parts ----
 
@@ -148,9 +153,10 @@ class Parts:
     def settle(self) -> None:
         """Bring all that was kept to the disk, where it must be before the state that counts it."""
         if self._waiting:
-            path = self.folder / f"{secrets.token_hex(16)}.parts"
-            self._new.append(path)
-            self._known().update(write_pack(path, self._waiting.items()))
+            path = self._pack_of(self._waiting)
+            self._new += [] if path.exists() else [path]
+            self._known().update(write_pack(path, sorted(self._waiting.items())))
+            self._damaged.pop(path, None)
             self._waiting, self._size = {}, 0
 
     def find(self, name: str) -> Learnt | None:
@@ -278,11 +284,12 @@ class Parts:
             What is kept of them.
         """
         blocks = self._known()
+        path = self._pack_of(names)
         if names:
-            path = self.folder / f"{secrets.token_hex(16)}.parts"
-            write_pack(path, ((name, read_block(name, blocks[name])) for name in names))
+            write_pack(path, ((name, read_block(name, blocks[name])) for name in sorted(names)))
         for pack in packs:
-            pack.unlink()
+            if not names or pack != path:
+                pack.unlink()
         self._blocks = None
 
 

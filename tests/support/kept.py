@@ -10,9 +10,10 @@ from streamnorm.states.packs import blocks_of
 SUM = b"\xff" * 8
 
 
-def parts_of(state: str | Path) -> list[bytes]:
+def parts_of(state: str | Path) -> list[str]:
     """Give the names of the parts beside a state."""
-    return [name for name in _names(state) if not name.endswith(SUM)]
+    names = [name for name in _names(state) if not name.endswith(SUM)]
+    return [f"{name[:16].hex()}-{name[16:].hex()}" for name in names]
 
 
 def sums_of(state: str | Path) -> list[bytes]:
