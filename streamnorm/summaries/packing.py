@@ -256,7 +256,13 @@ def _pack_steps(bins: Bins) -> dict[str, Any]:
 
 
 def _keys(bits: NDArray[np.int64], sizes: NDArray[np.int64], packed: Packed) -> NDArray[np.uint64]:
-    """Read the keys of bins, as `_pack_bins` or `_pack_steps` wrote them."""
+    """Read the keys of bins, as `_pack_bins` or `_pack_steps` wrote them.
+
+    Parameters
+    ----------
+    bits, sizes : ndarray of shape (n_slots,)
+    packed : mapping
+    """
     count = int(sizes.sum())
     if "steps" not in packed:
         return np.frombuffer(_data(packed["keys"], 8 * count), "<u8").astype(np.uint64)
