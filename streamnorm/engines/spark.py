@@ -228,11 +228,12 @@ def _mapped_schema(table: Table, df: DataFrame, inverse: bool) -> StructType:
     """
     from pyspark.sql.types import DoubleType, FloatType, StructField, StructType
 
-    after = mapped_schema(table, _arrow_schema(df), inverse=inverse)
+    before = _arrow_schema(df)
+    after = mapped_schema(table, before, inverse=inverse)
     kinds = {pa.float32(): FloatType(), pa.float64(): DoubleType()}
     made = {
         target: StructField(target, kinds[after.field(target).type], True, df.schema[source].metadata)
-        for source, target in table.inputs(inverse).items()
+        for source, target in table.inputs_of(before, inverse).items()
     }
     passing = iter([field for field in df.schema if field.name in after.names and field.name not in made])
     return StructType([made[name] if name in made else next(passing) for name in after.names])

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from streamnorm.errors import MergeError
 from streamnorm.rules import BoundRule, Rule, canonical
+from streamnorm.summaries import GIVEN
 from streamnorm.tables import Group
 
 __all__ = ["Algebra"]
@@ -40,6 +41,8 @@ class Algebra:
             raise MergeError(f"cannot {verb} {type(self).__name__} and {type(other).__name__}: fit both alike.")
         for scaler in (self, other):
             check_is_fitted(scaler)
+        if self._bound.given or other._bound.given:
+            raise MergeError(GIVEN)
         if self._bound.key != other._bound.key:
             raise MergeError(f"cannot {verb} scalers with other parameters: {self!r} and {other!r}; set them alike.")
         if self.n_features_in_ != other.n_features_in_ or self._columns() != other._columns():

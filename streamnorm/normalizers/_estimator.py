@@ -37,12 +37,13 @@ from streamnorm.columns import (
 )
 from streamnorm.errors import InfiniteValueError, OverflowedError
 from streamnorm.normalizers._algebra import Algebra
+from streamnorm.normalizers._given import FromStatistics
 from streamnorm.normalizers._namespaces import Namespace
 from streamnorm.normalizers._transformer import FLOATS, StreamTransformer
 from streamnorm.normalizers._weights import weights_of
 from streamnorm.plans import Plan
 from streamnorm.rules import FAMILY, BoundRule, Rule
-from streamnorm.summaries import Block
+from streamnorm.summaries import Block, Given
 
 __all__ = ["Normalizer"]
 
@@ -51,7 +52,7 @@ _SPARSE = ("csr", "csc")
 _AT_ONCE = 1 << 16
 
 
-class Normalizer(Algebra, StreamTransformer):
+class Normalizer(FromStatistics, Algebra, StreamTransformer):
     """A scikit-learn transformer that learns batch by batch, exactly.
 
     Subclasses name a rule of `family.FAMILY` when they are defined::
@@ -255,7 +256,7 @@ class Normalizer(Algebra, StreamTransformer):
     @property
     def _bound(self) -> BoundRule:
         params = {name: getattr(self, name) for name in self._rule.defaults}
-        return BoundRule(self._rule, MappingProxyType(params))
+        return BoundRule(self._rule, MappingProxyType(params), given=isinstance(self.__dict__.get("_summary"), Given))
 
     def _attribute(self, name: str) -> Any:
         if "_summary" not in self.__dict__:

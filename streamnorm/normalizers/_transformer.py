@@ -52,6 +52,9 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
     def _learn_batch(self, X: Any, sample_weight: Any) -> None:
         raise NotImplementedError
 
+    def _refuse_to_learn(self) -> None:
+        """Raise DataError where the object is one that cannot learn."""
+
     # ---- learning ----
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -76,6 +79,7 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
         ValueError
             If X, the weights or a parameter cannot be used; the object stays as it was.
         """
+        self._refuse_to_learn()
         X = known(X)
         with self._unless_it_fails():
             for name in (*self._LEARNT, "n_features_in_", "feature_names_in_", "_warned"):
@@ -101,6 +105,7 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
         sample_weight : array-like of shape (n_rows,), optional
             Weights of the rows.
         """
+        self._refuse_to_learn()
         with suppress(NoWeightError), self._unless_it_fails():  # no weight changes nothing
             self._partial_fit(known(X), y, sample_weight)
         return self

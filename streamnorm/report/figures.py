@@ -16,7 +16,7 @@ from streamnorm.plans import Affine
 from streamnorm.report.keys import keys_to_json, of_all
 from streamnorm.report.shapes import Bars, Shape, bars_of
 from streamnorm.states import State
-from streamnorm.summaries import CONSTANT, Extremes, Histogram, Moments, part
+from streamnorm.summaries import CONSTANT, Extremes, Given, Histogram, Moments, Summary, part
 from streamnorm.tables import Group
 
 __all__ = ["Figures", "about_sources", "figures_of", "to_json"]
@@ -87,17 +87,20 @@ class Figures:
         moments = part(summary, Moments)
         quantiles, errors = _quantiles(histogram, slot)
         ddof = group.rule.params.get("ddof", 0)
+        given = _given(summary, slot, group.rule.rule.name)
         return cls(
             name,
             kind,
             group.rule.rule.name,
             dict(zip(COUNTS, summary.counts.table[slot].tolist(), strict=True)),
-            None if moments is None else _known(summary.cached("mean", moments.mean)[slot]),
-            None if moments is None else _known(summary.cached(("std", ddof), lambda: moments.std(ddof))[slot]),
+            given["mean"] if moments is None else _known(summary.cached("mean", moments.mean)[slot]),
+            given["scale"]
+            if moments is None
+            else _known(summary.cached(("std", ddof), lambda: moments.std(ddof))[slot]),
             quantiles,
             errors,
-            _known(extremes.minimum[slot]) if extremes else quantiles.get(0.0),
-            _known(extremes.maximum[slot]) if extremes else quantiles.get(1.0),
+            _known(extremes.minimum[slot]) if extremes else quantiles.get(0.0, given["data_min"]),
+            _known(extremes.maximum[slot]) if extremes else quantiles.get(1.0, given["data_max"]),
             Shape.of(histogram, slot) if histogram else None,
             group,
             slot,
@@ -137,7 +140,9 @@ class Figures:
         steps = self.group.rule.steps.to_json()
         found = [name if value is True else f"{name} {value}" for name, value in steps.items()]
         infinite = self.counts["positive_infinities"] + self.counts["negative_infinities"]
-        if self.counts["values"] == 0:
+        if self.group.rule.given:
+            found.append("given, not learnt")
+        elif self.counts["values"] == 0:
             found.append("no finite value" if infinite else "all missing" if self.rows else "no rows")
         elif self.constant:
             found.append("constant")
@@ -175,7 +180,7 @@ class Figures:
     def to_json(self) -> dict[str, Any]:
         """Give everything, with the scaler's fitted attributes; what does not exist is null."""
         attributes = {}
-        for attribute in self.group.rule.rule.attributes:
+        for attribute in self.group.rule.attributes:
             value = self.group.attribute(attribute)
             if isinstance(value, np.ndarray) and attribute not in _SHARED:
                 value = value[..., self.slot]
@@ -202,6 +207,21 @@ class Figures:
             "histogram": bars_of([self.shape], _BARS).to_json() if self.shape else None,
         }
         return {name: _plain(value) for name, value in (document | attributes).items()}
+
+
+def _given(summary: Summary, slot: int, scaler: str) -> dict[str, float | None]:
+    """Take what was given of a column in place of mean, deviation and ends; None where it was not.
+
+    Parameters
+    ----------
+    summary : Summary
+    slot : int
+    scaler : str
+    """
+    names = {"standard": ("mean", "scale"), "minmax": ("data_min", "data_max")}.get(scaler, ())
+    numbers = {name: summary.number(name) if isinstance(summary, Given) else None for name in names}
+    found = {name: _known(values[slot]) for name, values in numbers.items() if values is not None}
+    return dict.fromkeys(("mean", "scale", "data_min", "data_max")) | found
 
 
 def _quantiles(histogram: Histogram | None, slot: int) -> tuple[dict[float, float], dict[float, float]]:

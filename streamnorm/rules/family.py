@@ -20,7 +20,7 @@ from streamnorm.plans import Affine, Monotone, Plan, Step
 from streamnorm.rules.power import check_method, lambda_errors, lambdas, power_plan
 from streamnorm.rules.rule import BoundRule, Params, Rule
 from streamnorm.rules.treatment import Steps
-from streamnorm.summaries import CONSTANT, MAX_BINS, Extremes, Histogram, HistogramOf, Moments
+from streamnorm.summaries import CONSTANT, MAX_BINS, Extremes, Given, Histogram, HistogramOf, Moments
 
 __all__ = ["FAMILY", "rule_of"]
 
@@ -60,7 +60,7 @@ def rule_of(spec: Any, **params: Any) -> BoundRule:
     return _bound(spec, {**rule.defaults, **params}, Steps(**steps))
 
 
-def _bound(name: str, params: Params, steps: Steps, profile: bool = False) -> BoundRule:
+def _bound(name: str, params: Params, steps: Steps, profile: bool = False, given: bool = False) -> BoundRule:
     """Bind a rule of the family.
 
     Parameters
@@ -69,9 +69,9 @@ def _bound(name: str, params: Params, steps: Steps, profile: bool = False) -> Bo
         In the family.
     params : mapping
     steps : Steps
-    profile : bool
+    profile, given : bool
     """
-    return BoundRule(FAMILY[name], MappingProxyType(dict(params)), steps, profile)
+    return BoundRule(FAMILY[name], MappingProxyType(dict(params)), steps, profile, given)
 
 
 def _no_centre(parameter: str) -> DataError:
@@ -95,12 +95,12 @@ def _check_moments(p: Params) -> None:
         raise DataError(f"ddof must not be negative, got {p['ddof']!r}: use 0 or 1.")
 
 
-def _standard_plan(s: Moments, p: Params) -> Plan:
-    if not p["with_std"]:
-        return Affine.centred(s.mean() if p["with_mean"] else None, None)
+def _standard_plan(s: Moments | Given, p: Params) -> Plan:
+    mean = s.mean() if p["with_mean"] else None
+    if isinstance(s, Given) or not p["with_std"]:
+        return Affine.centred(mean, s.scale(p["ddof"]) if p["with_std"] else None)
     scale = s.scale(p["ddof"])
-    quarter = s.quarter(p["ddof"]) if np.isinf(scale).any() else None
-    return Affine.centred(s.mean() if p["with_mean"] else None, scale, quarter)
+    return Affine.centred(mean, scale, s.quarter(p["ddof"]) if np.isinf(scale).any() else None)
 
 
 def _check_range(p: Params) -> None:
@@ -158,16 +158,18 @@ def _check_quantiles(p: Params) -> None:
         )
 
 
-def _robust_centre(s: Histogram, p: Params) -> NDArray[np.float64] | None:
+def _robust_centre(s: Histogram | Given, p: Params) -> NDArray[np.float64] | None:
+    if isinstance(s, Given):
+        return s.number("center") if p["with_centering"] else None
     return np.asarray(s.quantile([0.5])[0]) if p["with_centering"] else None
 
 
-def _robust_scale(s: Histogram, p: Params, unit: float = 1.0) -> NDArray[np.float64] | None:
+def _robust_scale(s: Histogram | Given, p: Params, unit: float = 1.0) -> NDArray[np.float64] | None:
     """Give the distance of the two quantiles.
 
     Parameters
     ----------
-    s : Histogram
+    s : Histogram or Given
     p : mapping
         Parameters of the scaler.
     unit : float
@@ -175,6 +177,9 @@ def _robust_scale(s: Histogram, p: Params, unit: float = 1.0) -> NDArray[np.floa
     """
     if not p["with_scaling"]:
         return None
+    if isinstance(s, Given):
+        given = s.number("scale")
+        return None if given is None else given * unit
     low, high = (q * unit for q in s.quantile([percent / 100.0 for percent in p["quantile_range"]]))
     with np.errstate(over="ignore"):
         scale = high - low
@@ -187,7 +192,7 @@ def _robust_scale(s: Histogram, p: Params, unit: float = 1.0) -> NDArray[np.floa
     return np.asarray(scale)
 
 
-def _robust_plan(s: Histogram, p: Params) -> Plan:
+def _robust_plan(s: Histogram | Given, p: Params) -> Plan:
     return Affine.centred(_robust_centre(s, p), _robust_scale(s, p), _robust_scale(s, p, 0.25))
 
 
@@ -233,6 +238,8 @@ _RULES = [
         _check_moments,
         lambda p: _no_centre("with_mean") if p["with_mean"] else None,
         lambda s, p: np.isnan(s.var(p["ddof"]) if p["with_std"] else s.mean()),
+        MappingProxyType({"mean": "with_mean", "scale": "with_std"}),
+        ("n_samples_seen_",),
     ),
     Rule(
         "minmax",
@@ -250,6 +257,8 @@ _RULES = [
         MappingProxyType({"feature_range": (0, 1), "clip": False}),
         _check_range,
         lambda p: SparseError("MinMaxScaler does not support sparse input. Consider using MaxAbsScaler instead."),
+        given=MappingProxyType({"data_min": None, "data_max": None}),
+        of_rows=("n_samples_seen_",),
     ),
     Rule(
         "maxabs",
@@ -262,6 +271,8 @@ _RULES = [
         },
         lambda s, p: Affine((Step(np.divide, _nonzero(s.magnitude)),), (-1.0, 1.0) if p["clip"] else None),
         MappingProxyType({"clip": False}),
+        given=MappingProxyType({"max_abs": None}),
+        of_rows=("n_samples_seen_",),
     ),
     Rule(
         "robust",
@@ -284,6 +295,8 @@ _RULES = [
         ),
         _check_quantiles,
         lambda p: _no_centre("with_centering") if p["with_centering"] else None,
+        given=MappingProxyType({"center": "with_centering", "scale": "with_scaling"}),
+        of_rows=("quantile_error_",),
     ),
     Rule(
         "quantile",
@@ -313,7 +326,7 @@ FAMILY: Mapping[str, Rule] = MappingProxyType({rule.name: rule for rule in _RULE
 
 
 def _by_name(rule: BoundRule) -> tuple[Any, ...]:
-    return _bound, (rule.rule.name, dict(rule.params), rule.steps, rule.profile)
+    return _bound, (rule.rule.name, dict(rule.params), rule.steps, rule.profile, rule.given)
 
 
 # A rule is functions, which are found again in the family by its name.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any
 
@@ -14,7 +14,7 @@ from streamnorm.errors import DataError
 from streamnorm.once import once
 from streamnorm.plans import Plan
 from streamnorm.rules.treatment import PLAIN, Steps
-from streamnorm.summaries import ProfiledOf, SummaryType, needed
+from streamnorm.summaries import Given, GivenOf, ProfiledOf, SummaryType, needed
 
 __all__ = ["BoundRule", "Params", "Rule", "canonical"]
 
@@ -45,6 +45,10 @@ class Rule:
         Parameters to the error for sparse input that would have to be filled in, None where it need not.
     lacking : callable
         Summary and parameters to whether each column has too few values for its statistics.
+    given : mapping of str to (str or None)
+        The statistics that may be given instead of learnt, each with the parameter that is false without it.
+    of_rows : tuple of str
+        Attributes that only rows give.
     """
 
     name: str
@@ -56,19 +60,23 @@ class Rule:
     check: Callable[[Params], None] = lambda params: None
     refuses_sparse: Callable[[Params], Exception | None] = lambda params: None
     lacking: Callable[[Any, Params], NDArray[np.bool_]] = lambda summary, params: summary.counts.values == 0
+    given: Mapping[str, str | None] = field(default_factory=dict)
+    of_rows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class BoundRule:
     """A rule with its parameters, and what is done to its columns beside.
 
-    With `profile`, its summaries keep histogram and moments of the columns beside what the rule needs.
+    With `profile`, its summaries keep histogram and moments of the columns beside what the rule needs. With `given`,
+    its statistics were given and are not learnt.
     """
 
     rule: Rule
     params: Params
     steps: Steps = PLAIN
     profile: bool = False
+    given: bool = False
 
     def __post_init__(self) -> None:
         unknown = set(self.params) - set(self.rule.defaults)
@@ -82,7 +90,11 @@ class BoundRule:
         return f"rule_of({', '.join([repr(self.rule.name), *self._options()])})"
 
     def __str__(self) -> str:
-        options = [*self._options(), *(["profile=True"] if self.profile else [])]
+        options = [
+            *self._options(),
+            *(["profile=True"] if self.profile else []),
+            *(["of given statistics"] if self.given else []),
+        ]
         return f"{self.rule.name}({', '.join(options)})"
 
     def _options(self) -> list[str]:
@@ -92,6 +104,8 @@ class BoundRule:
     @property
     def summary(self) -> SummaryType:
         """What makes this rule's summaries."""
+        if self.given:
+            return GivenOf(frozenset(self.rule.given))
         kind = self.rule.summary(self.params)
         return ProfiledOf(kind) if self.profile else self.steps.summary(kind)
 
@@ -104,11 +118,18 @@ class BoundRule:
     def key(self) -> tuple[str, ...]:
         """Equal exactly for equal rules with equal parameters and steps."""
         steps = [] if self.steps == PLAIN else [repr(self.steps.to_json())]
-        profile = " and a profile" if self.profile else ""
+        profile = f"{' and a profile' if self.profile else ''}{' as given' if self.given else ''}"
         return self.rule.name, repr(sorted(self.plain_params.items())) + profile, *steps
+
+    @property
+    def attributes(self) -> list[str]:
+        """Names of the fitted attributes that there are."""
+        return [name for name in self.rule.attributes if not (self.given and name in self.rule.of_rows)]
 
     def attribute(self, name: str, summary: Any) -> Any:
         """Compute a fitted attribute, once a summary; arrays are views of what cannot be written to."""
+        if name not in self.attributes:
+            raise AttributeError(f"there is no {name}: the statistics were given, and no rows were counted.")
         value = summary.cached((self.key, name), lambda: self.rule.attributes[name](needed(summary), self.params))
         if not isinstance(value, np.ndarray):
             return value
@@ -118,6 +139,8 @@ class BoundRule:
 
     def lacking(self, summary: Any) -> NDArray[np.bool_]:
         """Tell which columns have too few values for their statistics, whatever the rows were grouped by."""
+        if isinstance(summary, Given):
+            return np.zeros(len(summary), np.bool_)
         found: NDArray[np.bool_] = summary.cached(
             (self.key, "lacking"), lambda: self.rule.lacking(needed(summary.overall), self.params)
         )

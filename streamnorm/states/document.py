@@ -15,9 +15,10 @@ A rule whose columns have a profile says ``"profile": true``, and their summarie
 
 Version 2 has also columns of vectors: ``"vector": {"width": 768, "whole": false}``, and as their summary a
 list with one for each element; in rules, what a recipe does beside scaling: ``"steps": {"log1p": true}``, and
-what filling needs in the summaries' ``"profile"``; the names of columns that are ``"dropped"``; and statistics
-per key: `keys` holds the distinct values of the key columns in ascending order, and the arrays of each column's
-`summary` have a slot for each, packed into bytes::
+what filling needs in the summaries' ``"profile"``; ``"given": true`` of a rule whose statistics were given and not
+learnt, which stand in its columns' summaries under ``"given"``; the names of columns that are ``"dropped"``; and
+statistics per key: `keys` holds the distinct values of the key columns in ascending order, and the arrays of each
+column's `summary` have a slot for each, packed into bytes::
 
      "keys": {"count": 2, "columns": [{"name": "store", "type": "string", "values": ["a", "b"]}]},
 

@@ -26,7 +26,7 @@ __all__ = [
 
 def is_plain(learnt: Learnt) -> bool:
     """Tell whether version 1 of the format can say all of it."""
-    plain = all(group.vector is None and group.rule.steps == PLAIN for group in learnt.groups)
+    plain = all(g.vector is None and g.rule.steps == PLAIN and not g.rule.given for g in learnt.groups)
     return plain and not learnt.dropped and learnt.keyed is None
 
 
@@ -116,7 +116,8 @@ def rule_to_json(rule: BoundRule) -> dict[str, Any]:
     """Write a scaler, its parameters and what is done beside scaling."""
     steps = {"steps": rule.steps.to_json()} if rule.steps != PLAIN else {}
     profile = {"profile": True} if rule.profile else {}
-    return {"scaler": rule.rule.name, "parameters": rule.plain_params, **steps, **profile}
+    given = {"given": True} if rule.given else {}
+    return {"scaler": rule.rule.name, "parameters": rule.plain_params, **steps, **profile, **given}
 
 
 def rule_from_json(data: Mapping[str, Any]) -> BoundRule:
@@ -127,7 +128,7 @@ def rule_from_json(data: Mapping[str, Any]) -> BoundRule:
         name: tuple(given[name]) if isinstance(default, tuple) else given[name]
         for name, default in rule.defaults.items()
     }
-    profile = data.get("profile", False)
-    if type(profile) is not bool:
-        raise ValueError(f"a rule has a profile or not, found {profile!r}")
-    return BoundRule(rule, MappingProxyType(params), Steps.from_json(data.get("steps", {})), profile)
+    profile, given = data.get("profile", False), data.get("given", False)
+    if type(profile) is not bool or type(given) is not bool:
+        raise ValueError(f"a rule has a profile or not, and was given or learnt, found {profile!r} and {given!r}")
+    return BoundRule(rule, MappingProxyType(params), Steps.from_json(data.get("steps", {})), profile, given)

@@ -7,6 +7,7 @@ For every summary, ``of(A ++ B) == of(A) + of(B)`` for any split and order of ro
 from streamnorm.summaries._base import Block, Counts, Summary, SummaryType
 from streamnorm.summaries.bins import ALL_BITS, MAX_BINS
 from streamnorm.summaries.extremes import Extremes
+from streamnorm.summaries.given import GIVEN, Given, GivenOf
 from streamnorm.summaries.histogram import Histogram, HistogramOf
 from streamnorm.summaries.moments import CONSTANT, Moments
 from streamnorm.summaries.packing import pack, pack_bytes, unpack
@@ -15,10 +16,13 @@ from streamnorm.summaries.profile import Profiled, ProfiledOf, needed, part
 __all__ = [
     "ALL_BITS",
     "CONSTANT",
+    "GIVEN",
     "MAX_BINS",
     "Block",
     "Counts",
     "Extremes",
+    "Given",
+    "GivenOf",
     "Histogram",
     "HistogramOf",
     "Moments",

@@ -219,6 +219,22 @@ class Table(Learning):
                 raise DataError(f"there is a column {target!r} already: choose another suffix.")
         return inputs
 
+    def inputs_of(self, schema: pa.Schema, inverse: bool) -> dict[str, str]:
+        """Give the columns to map of a table of a schema, and what the result of each is called.
+
+        Parameters
+        ----------
+        schema : pyarrow.Schema
+        inverse : bool
+
+        Raises
+        ------
+        DataError
+            If one is missing (unless that is to be passed over) or there twice, or a result would replace another
+            column.
+        """
+        return self._inputs_in(schema.names, inverse, lambda: schema)
+
     def _of_numbers(self, inputs: dict[str, str], schema: pa.Schema, inverse: bool) -> dict[str, str]:
         """Leave out the columns of which only nulls were seen where there are no numbers either; warn of the others.
 
@@ -246,7 +262,7 @@ class Table(Learning):
 
     def map_batch(self, batch: pa.RecordBatch, *, inverse: bool = False) -> pa.RecordBatch:
         """Map one batch; with a suffix the result stands in new columns at the end, and back."""
-        return self._map_columns(batch, self._inputs_in(batch.schema.names, inverse, lambda: batch.schema), inverse)
+        return self._map_columns(batch, self.inputs_of(batch.schema, inverse), inverse)
 
     def _map_columns(self, batch: pa.RecordBatch, inputs: Mapping[str, str], inverse: bool) -> pa.RecordBatch:
         """Map columns of one batch.

@@ -103,7 +103,7 @@ def test_vectors_that_follow_are_an_error():
     vectors = table_of(pa.table, pa.array([[1.0], [2.0]], pa.list_(pa.float64(), 1)))
     for way in (normalizer.transform, normalizer.partial_fit):
         told = pytest.warns(UserWarning, match="column 'b'") if way == normalizer.transform else nullcontext()
-        with told, pytest.raises(DataError, match="column 'b' holds fixed_size_list.*, not numbers"):
+        with told, pytest.raises(DataError, match=r"column 'b' holds fixed_size_list.*, not numbers"):
             way(vectors)
 
 
