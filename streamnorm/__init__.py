@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from streamnorm.normalizers.power import PowerTransformer
     from streamnorm.normalizers.row_norms import Normalizer
     from streamnorm.normalizers.table_normalizer import TableNormalizer
-    from streamnorm.states import load, save
+    from streamnorm.states import Following, dumps, following, load, loads, save
 
 #: Parts whose names are used through them, ``sn.report.diff``, and their modules.
 _PARTS = {
@@ -48,6 +48,7 @@ _HOME = {
     "AdaptiveStandardScaler": "streamnorm.normalizers.adaptive",
     "BatchNormalizer": "streamnorm.normalizers.batch",
     "CsvOptions": "streamnorm.formats.options",
+    "Following": "streamnorm.states.streams",
     "MaxAbsScaler": "streamnorm.normalizers.estimators",
     "MinMaxScaler": "streamnorm.normalizers.estimators",
     "Normalizer": "streamnorm.normalizers.row_norms",
@@ -57,8 +58,11 @@ _HOME = {
     "StandardScaler": "streamnorm.normalizers.estimators",
     "StreamingPipeline": "streamnorm.normalizers.pipeline",
     "TableNormalizer": "streamnorm.normalizers.table_normalizer",
+    "dumps": "streamnorm.states.file",
     "fit": "streamnorm.jobs.fit",
+    "following": "streamnorm.states.streams",
     "load": "streamnorm.states.file",
+    "loads": "streamnorm.states.file",
     "save": "streamnorm.states.file",
     "transform": "streamnorm.jobs.transform",
 }
@@ -67,6 +71,7 @@ __all__ = [
     "AdaptiveStandardScaler",
     "BatchNormalizer",
     "CsvOptions",
+    "Following",
     "MaxAbsScaler",
     "MinMaxScaler",
     "Normalizer",
@@ -77,9 +82,12 @@ __all__ = [
     "StreamingPipeline",
     "TableNormalizer",
     "__version__",
+    "dumps",
     "export",
     "fit",
+    "following",
     "load",
+    "loads",
     "report",
     "save",
     "transform",

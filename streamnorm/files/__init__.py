@@ -5,7 +5,7 @@ The room imports `errors` alone; it knows no format. Begin with `places`, which 
 """
 
 from streamnorm.files.atomic import beside, refuse_existing, replacing, sweep
-from streamnorm.files.locks import claim, folder_locked, identity
+from streamnorm.files.locks import claim, folder_locked, identity, identity_of, lock
 from streamnorm.files.places import (
     CHUNK_BYTES,
     STDIN,
@@ -33,8 +33,10 @@ __all__ = [
     "claim",
     "folder_locked",
     "identity",
+    "identity_of",
     "is_elsewhere",
     "location_of",
+    "lock",
     "naming",
     "open_input",
     "refuse_existing",

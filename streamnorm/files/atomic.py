@@ -23,7 +23,11 @@ _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.streamnorm")
 
 @contextmanager
 def replacing(
-    path: str | Path, *, parents: bool = False, before: Callable[[Path], None] | None = None
+    path: str | Path,
+    *,
+    parents: bool = False,
+    before: Callable[[Path], None] | None = None,
+    after: Callable[[int], None] | None = None,
 ) -> Iterator[Path]:
     """Give a temporary file in the same folder; it takes the name when the block ends well.
 
@@ -38,6 +42,9 @@ def replacing(
         Whether to make the folders it lies in; those made are gone too after an error.
     before : callable, optional
         Called with the temporary file when all its bytes are on the disk, before it takes the name.
+    after : callable, optional
+        Called with the open file, which is locked until it is closed, when it has the name; not on Windows, where it is
+        closed before.
 
     Raises
     ------
@@ -66,6 +73,8 @@ def replacing(
         temporary.replace(path)
         for folder in (path, *made):
             _sync_folder(folder.parent)
+        if after and handle >= 0:
+            after(handle)
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

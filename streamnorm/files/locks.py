@@ -10,7 +10,7 @@ from pathlib import Path
 
 from streamnorm.errors import StateError
 
-__all__ = ["claim", "folder_locked", "identity", "lock"]
+__all__ = ["claim", "folder_locked", "identity", "identity_of", "lock"]
 
 if sys.platform != "win32":
     import fcntl
@@ -42,6 +42,11 @@ def identity(path: Path) -> tuple[int, ...] | None:
         return _identify(path.stat())
     except FileNotFoundError:
         return None
+
+
+def identity_of(handle: int) -> tuple[int, ...]:
+    """Give what `identity` gives of an open file."""
+    return _identify(os.fstat(handle))
 
 
 def _identify(found: os.stat_result) -> tuple[int, ...]:

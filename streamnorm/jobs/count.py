@@ -198,6 +198,11 @@ def _check_all_named(known: State, given: Given, found: list[Source], held: Held
     held : Held
         The state file.
     """
+    if known.positions:
+        raise DataError(
+            f"{held.path} has counted streams too ({min(known.positions.streams)}), which are no files to be counted "
+            "again: begin another state (--overwrite)."
+        )
     named = Named(given)
     for entry in pair_up(known.sources, found)[1]:
         if not named.covers(entry.location):

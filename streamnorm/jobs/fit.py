@@ -102,5 +102,5 @@ def fit(
     if not isinstance(result.table, TableNormalizer):
         table = TableNormalizer(None, columns, **result.table.settings(), profile=result.table.profile)
     fitted = table.with_learnt(result.table.learnt)
-    fitted.sources_ = result.sources
+    fitted.sources_, fitted.positions_ = result.sources, result.positions
     return fitted

@@ -46,6 +46,11 @@ def verify(
         If anything differs; it names the sources or columns that do.
     """
     known = read(path)
+    if known.positions:
+        raise DataError(
+            f"{path} has counted streams too ({min(known.positions.streams)}), which are no files to be counted again: "
+            "verify states of files alone."
+        )
     empty = known.emptied()
     again = fit_state(found, known.table, known=empty, effort=effort, footers=False)
     differences = _differing_sources(known, again, found) if known.sources else []

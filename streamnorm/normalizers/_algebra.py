@@ -54,6 +54,8 @@ class Algebra:
     def _with(self, summary: Any) -> Self:
         result = type(self)(**self.get_params(deep=False))
         result.__dict__.update(self.__dict__)
+        for of_this_alone in ("sources_", "positions_"):
+            result.__dict__.pop(of_this_alone, None)
         result._summary = summary
         return result
 

@@ -82,7 +82,7 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
         self._refuse_to_learn()
         X = known(X)
         with self._unless_it_fails():
-            for name in (*self._LEARNT, "n_features_in_", "feature_names_in_", "_warned"):
+            for name in (*self._LEARNT, "n_features_in_", "feature_names_in_", "_warned", "sources_", "positions_"):
                 self.__dict__.pop(name, None)
             self._partial_fit(X, y, sample_weight)
             shape = () if is_arrow(X) else getattr(X, "shape", ())

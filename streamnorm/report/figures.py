@@ -257,7 +257,8 @@ def figures_of(state: State) -> list[Figures]:
 def about_sources(state: State) -> str:
     """Say in words what a state has counted."""
     if not state.sources:
-        return "no file on record"
+        streams = len(state.positions.streams)
+        return f"{streams:,} stream{'' if streams == 1 else 's'}" if streams else "no file on record"
     files = f"{len(state.sources):,} source{'' if len(state.sources) == 1 else 's'}"
     return f"{files}, {sum(source.rows for source in state.sources):,} rows counted"
 
@@ -272,5 +273,6 @@ def to_json(state: State) -> str:
         "columns": [column.to_json() for column in figures_of(state)],
         "dropped": list(state.table.learnt.dropped),
         "sources": [vars(source) for source in state.sources],
+        **({"positions": state.positions.to_json()} if state.positions else {}),
     }
     return json.dumps(document, indent=2, allow_nan=False)

@@ -72,6 +72,7 @@ def show_table(state: State, width: int | None = None) -> str:
     keys = about_keys(state.table.learnt)
     hint = "above are the statistics of all rows; --key KEY shows those of one"
     lines += ["", *([keys, hint] if keys else []), f"{about_sources(state)}; digest {state.table.digest()}"]
+    lines += map(printable, state.positions.words())
     told = [source.from_footer for source in state.sources if source.from_footer]
     if told:
         columns_told = f"{max(told)} column{'' if max(told) == 1 else 's'}"

@@ -1,11 +1,30 @@
 """A normalizer on disk, and the record of what it has counted.
 
-The room imports `tables`, `normalizers` and `files`. Begin with `document`, whose docstring is the format.
+The room imports `tables`, `normalizers` and `files`. Begin with `document`, whose docstring is the format,
+and `streams`, for states that follow them.
 """
 
-from streamnorm.states.file import load, read, save, state_of, write
+from streamnorm.states.file import dumps, load, loads, read, save, state_of, write
 from streamnorm.states.holding import Held, holding
 from streamnorm.states.parts import Parts
+from streamnorm.states.positions import Positions
 from streamnorm.states.state import Counted, State
+from streamnorm.states.streams import Following, following
 
-__all__ = ["Counted", "Held", "Parts", "State", "holding", "load", "read", "save", "state_of", "write"]
+__all__ = [
+    "Counted",
+    "Following",
+    "Held",
+    "Parts",
+    "Positions",
+    "State",
+    "dumps",
+    "following",
+    "holding",
+    "load",
+    "loads",
+    "read",
+    "save",
+    "state_of",
+    "write",
+]

@@ -22,6 +22,13 @@ column's `summary` have a slot for each, packed into bytes::
 
      "keys": {"count": 2, "columns": [{"name": "store", "type": "string", "values": ["a", "b"]}]},
 
+Version 3 is that of states which have counted streams, and is written without spaces, in one line: how far is told
+by stream (`positions`), and the summaries of all columns under a rule, but for those per key, stand with the rule,
+packed into bytes::
+
+     "rules": [{"scaler": ..., "parameters": {...}, "summary": {...}}],
+     "positions": {"topic/0": {"ranges": [[0, 1200]], "apart": {"tombstones": 3}, "mark": ...}},
+
 Numbers that must be exact are text. What is between version and checksum for normalizers that depend on the
 order of the rows is described in `ordered_states`. Nothing in a state is executed, and no path is taken from one.
 """
@@ -36,25 +43,45 @@ from typing import Any
 
 from streamnorm.errors import StateError
 from streamnorm.states.ordered import HOMES
+from streamnorm.states.positions import Positions
 from streamnorm.states.state import Counted, State
 from streamnorm.states.tables import is_plain, learnt_from_json, learnt_to_json
 from streamnorm.tables import By, Table
 
-__all__ = ["from_json", "reading", "signed", "state_from", "to_json", "unaddable", "verified"]
+__all__ = ["from_json", "positions_from", "reading", "signed", "state_from", "to_json", "unaddable", "verified"]
 
 FORMAT = "streamnorm-state"
 #: A state is written in the oldest version that can say it.
-_FIRST, _SECOND = _VERSIONS = (1, 2)
+_FIRST, _SECOND, _THIRD = _VERSIONS = (1, 2, 3)
 
 
-def _checksum(document: Mapping[str, Any]) -> str:
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+def _compact(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def signed(content: Mapping[str, Any], version: int = _FIRST) -> str:
-    """Write a document as text, with the format in front and the checksum at the end."""
+def _checksum(document: Mapping[str, Any]) -> str:
+    return _hash(_compact(document))
+
+
+def signed(content: Mapping[str, Any], positions: Positions | None = None, version: int = _FIRST) -> str:
+    """Write a document as text, with the format in front and the checksum at the end.
+
+    Parameters
+    ----------
+    content : mapping
+    positions : Positions, optional
+        How far streams were counted: where they were, in one line, as states that are often replaced are.
+    version : int
+        Of a state that has counted none.
+    """
     document: dict[str, Any] = {"format": FORMAT, "version": version, **content}
+    if positions:
+        text = _compact({**document, "version": _THIRD, "positions": positions.to_json()})
+        return f'{text[:-1]},"checksum":"{_hash(text)}"}}\n'
     document["checksum"] = _checksum(document)
     return json.dumps(document, indent=1) + "\n"
 
@@ -65,10 +92,10 @@ def to_json(state: State) -> str:
     content: dict[str, Any] = {
         "class": state.kind,
         "parameters": {**state.table.settings(), **state.parameters},
-        **learnt_to_json(learnt),
+        **learnt_to_json(learnt, packed=bool(state.positions)),
         "sources": [source.to_json() for source in state.sources],
     }
-    return signed(content, _FIRST if is_plain(learnt) else _SECOND)
+    return signed(content, state.positions, _FIRST if is_plain(learnt) else _SECOND)
 
 
 def verified(text: str, name: str) -> dict[str, Any]:
@@ -87,7 +114,7 @@ def verified(text: str, name: str) -> dict[str, Any]:
         raise StateError(f"{name} is no state file: expected the format {FORMAT!r}; name a file written by fit.")
     if document.get("version") not in _VERSIONS:
         raise StateError(
-            f"{name} has version {document.get('version')!r}, this streamnorm reads versions {_FIRST} to {_SECOND}: "
+            f"{name} has version {document.get('version')!r}, this streamnorm reads versions {_FIRST} to {_THIRD}: "
             "use the streamnorm that wrote it, or fit again."
         )
     if document.pop("checksum", None) != _checksum(document):
@@ -137,7 +164,14 @@ def _state_of(document: Mapping[str, Any]) -> State:
     profile = any(group.rule.profile for group in learnt.groups)
     table = Table(None, dict.fromkeys(learnt.types, None), **settings, profile=profile).with_learnt(learnt)
     sources = tuple(_source_from(**source) for source in document["sources"])
-    return State(table, sources, str(document["class"]), parameters)
+    return State(table, sources, str(document["class"]), parameters, positions_from(document))
+
+
+def positions_from(document: Mapping[str, Any]) -> Positions:
+    """Read how far streams were counted; raises ValueError, KeyError or TypeError where that is not told well."""
+    if ("positions" in document) != (document["version"] == _THIRD):
+        raise ValueError(f"a state of version {document['version']} has positions, or one of version {_THIRD} has none")
+    return Positions.from_json(document.get("positions", {}))
 
 
 def _check_settings(dtype: Any, suffix: Any, infinite: Any, **by: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -10,12 +11,22 @@ from typing import Any
 from streamnorm.errors import StateError
 from streamnorm.files import replacing, sweep
 from streamnorm.rules import canonical
-from streamnorm.states.document import from_json, reading, signed, state_from, to_json, unaddable, verified
+from streamnorm.states.document import (
+    from_json,
+    positions_from,
+    reading,
+    signed,
+    state_from,
+    to_json,
+    unaddable,
+    verified,
+)
 from streamnorm.states.ordered import HOMES, document_of, normalizer_of
+from streamnorm.states.positions import Positions
 from streamnorm.states.state import State
 from streamnorm.tables import Group, Learnt, Table
 
-__all__ = ["load", "save"]
+__all__ = ["dumps", "load", "loads", "read", "save", "state_of", "write"]
 
 #: A million columns or keys fit; what is larger was not written by this package.
 _LARGEST = 1 << 33
@@ -25,10 +36,11 @@ _LOOKED_AT = 64
 
 def read(path: str | Path) -> State:
     """Read a state file; raises StateError where there is none that can be trusted."""
-    return from_json(_text_of(Path(path)), str(path))
+    return from_json(text_of(Path(path)), str(path))
 
 
-def _text_of(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """Read the text of a state file; raises StateError where there is none."""
     try:
         if path.stat().st_size > _LARGEST:
             raise StateError(f"{path} is no state file: it has {path.stat().st_size} bytes; name another.")
@@ -47,12 +59,21 @@ def _text_of(path: Path) -> str:
 
 def write(state: State, path: str | Path) -> None:
     """Write a state file in one step: the old one stays until the new one is complete."""
-    _write_text(to_json(state), path)
+    write_text(to_json(state), path)
 
 
-def _write_text(text: str, path: str | Path) -> None:
+def write_text(text: str, path: str | Path, after: Callable[[int], None] | None = None) -> None:
+    """Write the text of a state file in one step.
+
+    Parameters
+    ----------
+    text : str
+    path : str or Path
+    after : callable, optional
+        Called with the open file when it has the name.
+    """
     sweep([Path(os.path.realpath(path)).parent])
-    with replacing(path) as temporary:
+    with replacing(path, after=after) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -75,19 +96,46 @@ def save(normalizer: Any, path: str | Path) -> None:
     ...     sn.load(Path(folder) / "state.json") == a
     True
     """
+    write_text(dumps(normalizer), path)
+
+
+def dumps(normalizer: Any) -> str:
+    """Give what `save` would write, for those who keep states elsewhere than in files.
+
+    Parameters
+    ----------
+    normalizer : TableNormalizer, StandardScaler, ...
+        Fitted.
+
+    Returns
+    -------
+    str
+        ASCII.
+
+    Examples
+    --------
+    >>> import streamnorm as sn
+    >>> a = sn.StandardScaler().fit([[1.0], [2.0]])
+    >>> sn.loads(sn.dumps(a)) == a
+    True
+    """
     if type(normalizer).__name__ in HOMES:
-        _write_text(signed(document_of(normalizer)), path)
-    else:
-        write(state_of(normalizer), path)
+        return signed(document_of(normalizer), positions_of(normalizer))
+    return to_json(state_of(normalizer))
+
+
+def positions_of(normalizer: Any) -> Positions:
+    """Give how far streams were counted in a normalizer."""
+    return getattr(normalizer, "positions_", Positions())
 
 
 def state_of(normalizer: Any) -> State:
     """Describe a fitted normalizer as a state; a path is that of one."""
     if isinstance(normalizer, (str, Path)):
         return read(normalizer)
-    sources = tuple(getattr(normalizer, "sources_", ()))
+    sources, positions = tuple(getattr(normalizer, "sources_", ())), positions_of(normalizer)
     if isinstance(normalizer, Table):
-        return State(normalizer, sources)
+        return State(normalizer, sources, positions=positions)
     if type(normalizer).__name__ in HOMES:
         raise unaddable(f"this is a {type(normalizer).__name__}")
     given = normalizer.summary_by_name()
@@ -100,7 +148,7 @@ def state_of(normalizer: Any) -> State:
         k: canonical(v, default=0) for k, v in normalizer.get_params(deep=False).items() if k not in given.rule.params
     }
     parameters = {**extra, "named": hasattr(normalizer, "feature_names_in_")}
-    return State(table, sources, type(normalizer).__name__, parameters)
+    return State(table, sources, type(normalizer).__name__, parameters, positions)
 
 
 def _normalizer_of(state: State, kind: Any) -> Any:
@@ -115,7 +163,7 @@ def _normalizer_of(state: State, kind: Any) -> Any:
         names = list(learnt.types) if parameters.pop("named") else None
         normalizer = kind(**parameters, **group.rule.params)
         normalizer.restore(group.summary.take(slots), names)
-    normalizer.sources_ = state.sources
+    normalizer.sources_, normalizer.positions_ = state.sources, state.positions
     return normalizer
 
 
@@ -144,15 +192,68 @@ def load(path: str | Path) -> Any:
     ...     sn.load(folder + "/state.json") == scaler
     True
     """
+    return loaded(text_of(Path(path)), str(path))
+
+
+def loads(data: str | bytes) -> Any:
+    """Read a normalizer from what `dumps` gave, or from the bytes of a state file.
+
+    Parameters
+    ----------
+    data : str or bytes
+
+    Returns
+    -------
+    The normalizer, of the class that it was.
+
+    Raises
+    ------
+    StateError
+        If it is no state, or damaged, foreign or of another version.
+
+    Examples
+    --------
+    >>> import streamnorm as sn
+    >>> a = sn.RobustScaler().fit([[1.0], [2.0], [9.0]])
+    >>> sn.loads(sn.dumps(a).encode()) == a
+    True
+    """
+    try:
+        text = data if isinstance(data, str) else bytes(data).decode()
+    except UnicodeDecodeError:
+        raise StateError(
+            "this is no state: it is not text; give what dumps gave, or the bytes of a state file."
+        ) from None
+    return loaded(text, "what was given")
+
+
+def loaded(text: str, name: str, table: Any = None) -> Any:
+    """Make a normalizer of the text of a state.
+
+    Parameters
+    ----------
+    text : str
+    name : str
+        What messages call it.
+    table : type of Table, optional
+        What a TableNormalizer becomes; `Table` needs no scikit-learn.
+    """
+    document = verified(text, name)
+    if document.get("class") in HOMES:
+        with reading(name):
+            normalizer = normalizer_of(document)
+            normalizer.positions_ = positions_from(document)
+            return normalizer
+    state = state_from(document, name)
+    kind = table if state.kind == "TableNormalizer" else None
+    with reading(name):
+        return _normalizer_of(state, kind or _named(state.kind, name))
+
+
+def _named(kind: str, name: str) -> Any:
     from streamnorm.normalizers.named import named
 
-    document = verified(_text_of(Path(path)), str(path))
-    if document.get("class") in HOMES:
-        with reading(str(path)):
-            return normalizer_of(document)
-    state = state_from(document, str(path))
-    kind = named(state.kind)
-    if kind is None:
-        raise StateError(f"{path} holds a {state.kind!r}, which this streamnorm does not know: update it.")
-    with reading(str(path)):
-        return _normalizer_of(state, kind)
+    found = named(kind)
+    if found is None:
+        raise StateError(f"{name} holds a {kind!r}, which this streamnorm does not know: update it.")
+    return found

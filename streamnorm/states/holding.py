@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from streamnorm.errors import StateError, StreamnormError
-from streamnorm.files import claim, folder_locked, identity
-from streamnorm.states.file import read, write
+from streamnorm.files import beside, claim, folder_locked, identity, identity_of, lock
+from streamnorm.states.document import to_json
+from streamnorm.states.file import read, write_text
 from streamnorm.states.state import State
 
-__all__ = ["Held", "holding"]
+__all__ = ["Held", "holding", "name_held"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Held:
     """A state file that is being updated here.
 
@@ -24,15 +25,18 @@ class Held:
     ----------
     path : Path
     before : tuple or None
-        What identified the file at the start; None where there was none.
+        What identified the file when it was read, or written here last; None where there was none.
+    handle : int or None
+        The file, open and locked, where there is one.
     """
 
     path: Path
     before: tuple[int, ...] | None
+    handle: int | None = None
 
     @property
     def exists(self) -> bool:
-        """Whether there was a state at the start."""
+        """Whether there is a state."""
         return self.before is not None
 
     @property
@@ -46,11 +50,15 @@ class Held:
 
     @property
     def unchanged(self) -> bool:
-        """Whether the state is still the one that was there at the start."""
+        """Whether the state is still the one that was there at the start, or was written here."""
         return identity(self.path) == self.before
 
     def write(self, state: State) -> None:
-        """Replace the state in one step, unless it is no longer the one that was there at the start.
+        """Replace the state in one step, as `write_text` does."""
+        self.write_text(to_json(state))
+
+    def write_text(self, text: str) -> None:
+        """Replace the state in one step, unless it is no longer the one that was there; the new one is held, too.
 
         Raises
         ------
@@ -63,7 +71,20 @@ class Held:
                     f"{self.path} was written by another process meanwhile, and stays as that one left it: run this "
                     "again to add to it."
                 )
-            write(state, self.path)
+            write_text(text, self.path, after=self._take)
+            if os.name == "nt":  # nothing is locked there
+                self.before = identity(self.path)
+
+    def _take(self, handle: int) -> None:
+        """Hold the file that has replaced the one that was held: its lock is never let go in between."""
+        self.let_go()
+        self.handle, self.before = os.dup(handle), identity_of(handle)
+
+    def let_go(self) -> None:
+        """Let others have the file."""
+        if self.handle is not None:
+            os.close(self.handle)
+            self.handle = None
 
 
 @contextmanager
@@ -78,11 +99,44 @@ def holding(path: str | Path) -> Iterator[Held]:
     path = Path(path)
     with _naming(path):
         handle, before = claim(path), identity(path)
+    held = Held(path, before, handle)
     try:
-        yield Held(path, before)
+        yield held
     finally:
-        if handle is not None:
-            os.close(handle)
+        held.let_go()
+
+
+@contextmanager
+def name_held(path: str | Path) -> Iterator[None]:
+    """Keep the name of a state to this process until the block ends, whether or not there is one by now.
+
+    Raises
+    ------
+    StateError
+        If another process has it.
+    """
+    place = Path(os.path.realpath(path))
+    taken = beside(place, ".", ".00000000.streamnorm")  # a temporary file's, so that it is swept away after a kill
+    with _naming(place):
+        handle = _open_locked(taken, place)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            taken.unlink()
+        os.close(handle)
+
+
+def _open_locked(path: Path, state: Path) -> int:
+    """Make a file and lock it; StateError, about the state, where another process has."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        locked = lock(handle, wait=False)
+        if locked is not False and identity(path) == identity_of(handle):
+            return handle
+        os.close(handle)
+        if locked is False:
+            raise StateError(f"{state} is being updated by another process: run this again when that is done.")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streamnorm.errors import MergeError
+from streamnorm.states.positions import Positions
 from streamnorm.tables import Table
 
 __all__ = ["Counted", "State"]
@@ -72,16 +73,20 @@ class State:
         The normalizer's class. One that is no TableNormalizer is kept as a table of one rule.
     parameters : mapping
         Of that class, as far as the rule does not have them.
+    positions : Positions
+        How far streams were counted in it.
     """
 
     table: Table
     sources: tuple[Counted, ...] = ()
     kind: str = "TableNormalizer"
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    positions: Positions = field(default_factory=Positions)
 
     def emptied(self) -> State:
         """Give a state of the same columns and scalers that has counted nothing."""
-        return replace(self, table=self.table.with_learnt(self.table.learnt.emptied()), sources=())
+        emptied = self.table.with_learnt(self.table.learnt.emptied())
+        return replace(self, table=emptied, sources=(), positions=Positions())
 
     def __add__(self, other: State) -> State:
         twice = {s.location for s in self.sources} & {s.location for s in other.sources}
@@ -92,4 +97,5 @@ class State:
         if (self.kind, self.parameters) != (other.kind, other.parameters):
             raise MergeError(f"cannot add a {self.kind} {self.parameters} and a {other.kind} {other.parameters}.")
         sources = sorted((*self.sources, *other.sources), key=lambda s: s.location)
-        return State(self.table + other.table, tuple(sources), self.kind, self.parameters)
+        positions = self.positions + other.positions
+        return State(self.table + other.table, tuple(sources), self.kind, self.parameters, positions)

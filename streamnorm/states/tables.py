@@ -12,6 +12,7 @@ from typing import Any
 
 from streamnorm.rules import FAMILY, PLAIN, BoundRule, Steps
 from streamnorm.states.keyed import columns_to_json, keyed_from_json, keys_from_json, keys_to_json
+from streamnorm.summaries import pack, unpack
 from streamnorm.tables import Group, Keyed, Keys, Learnt, Vector
 
 __all__ = [
@@ -30,23 +31,38 @@ def is_plain(learnt: Learnt) -> bool:
     return plain and not learnt.dropped and learnt.keyed is None
 
 
-def learnt_to_json(learnt: Learnt) -> dict[str, Any]:
-    """Give the entries of a document."""
+def learnt_to_json(learnt: Learnt, *, packed: bool = False) -> dict[str, Any]:
+    """Give the entries of a document.
+
+    Parameters
+    ----------
+    learnt : Learnt
+    packed : bool
+        Whether the summaries stand with the rules, in few bytes that are quickly written.
+    """
+    with_rules = {id(group) for group in learnt.groups if packed and not isinstance(group.summary, Keyed)}
     slots = {
         id(group): columns_to_json(group.summary) if isinstance(group.summary, Keyed) else group.summary.to_json()
         for group in learnt.groups
+        if id(group) not in with_rules
     }
-    columns = [
-        {"name": name, "type": learnt.types[name], "rule": learnt.groups.index(group)}
-        | (
-            {"summary": slots[id(group)][i]}
-            if group.vector is None
-            else {"vector": asdict(group.vector), "summary": slots[id(group)]}
-        )
-        for name, (group, i) in learnt.columns().items()
-    ]
+    places = {id(group): place for place, group in enumerate(learnt.groups)}
+
+    def column(name: str, place: tuple[Group, int]) -> dict[str, Any]:
+        group, slot = place
+        entry: dict[str, Any] = {"name": name, "type": learnt.types[name], "rule": places[id(group)]}
+        if group.vector is not None:
+            entry["vector"] = asdict(group.vector)
+        if id(group) not in with_rules:
+            entry["summary"] = slots[id(group)][slot] if group.vector is None else slots[id(group)]
+        return entry
+
+    columns = [column(name, place) for name, place in learnt.columns().items()]
     return {
-        "rules": [rule_to_json(group.rule) for group in learnt.groups],
+        "rules": [
+            rule_to_json(group.rule) | ({"summary": pack(group.summary)} if id(group) in with_rules else {})
+            for group in learnt.groups
+        ],
         **({"keys": keys_to_json(learnt.keyed)} if learnt.keyed is not None else {}),
         "columns": columns,
         **({"dropped": list(learnt.dropped)} if learnt.dropped else {}),
@@ -69,7 +85,8 @@ def learnt_from_json(document: Mapping[str, Any]) -> tuple[Learnt, tuple[str, ..
     if not all(column["rule"] in range(len(rules)) for column in columns):
         raise ValueError("a column has a rule that is not there")
     keys = keys_from_json(document["keys"]) if "keys" in document else None
-    groups = tuple(_group(i, rule, columns, keys) for i, rule in enumerate(rules))
+    packed = [rule.get("summary") for rule in document["rules"]]
+    groups = tuple(_group(i, rule, columns, keys, packed[i]) for i, rule in enumerate(rules))
     for group in groups:
         group.rule.plan(group.summary.overall)  # cannot be made of sums that no rows have
     dropped = tuple(document.get("dropped", ()))
@@ -79,7 +96,7 @@ def learnt_from_json(document: Mapping[str, Any]) -> tuple[Learnt, tuple[str, ..
     return Learnt(groups, types, dropped), () if keys is None else keys.names
 
 
-def _group(index: int, rule: BoundRule, columns: Sequence[Mapping[str, Any]], keys: Keys | None) -> Group:
+def _group(index: int, rule: BoundRule, columns: Sequence[Mapping[str, Any]], keys: Keys | None, packed: Any) -> Group:
     """Read the columns of one rule.
 
     Parameters
@@ -90,18 +107,37 @@ def _group(index: int, rule: BoundRule, columns: Sequence[Mapping[str, Any]], ke
     columns : sequence of mapping
         All of the state.
     keys : Keys or None
+    packed : mapping or None
+        The summary that stands with the rule; None where the columns have theirs.
     """
     own = sorted((c for c in columns if c["rule"] == index), key=lambda c: str(c["name"]))
     names = tuple(column["name"] for column in own)
     if keys is not None:
         return Group(rule, names, keyed_from_json(keys, rule, [column["summary"] for column in own]))
     if not any("vector" in column for column in own):
-        return Group(rule, names, rule.summary.from_json([column["summary"] for column in own]))
+        summaries = None if packed else [column["summary"] for column in own]
+        return Group(rule, names, _summary(rule, summaries, packed, len(own)))
     (column,) = own
-    vector, summary = vector_from_json(column["vector"]), rule.summary.from_json(column["summary"])
+    vector = vector_from_json(column["vector"])
+    summary = _summary(rule, None if packed else column["summary"], packed, vector.slots)
     if len(summary) != vector.slots:
         raise ValueError(f"column {names[0]!r} has {len(summary)} statistics for {vector.slots} elements")
     return Group(rule, names, summary, vector)
+
+
+def _summary(rule: BoundRule, slots: Any, packed: Any, count: int) -> Any:
+    """Read a summary.
+
+    Parameters
+    ----------
+    rule : BoundRule
+    slots : sequence of mapping or None
+        As `to_json` wrote it; None where it is packed.
+    packed : mapping
+    count : int
+        How many slots are expected, of a packed one.
+    """
+    return unpack(rule.summary.empty(count), packed) if slots is None else rule.summary.from_json(slots)
 
 
 def vector_from_json(data: Mapping[str, Any]) -> Vector:

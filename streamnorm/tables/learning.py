@@ -71,7 +71,10 @@ class Learning:
             If a column is missing, holds no numbers or an infinity; the object stays as it was.
         """
         with learning_lock(self):
-            return self._set(self._learn(X, None))
+            learnt = self._learn(X, None)
+            for of_before in ("sources_", "positions_"):
+                self.__dict__.pop(of_before, None)
+            return self._set(learnt)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Learn from one more table or stream; parameters, result and errors are those of `fit`."""

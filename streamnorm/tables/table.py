@@ -367,7 +367,7 @@ class Table(Learning):
     def with_learnt(self, learnt: Learnt) -> Self:
         """Give a table normalizer with these parameters that has learnt something else."""
         result = copy.copy(self)
-        for of_the_other in ("_warned", "sources_"):
+        for of_the_other in ("_warned", "sources_", "positions_"):
             result.__dict__.pop(of_the_other, None)
         return result._set(learnt)
 
