@@ -5,7 +5,7 @@ Arrow type is to a normalizer.
 """
 
 from streamnorm.arrow.arrays import boolean_of, booleans, integers, large_strings, null_of, strings
-from streamnorm.arrow.batches import bytes_of, in_large_batches, no_rows
+from streamnorm.arrow.batches import Column, bytes_of, in_large_batches, no_rows, with_columns, with_fields
 from streamnorm.arrow.compute import compute
 from streamnorm.arrow.containers import batch_of, batches_of, flat, held, label_name, numbers_of, schema_of, to_batches
 from streamnorm.arrow.frames import (
@@ -33,6 +33,7 @@ from streamnorm.arrow.types import (
 
 __all__ = [
     "EXACT",
+    "Column",
     "arrays_of_frame",
     "as_output",
     "as_pandas",
@@ -75,4 +76,6 @@ __all__ = [
     "to_batches",
     "vector_values",
     "widest",
+    "with_columns",
+    "with_fields",
 ]

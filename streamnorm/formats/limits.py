@@ -95,21 +95,21 @@ def validated(
     try:
         batch.validate(full=True)
     except pa.ArrowInvalid:
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            _check(name, column, rows, rows_before)
+        for i, name in enumerate(batch.schema.names):
+            _check(name, batch.select([i]), rows, rows_before)
         raise
     return batch if columns is None else batch.select(columns)
 
 
-def _check(name: str, column: pa.Array, rows: int, rows_before: Callable[[], int]) -> None:
+def _check(name: str, column: pa.RecordBatch, rows: int, rows_before: Callable[[], int]) -> None:
     """Raise DataError for the first text that is no UTF-8.
 
     Parameters
     ----------
     name : str
         The column, for messages.
-    column : pyarrow.Array
-        Text.
+    column : pyarrow.RecordBatch
+        It alone: of some types there are no arrays.
     rows : int
         Rows of the unit before the batch.
     rows_before : callable
@@ -117,8 +117,9 @@ def _check(name: str, column: pa.Array, rows: int, rows_before: Callable[[], int
     """
     try:
         column.validate(full=True)
-    except pa.ArrowInvalid as error:
-        if match := _WRONG_TEXT.fullmatch(str(error)):
+    except pa.ArrowInvalid as invalid:
+        error = str(invalid).removeprefix("In column 0: Invalid: ")
+        if match := _WRONG_TEXT.fullmatch(error):
             row = rows_before() + rows + int(match[1]) + 1
             raise DataError(
                 f"column {name!r}, row {row}: the text is no UTF-8; write it as such, or as binary."
@@ -128,7 +129,8 @@ def _check(name: str, column: pa.Array, rows: int, rows_before: Callable[[], int
 
 def pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """Cut a batch that is large, or would be with its texts one behind the other."""
-    texts = sum(_viewed(column) for column in batch.columns if str(column.type) in _VIEWS)
+    kinds = map(str, batch.schema.types)
+    texts = sum(_viewed(batch.column(i)) for i, kind in enumerate(kinds) if kind in _VIEWS)
     number = max(1, -(-bytes_of(batch) // BATCH_BYTES), -(-texts // TEXT_BYTES))
     rows = max(1, -(-batch.num_rows // number))
     for start in range(0, max(1, batch.num_rows), rows):

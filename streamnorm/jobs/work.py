@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from streamnorm.arrow import boolean_of, no_rows, vector_values
+from streamnorm.arrow import boolean_of, vector_values
 from streamnorm.arrow import compute as pc
 from streamnorm.errors import DataError, InfiniteValueError, OverflowedError, UnseenKeyError
 from streamnorm.files import naming
@@ -49,7 +49,7 @@ def nothing(table: Table, schema: pa.Schema) -> Learnt:
     DataError
         If a column that was named does not exist or holds no numbers.
     """
-    return table.summarise(no_rows(schema))
+    return table.nothing(schema)
 
 
 def mapped_schema(table: Table, schema: pa.Schema, *, inverse: bool = False) -> pa.Schema:
@@ -62,7 +62,7 @@ def mapped_schema(table: Table, schema: pa.Schema, *, inverse: bool = False) -> 
     inverse : bool
         Whether to map back.
     """
-    return table.map_batch(no_rows(schema), inverse=inverse).schema
+    return table.map_schema(schema, inverse=inverse)
 
 
 def worker_table(table: Table, learnt: Learnt) -> Table:

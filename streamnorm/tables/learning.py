@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.arrow import batch_of, flat, in_large_batches, is_frame, schema_of, to_batches
+from streamnorm.arrow import batch_of, flat, in_large_batches, is_frame, no_rows, schema_of, to_batches
 from streamnorm.errors import DataError, InfiniteValueError, OverflowedError, UnseenKeyError, nearest
 from streamnorm.rules import LAYOUTS, BoundRule, choose, named
 from streamnorm.tables.batch import summarise_columns
@@ -113,6 +113,9 @@ class Learning:
         like : Learnt or None
             What was learnt before.
         """
+        if isinstance(table, pa.Table) and not table.num_rows:
+            yield no_rows(self._of_what_is_read(table.schema, rules))
+            return
         if not is_frame(table):
             yield from to_batches(table)
             return
@@ -136,6 +139,17 @@ class Learning:
         """
         rules, dropped = self.choose(batch.schema) if like is None else (_rules_of(like), like.dropped)
         return self._summarise(batch, rules, dropped, like)
+
+    def nothing(self, schema: pa.Schema) -> Learnt:
+        """Choose columns and scalers for tables of a schema, with nothing learnt; errors are those of `choose`."""
+        rules, dropped = self.choose(schema)
+        return self._summarise(no_rows(self._of_what_is_read(schema, rules)), rules, dropped, None)
+
+    def _of_what_is_read(self, schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
+        """Give the fields of columns and of the keys; raises DataError where one is missing."""
+        read = [*dict.fromkeys([*names, *self.key_names])]
+        check_there(read, schema.names)
+        return pa.schema([schema.field(name) for name in read])
 
     def _summarise(
         self, batch: pa.RecordBatch, rules: Mapping[str, BoundRule], dropped: tuple[str, ...], like: Learnt | None

@@ -19,17 +19,19 @@ import numpy as np
 import pyarrow as pa
 
 from streamnorm.arrow import (
+    Column,
     batches_of,
     field_for,
     flat,
     is_chosen,
     is_frame,
     is_stream,
-    keys_for,
     known,
     library_of,
     no_rows,
     schema_of,
+    with_columns,
+    with_fields,
 )
 from streamnorm.errors import DataError, MergeError, listed
 from streamnorm.rules import arguments_of
@@ -139,18 +141,23 @@ class Table(Learning):
         if isinstance(X, pa.RecordBatch):
             return self.map_batch(X, inverse=inverse)
         if isinstance(X, pa.RecordBatchReader):
-            schema = self.map_batch(no_rows(X.schema), inverse=inverse).schema
+            schema = self.map_schema(X.schema, inverse=inverse)
             return pa.RecordBatchReader.from_batches(schema, self._map_batches(X, inverse))
         if is_frame(X):
             return self._map_frame(X, inverse)
         if is_stream(X):
             return self._map_stream(X, inverse)
-        table = pa.Table.from_batches(self._map_batches(batches_of(X), inverse))
+        table = self._map_table(X, inverse)
         if "duckdb" in library:
             import duckdb
 
             return duckdb.from_arrow(table)
         return table
+
+    def _map_table(self, X: Any, inverse: bool) -> pa.Table:
+        if isinstance(X, pa.Table) and not X.num_rows:
+            return pa.Table.from_batches([], self.map_schema(X.schema, inverse=inverse))
+        return pa.Table.from_batches(self._map_batches(batches_of(X), inverse))
 
     def _map_stream(self, X: Any, inverse: bool) -> Iterator[Any]:
         """Map the tables of a stream as they are asked for, each to its own kind; a reader's batch by batch."""
@@ -264,6 +271,12 @@ class Table(Learning):
         """Map one batch; with a suffix the result stands in new columns at the end, and back."""
         return self._map_columns(batch, self.inputs_of(batch.schema, inverse), inverse)
 
+    def map_schema(self, schema: pa.Schema, *, inverse: bool = False) -> pa.Schema:
+        """Give the schema that batches of a schema are mapped to; errors are those of `map_batch`."""
+        inputs = self._inputs_in(schema.names, inverse, lambda: schema)
+        new = self._mapped(no_rows(self._of_what_is_read(schema, inputs)), inputs, inverse)
+        return with_fields(schema, {name: item for name, (item, _) in new.items()}, self._gone(inputs, inverse))
+
     def _map_columns(self, batch: pa.RecordBatch, inputs: Mapping[str, str], inverse: bool) -> pa.RecordBatch:
         """Map columns of one batch.
 
@@ -274,30 +287,31 @@ class Table(Learning):
             The columns to map, and what the result of each is called.
         inverse : bool
         """
+        return with_columns(batch, self._mapped(batch, inputs, inverse), self._gone(inputs, inverse))
+
+    def _mapped(self, batch: pa.RecordBatch, inputs: Mapping[str, str], inverse: bool) -> dict[str, Column]:
+        """Give the results of columns of one batch, by their names.
+
+        Parameters
+        ----------
+        batch : pyarrow.RecordBatch
+        inputs : mapping of str to str
+            The columns to map, and what the result of each is called.
+        inverse : bool
+        """
         where = self.learnt.columns()
-        fields = {item.name: (item, batch.column(i)) for i, item in enumerate(batch.schema)}
-        columns = [(item, batch.column(i)) for i, item in enumerate(batch.schema)]
-        at = {item.name: i for i, (item, _) in enumerate(columns)}
-        added = []
+        at = {name: i for i, name in enumerate(batch.schema.names)}
         found = Found.of(batch, self.keyed_by) if self.keyed_by else None
         options = {"dtype": self.dtype, "inverse": inverse, "skip_infinite": self.infinite == "skip"}
+        new = {}
         for source, target in inputs.items():
-            item, array = fields[source]
+            array = batch.column(at[source])
             name = target if inverse else source
             if pa.types.is_null(array.type) and self.learnt.types[name] in _SMALL:
                 array = array.cast(_SMALL[self.learnt.types[name]])
             mapped = map_column(array, source, *where[name], found, **options)
-            new = (field_for(item, mapped.type, target), mapped)
-            if target in at:
-                columns[at[target]] = new
-            else:
-                added.append(new)
-        gone = self._gone(inputs, inverse)
-        columns = [pair for pair in columns if pair[0].name not in gone] + added
-        schema = pa.schema([item for item, _ in columns])
-        if batch.schema.metadata:
-            schema = schema.with_metadata(keys_for(batch.schema.metadata, batch.schema, schema))
-        return pa.RecordBatch.from_arrays([array for _, array in columns], schema=schema)
+            new[target] = (field_for(batch.schema.field(at[source]), mapped.type, target), mapped)
+        return new
 
     def warn_of_empty(self, unknown: Collection[str] = ()) -> None:
         """Warn, once, of columns of which too few values were seen for their statistics.

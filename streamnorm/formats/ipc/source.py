@@ -50,7 +50,14 @@ class ArrowSource(Source):
     def schema(self) -> pa.Schema:
         """Names and types of the columns."""
         with naming(self.path):
-            return self._content.schema
+            schema = self._content.schema
+            try:
+                list(schema.names)
+            except UnicodeDecodeError:
+                raise SourceError(
+                    f"{self.path} has a column whose name is no UTF-8 text: restore the file, or write it again."
+                ) from None
+            return schema
 
     def units(self) -> Iterator[Unit]:
         """Yield the record batches of a file, or the whole of a stream: nothing tells where in one batches begin."""
