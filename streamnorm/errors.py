@@ -30,6 +30,7 @@ __all__ = [
     "CountedTwiceWarning",
     "DataError",
     "InfiniteValueError",
+    "InfinityInFileError",
     "MergeError",
     "NoNumberError",
     "NoWeightError",
@@ -42,6 +43,10 @@ __all__ = [
     "UnseenKeyError",
     "amount",
 ]
+
+
+#: Characters of a value that a message shows.
+_SHOWN = 40
 
 
 class StreamnormError(Exception):
@@ -83,6 +88,37 @@ class InfiniteValueError(DataError):
     def after(self, rows: int) -> InfiniteValueError:
         """Give the error for an input that has so many rows before the batch."""
         return InfiniteValueError(self.slot, self.row + rows, self.name, "input") if rows else self
+
+
+class InfinityInFileError(DataError):
+    """An infinity in a file, or what text has in the place of one: a number that float64 cannot hold.
+
+    Attributes
+    ----------
+    name : str
+        The column.
+    row : int
+        The first such row, counted from 1.
+    """
+
+    def __init__(self, name: str, row: int, text: str | None = None) -> None:
+        if text is None:
+            message = (
+                f"there is an infinity in column {name!r}, row {row}: make infinities missing values, or skip them "
+                "(--infinite skip, infinite='skip')."
+            )
+        else:
+            shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text):,} characters)"
+            message = (
+                f"{shown!r} in column {name!r}, row {row}, is beyond float64, whose largest number is 1.8e308: correct "
+                "it, or skip it as if it were an infinity (--infinite skip, infinite='skip')."
+            )
+        super().__init__(message)
+        self.name = name
+        self.row = row
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DataError, (str(self),)  # workers send errors home
 
 
 class OverflowedError(DataError):

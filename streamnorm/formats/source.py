@@ -206,6 +206,10 @@ class Source(ABC):
         """How many rows come before a unit."""
         return 0
 
+    def number_at(self, name: str, row: int) -> str | None:
+        """Give the text of a number, of the row counted from 1; None of what is no text, or a word for an infinity."""
+        return None
+
     def let_go(self) -> None:  # noqa: B027 (most remember little)
         """Drop what is remembered of the file, where that is much; it is read again when it is needed."""
 

@@ -14,7 +14,7 @@ from streamnorm.arrow import is_chosen
 from streamnorm.errors import DataError, listed
 from streamnorm.files import naming
 from streamnorm.formats import Editor, Format, Source, Unit, format_for
-from streamnorm.jobs.work import map_batch, mapped_schema, worker_table
+from streamnorm.jobs.work import map_batch, mapped_schema, reading, worker_table
 from streamnorm.tables import Table
 
 __all__ = ["Copy", "UnitDone"]
@@ -84,7 +84,7 @@ class Copy:
         """Yield the mapped batches of one unit, or what the editor makes of it, ready to be written, and its end."""
         source, names, rows = self.source, list(self.table.inputs(self.inverse)), 0
         prepare, before = self.format.prepare, partial(source.rows_before, unit)
-        with naming(source.path):
+        with reading(source):
             if editor is not None:
                 batch, found = editor.read(unit)
                 mapped = map_batch(self.table, batch, inverse=self.inverse, rows_before=before)

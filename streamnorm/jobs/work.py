@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from streamnorm.arrow import boolean_of, vector_values
 from streamnorm.arrow import compute as pc
-from streamnorm.errors import DataError, InfiniteValueError, OverflowedError, UnseenKeyError
+from streamnorm.errors import InfiniteValueError, InfinityInFileError, OverflowedError, UnseenKeyError
 from streamnorm.files import naming
 from streamnorm.formats import Source, Unit
 from streamnorm.jobs.footers import told_by_footer
@@ -27,6 +27,7 @@ __all__ = [
     "mapped_schema",
     "neighbours",
     "nothing",
+    "reading",
     "summarise",
     "summarise_units",
     "table_of",
@@ -146,10 +147,7 @@ def _placing(
         for name in columns:
             at = _infinite_row(batch.column(name)) if name in batch.schema.names else -1
             if at >= 0:
-                raise DataError(
-                    f"there is an infinity in column {name!r}, row {rows_before() + rows + at + 1}: make "
-                    "infinities missing values, or skip them (--infinite skip, infinite='skip')."
-                ) from None
+                raise InfinityInFileError(name, rows_before() + rows + at + 1) from None
         raise
     except OverflowedError as error:
         at = rows_before() + rows + error.row + 1
@@ -157,6 +155,17 @@ def _placing(
     except UnseenKeyError as error:
         at = rows_before() + rows + error.row
         raise UnseenKeyError(error.key, at, str(at + 1)) from None
+
+
+@contextmanager
+def reading(source: Source) -> Iterator[None]:
+    """Say of what goes wrong in which file, and of a number of text that became an infinity what it was."""
+    with naming(source.path):
+        try:
+            yield
+        except InfinityInFileError as error:
+            text = source.number_at(error.name, error.row)
+            raise error if text is None else InfinityInFileError(error.name, error.row, text) from None
 
 
 def _infinite_row(column: pa.Array) -> int:
@@ -224,7 +233,7 @@ def summarise_units(table: Table, like: Learnt, source: Source, units: Sequence[
     SourceError, DataError
         If the units cannot be read or do not fit; errors name the file, column and row.
     """
-    with naming(source.path):
+    with reading(source):
         if table.key_names:
             return Part(*_summarise_by_slices(table, like, source, units), frozenset())
         there = like.only(like.types.keys() - _passed_over(like, source))

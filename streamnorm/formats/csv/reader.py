@@ -146,6 +146,16 @@ class CsvReader:
                 rows += parse(earlier.data, self.dialect, len(self.names), []).rows
         return rows
 
+    def text_at(self, name: str, row: int) -> str:
+        """Give the text of a field, of the row counted from 1: only who reports an error wants to know."""
+        rows = 0
+        for piece in self.pieces:
+            found = self.parse(piece, (), [name])
+            if rows < row <= rows + found.rows:
+                return str(self._text(piece, found, name, 0)[row - rows - 1].as_py())
+            rows += found.rows
+        return ""
+
     def parse(
         self, piece: Piece, numbers: Iterable[str], texts: Iterable[str] = (), *, beside: Sequence[Wanted] = (),
         strict: Iterable[str] | None = None, spans: bool = False,

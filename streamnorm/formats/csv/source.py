@@ -114,6 +114,11 @@ class CsvSource(Source):
         """How many rows come before a piece; it reads them again."""
         return self.reader.rows_before(_piece_of(unit))
 
+    def number_at(self, name: str, row: int) -> str | None:
+        """Give the text of a number, which is read again; None of a word for an infinity."""
+        text = self.reader.text_at(name, row)
+        return text if any(map(str.isdigit, text)) else None
+
     def read(
         self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
