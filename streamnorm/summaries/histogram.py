@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -16,7 +18,7 @@ from streamnorm.summaries.bins import ALL_BITS, MAX_BINS, Bins, checked_max_bins
 
 __all__ = ["Histogram", "HistogramOf"]
 
-_MOST_WEIGHT = 2**32  # as in the kernel
+_MOST_WEIGHT = 2.0**32
 _Floats = NDArray[np.float64]
 
 
@@ -78,16 +80,12 @@ class Histogram(Summary):
         """
         checked_max_bins(max_bins)
         finest = np.full(block.slots, ALL_BITS, np.int64) if bits is None else bits
-        try:
-            counts, infinities, ragged = kernel.histogram(block.slots, block.runs, max_bins, finest)
-        except ValueError as error:
-            if not block.weighted:
-                raise
-            raise DataError(f"Quantiles cannot take these weights: {error}.") from None
+        block = _repeated(block) if block.weighted else block
+        counts, infinities, ragged = kernel.histogram(block.slots, block.runs, max_bins, finest)
         tally = Counts.of_kernel(block, counts, infinities, skip_infinite)
         bins = Bins.of_kernel(max_bins, ragged)
         if block.zeros is not None:
-            bins = (bins + Bins.of_zeros(max_bins, _times_of_zero(block, block.zeros))).coarsen(finest)
+            bins = (bins + Bins.of_zeros(max_bins, block.zeros)).coarsen(finest)
         return cls(tally, bins)
 
     @classmethod
@@ -164,14 +162,34 @@ class Histogram(Summary):
         return out
 
 
-def _times_of_zero(block: Block, zeros: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many values 0 the rows that are not stored stand for, with their weights."""
-    if block.zero_weight is None:
-        return zeros
-    weights = block.zero_weight.fractions()
-    if any(exponent < 0 or weight << exponent >= _MOST_WEIGHT << 30 for weight, exponent in weights):
-        raise DataError("Quantiles cannot take these weights: weights of a histogram are whole numbers.")
-    return np.array([weight << exponent for weight, exponent in weights], np.int64)
+def _repeated(block: Block) -> Block:
+    """Give a block with each row as often as its weight says; raises DataError where that is no whole number."""
+    runs: list[kernel.Run] = []
+    times: dict[int, NDArray[np.int64]] = {}
+    for run in block.runs:
+        if run.weights is None:
+            runs.append(run)
+            continue
+        if id(run.weights) not in times:
+            times[id(run.weights)] = _whole(np.frombuffer(run.weights, np.float64))
+        runs += [
+            run._replace(
+                slot=run.slot + i, slots=1, offset=run.offset + i * run.slot_stride, weights=None,
+                times=times[id(run.weights)],
+            )
+            for i in range(run.slots)
+        ]  # fmt: skip
+    zeros = block.zeros
+    if zeros is not None and block.zero_weight is not None:
+        found = [math.ldexp(weight, exponent) for weight, exponent in block.zero_weight.fractions()]
+        zeros = _whole(np.array(found), 2.0**62)
+    return dataclasses.replace(block, runs=runs, zeros=zeros, zero_weight=None)
+
+
+def _whole(weights: NDArray[np.float64], most: float = _MOST_WEIGHT) -> NDArray[np.int64]:
+    if not ((weights >= 0) & (weights <= most) & (weights == np.floor(weights))).all():
+        raise DataError("Quantiles cannot take these weights: weights of a histogram are whole numbers up to 2^32.")
+    return weights.astype(np.int64)
 
 
 @dataclass(frozen=True)
