@@ -237,7 +237,7 @@ class QuantileTransformer(Normalizer, rule="quantile"):
     Parameters
     ----------
     n_quantiles : int, default=1000
-        Points of each map; no more than there are rows.
+        Points of each map; no more than there are rows, each as often as its weight says.
     output_distribution : {"uniform", "normal"}, default="uniform"
         What the values become.
     ignore_implicit_zeros : bool, default=False
