@@ -9,9 +9,10 @@ Integers are little-endian.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import xxhash
 
@@ -73,7 +74,7 @@ def blocks_of(path: Path) -> dict[bytes, Block]:
     StateError
         If it is damaged, or no pack.
     """
-    with path.open("rb") as file:
+    with _opened(path) as file:
         size = file.seek(0, 2)
         end = (0, 0, b"", b"")
         if size >= len(_MAGIC) + _END.size:
@@ -91,12 +92,21 @@ def blocks_of(path: Path) -> dict[bytes, Block]:
 
 def read_block(name: bytes, block: Block) -> bytes:
     """Read a block; raises StateError if it is damaged."""
-    with block.pack.open("rb") as file:
+    with _opened(block.pack) as file:
         file.seek(block.at)
         data = file.read(block.size)
     if _checksum(name, data) != block.checksum:
         raise _damaged(block.pack)
     return data
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise StateError(f"{path} cannot be read: {error.strerror}; see to it, or count anew (--rebuild).") from error
 
 
 def _checksum(name: bytes, data: bytes) -> bytes:

@@ -114,8 +114,10 @@ class Parts:
         try:
             packs = [path for path in self.folder.iterdir() if _PACK.fullmatch(path.name)]
             return sorted(packs, key=lambda path: (path.stat().st_size, path.name))
-        except OSError:
+        except FileNotFoundError:
             return []
+        except OSError as error:
+            raise StateError(f"{self.folder} cannot be read: {error.strerror}; see to it.") from error
 
     def _pack_of(self, names: Iterable[bytes]) -> Path:
         """Name a pack after what it holds."""
@@ -243,7 +245,7 @@ class Parts:
 
     def tidy(self, record: Iterable[Counted]) -> None:
         """Remove the parts that the record does not have, and put small packs together."""
-        with suppress(OSError):
+        with suppress(OSError, StateError):
             sweep([self.folder])
             if not self.folder.is_dir():
                 return
@@ -257,9 +259,11 @@ class Parts:
 
     def _put_together(self, wanted: Collection[bytes]) -> None:
         """Write packs anew that hold more of what is not wanted than of what is, and those that are small."""
-        kept: dict[Path, list[bytes]] = {pack: [] for pack in self._packs()}
-        sizes, others = dict.fromkeys(kept, 0), dict.fromkeys(kept, 0)
         known = self._known()
+        kept: dict[Path, list[bytes]] = {
+            pack: [] for pack in [*(block.pack for block in known.values()), *self._packs()]
+        }
+        sizes, others = dict.fromkeys(kept, 0), dict.fromkeys(kept, 0)
         if self._damaged and not all(name in known for name in wanted if not name.endswith(_SUM)):
             return
         for name, block in known.items():
