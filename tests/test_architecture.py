@@ -27,7 +27,7 @@ ROOMS = {
     "plans": "kernel",
     "formats": "errors once kernel arrow files",
     "columns": "errors kernel arrow summaries plans",
-    "inputs": "errors files formats",
+    "inputs": "errors once arrow files formats",
     "rules": "errors once kernel arrow summaries plans columns",
     "tables": "errors once kernel arrow summaries plans columns rules",
     "normalizers": "errors once kernel arrow summaries plans columns rules tables",

@@ -18,6 +18,7 @@ from streamnorm.errors import DataError
 
 if TYPE_CHECKING:
     from streamnorm.formats import CsvOptions, Source
+    from streamnorm.inputs import ChangingTable
     from streamnorm.states import Counted
     from streamnorm.tables import Table
 
@@ -30,10 +31,12 @@ __all__ = [
     "OUTPUT",
     "SOURCES",
     "STATE",
+    "VERSION_OF_TABLE",
     "asked",
     "csv_options",
     "listed",
     "sources_of",
+    "table_named",
     "table_of",
     "together",
 ]
@@ -132,6 +135,12 @@ CHOICES = together(
     click.option("--suffix", default="", metavar="TEXT", help="Keep the columns; add normalised ones named so."),
     click.option("--profile", is_flag=True, help="Also keep moments and a histogram of every column, for reports."),
 )
+VERSION_OF_TABLE = together(
+    click.option("--version", type=click.IntRange(0), metavar="N", help="Of a table; the newest by default."),
+    click.option(
+        "--as-of", metavar="TIME", help="Of a table: the version that was the newest at 2026-01-31T12:00:00Z."
+    ),
+)
 OUTPUT = together(
     click.option(
         "--output", required=True, metavar="DST", help="A file for one file (-: standard output), else a folder."
@@ -219,6 +228,13 @@ def sources_of(sources: tuple[str, ...], words: dict[str, Any], record: Sequence
         ways = " ".join(f"--{name.replace('_', '-')}{_as_word(value)}" for name, value in remembered)
         say(f"note: CSV files are read as those of the state were: {ways}")
     return found
+
+
+def table_named(sources: tuple[str, ...]) -> ChangingTable | None:
+    """Give the table that changes which the words name, if they name one alone."""
+    from streamnorm import inputs
+
+    return inputs.table_named(sources)
 
 
 def _as_word(value: object) -> str:

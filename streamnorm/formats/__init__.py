@@ -8,6 +8,7 @@ from streamnorm.formats.csv.checks import no_number
 from streamnorm.formats.csv.seen import Seen
 from streamnorm.formats.options import CsvOptions
 from streamnorm.formats.parquet.layout import NotByPagesError
+from streamnorm.formats.parquet.source import ParquetSource
 from streamnorm.formats.registry import (
     FORMATS,
     Format,
@@ -20,15 +21,18 @@ from streamnorm.formats.registry import (
 )
 from streamnorm.formats.signatures import FIRST_BYTES, ending_of
 from streamnorm.formats.sink import writing
-from streamnorm.formats.source import Editor, Source, Unit
+from streamnorm.formats.source import Bounds, Editor, Portion, Source, Unit
 
 __all__ = [
     "FIRST_BYTES",
     "FORMATS",
+    "Bounds",
     "CsvOptions",
     "Editor",
     "Format",
     "NotByPagesError",
+    "ParquetSource",
+    "Portion",
     "Seen",
     "Source",
     "Unit",

@@ -1,8 +1,22 @@
 """What a user names, as sources: paths, folders, globs, object stores, standard input.
 
-The room imports `errors`, `files` and `formats`. Begin with `expand`.
+The room imports `errors`, `once`, `arrow`, `files` and `formats`. Begin with `expand`; for tables that
+change, whose log says which of their files count, with `changing`.
 """
 
+from streamnorm.inputs.changing import ChangingTable, Commit, Snapshot
 from streamnorm.inputs.expand import data_below, expand, is_data, is_one_file
+from streamnorm.inputs.tablefile import TableFile
+from streamnorm.inputs.tables import table_named
 
-__all__ = ["data_below", "expand", "is_data", "is_one_file"]
+__all__ = [
+    "ChangingTable",
+    "Commit",
+    "Snapshot",
+    "TableFile",
+    "data_below",
+    "expand",
+    "is_data",
+    "is_one_file",
+    "table_named",
+]

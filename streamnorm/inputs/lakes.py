@@ -22,7 +22,7 @@ class _Lake(NamedTuple):
     sign : str
         Pattern of a place that only such a table has.
     files : str
-        How to find the files of one version of it.
+        What to name instead.
     """
 
     title: str
@@ -30,13 +30,24 @@ class _Lake(NamedTuple):
     files: str
 
 
+_FILES = "name the files of one version ({}), or write that as Parquet first"
 _LAKES = (
-    _Lake("a Delta table", r"(^|/)_delta_log(/|$)", "deltalake: DeltaTable(...).file_uris()"),
-    _Lake("an Iceberg table", r"(^|/)metadata/[^/]*\.metadata\.json$", "pyiceberg: table.scan().plan_files()"),
-    _Lake("a Hudi table", r"(^|/)\.hoodie(/|$)", "the latest file of each file group"),
-    _Lake("a Lance table", r"\.lance(/|$)|(^|/)_versions/[^/]*\.manifest$", "none of them is a table alone"),
-    _Lake("a DuckLake table", r"(^|/)ducklake-[^/]*-delete\.(parquet|puffin)$", "ducklake_list_files(...)"),
-    _Lake("a Paimon table", r"(^|/)snapshot/snapshot-\d+$", "the manifests of its snapshot"),
+    _Lake("a Delta table", r"(^|/)_delta_log(/|$)", "name the table's own folder, and name it alone"),
+    _Lake(
+        "an Iceberg table",
+        r"(^|/)metadata/[^/]*\.metadata\.json$",
+        "name it alone, and by its catalog (iceberg:CATALOG/NAMESPACE.TABLE)",
+    ),
+    _Lake("a Hudi table", r"(^|/)\.hoodie(/|$)", _FILES.format("the latest file of each file group")),
+    _Lake(
+        "a Lance table",
+        r"\.lance(/|$)|(^|/)_versions/[^/]*\.manifest$",
+        _FILES.format("none of them is a table alone"),
+    ),
+    _Lake(
+        "a DuckLake table", r"(^|/)ducklake-[^/]*-delete\.(parquet|puffin)$", _FILES.format("ducklake_list_files(...)")
+    ),
+    _Lake("a Paimon table", r"(^|/)snapshot/snapshot-\d+$", _FILES.format("the manifests of its snapshot")),
 )
 _SIGNS = re.compile("|".join(f"(?P<lake{i}>{lake.sign})" for i, lake in enumerate(_LAKES)))
 #: Names of folders that are looked into, since only what they hold is a sign.
@@ -57,8 +68,7 @@ def refuse_lake(folder: object, places: Iterable[str]) -> None:
         if found := _SIGNS.search(place):
             lake = next(lake for i, lake in enumerate(_LAKES) if found[f"lake{i}"] is not None)
             raise SourceError(
-                f"{folder} is {lake.title}: only its log says which of the files and rows in it count; name the files "
-                f"of one version ({lake.files}), or write that as Parquet first."
+                f"{folder} is {lake.title}: only its log says which of the files and rows in it count; {lake.files}."
             )
 
 

@@ -8,6 +8,7 @@ from streamnorm.jobs.copies import check_inputs, map_files
 from streamnorm.jobs.count import How, check_new_state, count
 from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.fit import fit
+from streamnorm.jobs.following import check_version_of_table, fit_snapshot, follow
 from streamnorm.jobs.forget import forget
 from streamnorm.jobs.ledger import Named, options_of, record_of
 from streamnorm.jobs.merge import merge
@@ -16,8 +17,8 @@ from streamnorm.jobs.run import run
 from streamnorm.jobs.schema import check_columns, decide
 from streamnorm.jobs.schema_notes import tell_of_differences, tell_of_lacking
 from streamnorm.jobs.suggest import recipe_for
-from streamnorm.jobs.transform import transform, transform_sources
-from streamnorm.jobs.verify import verify
+from streamnorm.jobs.transform import files_to_copy, transform, transform_sources
+from streamnorm.jobs.verify import verify, verify_table
 from streamnorm.jobs.work import (
     map_batch,
     mapped_schema,
@@ -36,9 +37,13 @@ __all__ = [
     "check_columns",
     "check_inputs",
     "check_new_state",
+    "check_version_of_table",
     "count",
     "decide",
+    "files_to_copy",
     "fit",
+    "fit_snapshot",
+    "follow",
     "forget",
     "map_batch",
     "map_files",
@@ -59,5 +64,6 @@ __all__ = [
     "transform",
     "transform_sources",
     "verify",
+    "verify_table",
     "worker_table",
 ]

@@ -15,7 +15,15 @@ from streamnorm.errors import DataError
 from streamnorm.files import refuse_existing
 from streamnorm.formats import Source
 from streamnorm.jobs.effort import Effort
-from streamnorm.jobs.ledger import Given, Named, as_it_is_now, check_not_vanished, pair_up, tell_of_moves
+from streamnorm.jobs.ledger import (
+    Given,
+    Named,
+    as_it_is_now,
+    check_not_vanished,
+    pair_up,
+    refuse_table,
+    tell_of_moves,
+)
 from streamnorm.jobs.outputs import check_state_path
 from streamnorm.jobs.reading import fit_state
 from streamnorm.jobs.schema import check_choices
@@ -73,6 +81,7 @@ def count(
         known = held.read() if held.exists and how != "new" else None
         kept = parts if keep_parts or (known and parts.has(known.sources)) else None
         if known:
+            refuse_table(known, path)
             if chosen:
                 check_choices(known, table, found)
             if how == "rebuild":

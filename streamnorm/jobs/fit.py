@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import DataError
 from streamnorm.formats import CsvOptions
-from streamnorm.inputs import expand
+from streamnorm.inputs import ChangingTable, expand, table_named
 from streamnorm.jobs.count import How, check_new_state, count
 from streamnorm.jobs.effort import Effort, Progress
+from streamnorm.jobs.following import at_version, check_version_of_table, fit_snapshot, follow
 from streamnorm.jobs.ledger import options_of, record_of
 from streamnorm.jobs.reading import fit_state
 from streamnorm.jobs.work import table_of
+from streamnorm.states import State
+from streamnorm.tables import Table
 
 __all__ = ["fit"]
 
@@ -29,16 +33,19 @@ def fit(
     threads: int | None = None,
     progress: Progress | None = None,
     options: CsvOptions | None = None,
+    version: int | None = None,
+    as_of: str | None = None,
 ) -> Any:
-    """Fit a normalizer to files.
+    """Fit a normalizer to files, or to a table that changes.
 
     Their columns may differ in order, and in the width or kind of numbers: what does is told to the logger
     ``streamnorm``, at level ``INFO``. A column that holds nothing but nulls in some of them is missing there.
 
     Parameters
     ----------
-    sources : str, Path or sequence of these
-        Files, globs and folders of Parquet, CSV (also ``.gz``) or Arrow files.
+    sources : str, Path or sequence of these, or a table
+        Files, globs and folders of Parquet, CSV (also ``.gz``) or Arrow files. Or one table: the folder of a Delta
+        table, or an object of deltalake.
     normalizer : TableNormalizer or scaler, optional
         By default ``TableNormalizer()``: every numeric column is standardised. A scaler stands for a
         `TableNormalizer` that has it as its default.
@@ -59,6 +66,10 @@ def fit(
         Called with numbers of bytes and of rows as they have been dealt with.
     options : CsvOptions, optional
         How CSV files are written; by default as those that the state has counted, else with commas and points.
+    version : int, optional
+        Of a table; by default the newest.
+    as_of : str, optional
+        A time, as ``2026-01-31T12:00:00Z``, for the version of a table that was the newest then.
 
     Returns
     -------
@@ -90,17 +101,58 @@ def fit(
     if state is not None and not overwrite:
         check_new_state(state, how, "add to it (update), replace it (overwrite), or name another")
         options = options or options_of(record_of(state))
-    found, effort = expand(sources, options), Effort(threads, progress)
-    table = table_of(normalizer)
+    effort, table, lake = Effort(threads, progress), table_of(normalizer), table_named(sources)
+    check_version_of_table(lake, version, as_of)
+    if lake is not None:
+        result = _fit_table(lake, table, state, how, normalizer is not None, (version, as_of), effort)
+        return _normalizer(result, table, TableNormalizer)
+    found = expand(sources, options)
     if state is None:
         result = fit_state(found, table, effort=effort, record=False)
     else:
         given = [sources] if isinstance(sources, (str, Path)) else list(sources)
         chosen = normalizer is not None
         result = count(Path(state), given, found, table, how=how, chosen=chosen, keep_parts=keep_parts, effort=effort)
+    return _normalizer(result, table, TableNormalizer)
+
+
+def _normalizer(result: State, table: Any, kind: Any) -> Any:
+    """Give what was fitted as an estimator.
+
+    Parameters
+    ----------
+    result : State
+    table : TableNormalizer
+        What was asked for.
+    kind : type
+        `TableNormalizer`.
+    """
     columns = {name: group.rule for name, (group, _) in result.table.learnt.columns().items()}
-    if not isinstance(result.table, TableNormalizer):
-        table = TableNormalizer(None, columns, **result.table.settings(), profile=result.table.profile)
+    if not isinstance(result.table, kind):
+        table = kind(None, columns, **result.table.settings(), profile=result.table.profile)
     fitted = table.with_learnt(result.table.learnt)
     fitted.sources_, fitted.positions_ = result.sources, result.positions
     return fitted
+
+
+def _fit_table(
+    lake: ChangingTable, table: Table, state: str | Path | None, how: How, chosen: bool,
+    at: tuple[int | None, str | None], effort: Effort,
+) -> State:  # fmt: skip
+    """Fit to a table, with a state or without.
+
+    Parameters
+    ----------
+    lake : ChangingTable
+    table : Table
+    state : str, Path or None
+    how : {"new", "add", "rebuild"}
+    chosen : bool
+    at : tuple of (int or None, str or None)
+        The version, or the time, that is asked for.
+    effort : Effort
+    """
+    if state is None:
+        return at_version(lake, at, partial(fit_snapshot, table=table, effort=effort))
+    version, as_of = at
+    return follow(Path(state), lake, table, how=how, chosen=chosen, version=version, as_of=as_of, effort=effort).state

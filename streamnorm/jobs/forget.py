@@ -12,7 +12,7 @@ from streamnorm.errors import DataError, MergeError, SourceError
 from streamnorm.formats import CsvOptions, Source
 from streamnorm.inputs import expand
 from streamnorm.jobs.effort import Effort, Progress
-from streamnorm.jobs.ledger import Given, Named, pair_up
+from streamnorm.jobs.ledger import Given, Named, pair_up, refuse_table
 from streamnorm.jobs.reading import fit_state
 from streamnorm.states import Counted, Parts, State, holding
 from streamnorm.summaries import Moments
@@ -61,6 +61,7 @@ def forget(
     parts, effort = Parts(path), Effort(threads, progress)
     with holding(path) as held, parts.alone():
         known = held.read()
+        refuse_table(known, path)
         there = {entry: source for source, entry in pair_up(known.sources, _existing(given, options))[0] if entry}
         gone = _counted_there(known, given, there, path)
         taken = [_part(parts, entry) or _count_again(entry, there.get(entry), known, path, effort) for entry in gone]

@@ -19,7 +19,7 @@ from pathlib import Path, PurePath
 from streamnorm.errors import CountedTwiceWarning, DataError, StateError
 from streamnorm.files import Place, location_of, stamp
 from streamnorm.formats import CsvOptions, Source, kind_of
-from streamnorm.states import Counted, read
+from streamnorm.states import Counted, State, read
 
 __all__ = [
     "Given",
@@ -29,6 +29,7 @@ __all__ = [
     "options_of",
     "pair_up",
     "record_of",
+    "refuse_table",
     "tell_of_moves",
     "warn_of_copies",
 ]
@@ -253,6 +254,15 @@ def warn_of_copies(new: Iterable[Counted], counted: Iterable[Counted] = ()) -> N
             f"{copy} has the content of {original}, which {when}{alike}: now its rows count twice.",
             CountedTwiceWarning,
             stacklevel=3,
+        )
+
+
+def refuse_table(known: State, path: Path) -> None:
+    """Raise DataError where a state follows a table, which says what it has counted."""
+    table = next((source.location for source in known.sources if source.table), None)
+    if table is not None:
+        raise DataError(
+            f"{path} follows the table {table}, and counts nothing else: name the table, alone, or begin another state."
         )
 
 

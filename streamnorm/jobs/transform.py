@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from streamnorm.errors import SourceError
 from streamnorm.formats import CsvOptions, Source
-from streamnorm.inputs import expand
+from streamnorm.inputs import Snapshot, expand, table_named
 from streamnorm.jobs.copies import check_inputs, map_files
 from streamnorm.jobs.effort import Effort, Progress
+from streamnorm.jobs.following import check_version_of_table
 from streamnorm.jobs.journal import Journal, job_of
 from streamnorm.jobs.ledger import options_of
 from streamnorm.jobs.outputs import outputs_of, refuse_existing_output
@@ -18,7 +20,7 @@ from streamnorm.jobs.schema_notes import tell_of_lacking
 from streamnorm.states import state_of
 from streamnorm.tables import Table
 
-__all__ = ["transform", "transform_sources", "write_outputs"]
+__all__ = ["files_to_copy", "transform", "transform_sources", "write_outputs"]
 
 _LOG = logging.getLogger("streamnorm")
 
@@ -34,15 +36,17 @@ def transform(
     resume: bool = False,
     progress: Progress | None = None,
     options: CsvOptions | None = None,
+    version: int | None = None,
+    as_of: str | None = None,
 ) -> list[Path]:
-    """Write normalised copies of files.
+    """Write normalised copies of files, or of the rows of a table that changes.
 
     Parameters
     ----------
     normalizer : TableNormalizer, scaler, str or Path
         Fitted, or a state file.
-    sources : str, Path or sequence of these
-        Files, globs and folders.
+    sources : str, Path or sequence of these, or a table
+        Files, globs and folders; or one table, as of `fit`.
     output : str or Path
         A file for one file, else a folder that gets the layout of the input.
     inverse : bool, default=False
@@ -57,6 +61,10 @@ def transform(
         Called with numbers of bytes and of rows as they have been dealt with.
     options : CsvOptions, optional
         How CSV files are written; by default as those that the normalizer's state has counted.
+    version : int, optional
+        Of a table; by default the newest.
+    as_of : str, optional
+        A time, as ``2026-01-31T12:00:00Z``, for the version of a table that was the newest then.
 
     Returns
     -------
@@ -79,11 +87,29 @@ def transform(
     {'x': [-1.0, 1.0]}
     """
     known = state_of(normalizer)
-    found = expand(sources, options or options_of(known.sources))
+    lake = table_named(sources)
+    check_version_of_table(lake, version, as_of)
+    if lake is None:
+        found = expand(sources, options or options_of(known.sources))
+    else:
+        found, sources = files_to_copy(lake.snapshot(version, as_of)), lake.location
     return transform_sources(
         known.table, found, sources, output,
         inverse=inverse, overwrite=overwrite, resume=resume, effort=Effort(threads, progress),
     )  # fmt: skip
+
+
+def files_to_copy(snapshot: Snapshot) -> list[Source]:
+    """Give the files of a version of a table, as themselves where all that is in them counts as it stands.
+
+    Raises
+    ------
+    SourceError
+        If there is none.
+    """
+    if not snapshot.files:
+        raise SourceError(f"version {snapshot.version} of {snapshot.location} has no rows: there is nothing to write.")
+    return [file.as_plain() for file in snapshot.files]
 
 
 def transform_sources(

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from streamnorm.errors import DataError
 from streamnorm.formats import Source
+from streamnorm.inputs import ChangingTable, Snapshot
 from streamnorm.jobs.effort import Effort
-from streamnorm.jobs.ledger import Given, pair_up
+from streamnorm.jobs.following import at_version, fit_snapshot, tracked_in
+from streamnorm.jobs.ledger import Given, pair_up, refuse_table
 from streamnorm.jobs.reading import fit_state
 from streamnorm.states import State, read
 from streamnorm.tables import Learnt
 
-__all__ = ["verify"]
+__all__ = ["verify", "verify_table"]
 
 
 def verify(
@@ -51,6 +53,7 @@ def verify(
             f"{path} has counted streams too ({min(known.positions.streams)}), which are no files to be counted again: "
             "verify states of files alone."
         )
+    refuse_table(known, path)
     empty = known.emptied()
     again = fit_state(found, known.table, known=empty, effort=effort, footers=False)
     differences = _differing_sources(known, again, found) if known.sources else []
@@ -62,6 +65,50 @@ def verify(
         raise DataError(
             f"{path} is not what these sources give: {shown}. Name all that was counted and nothing else, "
             f"restore what changed, or fit again (--rebuild)."
+        )
+    return again
+
+
+def verify_table(path: Path, lake: ChangingTable, *, effort: Effort | None = None) -> State:
+    """Count the version of a table that a state has counted again and compare, exactly.
+
+    Parameters
+    ----------
+    path : Path
+        The state file.
+    lake : ChangingTable
+    effort : Effort, optional
+
+    Returns
+    -------
+    State
+        What the version gives: the statistics of the file, bit for bit.
+
+    Raises
+    ------
+    DataError
+        If anything differs, or the state has counted something else.
+    SourceError
+        If the files of that version are no longer there.
+    """
+    known = read(path)
+    before = tracked_in(known, path, lake.location)
+
+    def count(snapshot: Snapshot) -> State:
+        if snapshot.identity != before.identity:
+            raise DataError(
+                f"{snapshot.location} is another table than the one that {path} has counted: name that, or fit it "
+                "again (--overwrite)."
+            )
+        return fit_snapshot(snapshot, known.table, known=known.emptied(), effort=effort, footers=False)
+
+    again = at_version(lake, (before.version, None), count)
+    (now,), (entry,) = again.sources, known.sources
+    if again.table.learnt != known.table.learnt or now.rows != entry.rows:
+        names = ", ".join(map(repr, _differing_columns(known.table.learnt, again.table.learnt)))
+        raise DataError(
+            f"{path} is not what version {before.version} of {lake.location} gives: the statistics of column "
+            f"{names or 'none, but the number of rows,'} are others; count it again (--rebuild)."
         )
     return again
 

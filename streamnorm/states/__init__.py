@@ -10,6 +10,7 @@ from streamnorm.states.parts import Parts
 from streamnorm.states.positions import Positions
 from streamnorm.states.state import Counted, State
 from streamnorm.states.streams import Following, following
+from streamnorm.states.tracked import Share, Tracked
 
 __all__ = [
     "Counted",
@@ -17,7 +18,9 @@ __all__ = [
     "Held",
     "Parts",
     "Positions",
+    "Share",
     "State",
+    "Tracked",
     "dumps",
     "following",
     "holding",

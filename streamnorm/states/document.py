@@ -29,6 +29,10 @@ packed into bytes::
      "rules": [{"scaler": ..., "parameters": {...}, "summary": {...}}],
      "positions": {"topic/0": {"ranges": [[0, 1200]], "apart": {"tombstones": 3}, "mark": ...}},
 
+Version 4 has also tables that change, each as one source: ``"table": {"id": ..., "version": 41, "columns": {"price":
+"price"}, "files": [...], "rows": [...], "parts": [...]}``, with the name, the rows and the part of each file, and under
+``"together"`` such lists for files that came in the place of others, and are known by the parts of those.
+
 Numbers that must be exact are text. What is between version and checksum for normalizers that depend on the
 order of the rows is described in `ordered_states`. Nothing in a state is executed, and no path is taken from one.
 """
@@ -46,13 +50,17 @@ from streamnorm.states.ordered import HOMES
 from streamnorm.states.positions import Positions
 from streamnorm.states.state import Counted, State
 from streamnorm.states.tables import is_plain, learnt_from_json, learnt_to_json
+from streamnorm.states.tracked import Tracked
 from streamnorm.tables import By, Table
 
 __all__ = ["from_json", "positions_from", "reading", "signed", "state_from", "to_json", "unaddable", "verified"]
 
 FORMAT = "streamnorm-state"
 #: A state is written in the oldest version that can say it.
-_FIRST, _SECOND, _THIRD = _VERSIONS = (1, 2, 3)
+_FIRST, _SECOND, _THIRD = 1, 2, 3
+#: The first that has tables that change.
+_TABLES = 4
+_VERSIONS = (_FIRST, _SECOND, _THIRD, _TABLES)
 
 
 def _compact(document: Mapping[str, Any]) -> str:
@@ -95,7 +103,8 @@ def to_json(state: State) -> str:
         **learnt_to_json(learnt, packed=bool(state.positions)),
         "sources": [source.to_json() for source in state.sources],
     }
-    return signed(content, state.positions, _FIRST if is_plain(learnt) else _SECOND)
+    tables = any(source.table for source in state.sources)
+    return signed(content, state.positions, _TABLES if tables else _FIRST if is_plain(learnt) else _SECOND)
 
 
 def verified(text: str, name: str) -> dict[str, Any]:
@@ -114,7 +123,7 @@ def verified(text: str, name: str) -> dict[str, Any]:
         raise StateError(f"{name} is no state file: expected the format {FORMAT!r}; name a file written by fit.")
     if document.get("version") not in _VERSIONS:
         raise StateError(
-            f"{name} has version {document.get('version')!r}, this streamnorm reads versions {_FIRST} to {_THIRD}: "
+            f"{name} has version {document.get('version')!r}, this streamnorm reads versions {_FIRST} to {_TABLES}: "
             "use the streamnorm that wrote it, or fit again."
         )
     if document.pop("checksum", None) != _checksum(document):
@@ -192,8 +201,9 @@ def _check_settings(dtype: Any, suffix: Any, infinite: Any, **by: Any) -> None:
         By.of(**by)
 
 
-def _source_from(options: Any = None, **given: Any) -> Counted:
-    source = Counted(**given, options=_options_of({} if options is None else options))
+def _source_from(options: Any = None, table: Any = None, **given: Any) -> Counted:
+    tracked = None if table is None else Tracked.from_json(table)
+    source = Counted(**given, options=_options_of({} if options is None else options), table=tracked)
     numbers = (source.size, source.rows, source.modified, source.from_footer)
     texts = (source.location, source.fingerprint, source.digest)
     whole = all(type(number) is int and 0 <= number < 2**63 for number in numbers)

@@ -134,6 +134,11 @@ class Parts:
             for name in names
         )
 
+    def has_all(self, names: Iterable[str]) -> bool:
+        """Tell whether all of these parts are kept."""
+        known = self._known()
+        return all(_is_name(name) and (_key(name) in known or self._single(name).exists()) for name in names)
+
     def keep(self, name: str, learnt: Learnt) -> None:
         """Keep what was learnt from one source.
 

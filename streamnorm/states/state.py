@@ -8,6 +8,7 @@ from typing import Any
 
 from streamnorm.errors import MergeError
 from streamnorm.states.positions import Positions
+from streamnorm.states.tracked import Tracked
 from streamnorm.tables import Table
 
 __all__ = ["Counted", "State"]
@@ -35,6 +36,8 @@ class Counted:
         them; not compared, since the values are the same.
     options : tuple of (str, object)
         How a CSV file is written, by the names and values of `CsvOptions`, as far as it is no common one.
+    table : Tracked or None
+        Where it is a table that changes: its version, and its files.
     """
 
     location: str
@@ -45,17 +48,21 @@ class Counted:
     modified: int = 0
     from_footer: int = field(default=0, compare=False)
     options: tuple[tuple[str, Any], ...] = field(default=(), compare=False)
+    table: Tracked | None = None
 
     @property
     def part_names(self) -> tuple[str, ...]:
-        """What its part is called, where one is kept."""
+        """What its part is called, or each of its parts, where they are kept."""
+        if self.table is not None:
+            return tuple(part for share in self.table.shares for part in share.parts)
         return (f"{self.fingerprint}-{self.digest}",)
 
     def to_json(self) -> dict[str, Any]:
         """Give what `Counted` is made of, without what few sources have."""
         content = dict(vars(self))
         content["options"] = dict(self.options)
-        for name in ("from_footer", "options"):
+        content["table"] = self.table and self.table.to_json()
+        for name in ("from_footer", "options", "table"):
             if not content[name]:
                 del content[name]
         return content

@@ -183,6 +183,16 @@ class Learnt:
             if item.name in self.unknown and not (is_chosen(item.type) or pa.types.is_null(item.type))
         )
 
+    def renamed(self, names: Mapping[str, str]) -> Learnt:
+        """Give the same columns and scalers, some by other names, with nothing learnt."""
+        groups = [
+            dataclasses.replace(group, names=tuple(sorted(names.get(name, name) for name in group.names)))
+            for group in self.emptied().groups
+        ]
+        groups.sort(key=lambda group: (group.rule.key, group.names if group.vector else ()))
+        types = {names.get(name, name): kind for name, kind in self.types.items()}
+        return Learnt(tuple(groups), MappingProxyType(types), tuple(names.get(name, name) for name in self.dropped))
+
     def emptied(self) -> Learnt:
         """Give the same columns and scalers with nothing learnt."""
         return dataclasses.replace(self, groups=tuple(group.emptied() for group in self.groups))

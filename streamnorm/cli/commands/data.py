@@ -17,8 +17,10 @@ from streamnorm.cli.options import (
     OUTPUT,
     SOURCES,
     STATE,
+    VERSION_OF_TABLE,
     asked,
     sources_of,
+    table_named,
     table_of,
 )
 from streamnorm.cli.progress import progress_of
@@ -26,6 +28,8 @@ from streamnorm.cli.stdout import piped
 from streamnorm.errors import amount
 
 if TYPE_CHECKING:
+    from streamnorm import jobs
+    from streamnorm.inputs import ChangingTable
     from streamnorm.states import State
 
 __all__ = ["fit", "init", "run", "transform"]
@@ -38,12 +42,16 @@ __all__ = ["fit", "init", "run", "transform"]
 @click.option("--rebuild", is_flag=True, help="Count all of SRC again, with the columns and scalers of the state.")
 @click.option("--keep-parts", is_flag=True, help="Keep what each file gave, to forget it without its old bytes.")
 @click.option("--overwrite", is_flag=True, help="Replace a state that exists.")
+@VERSION_OF_TABLE
 @CHOICES
 @CSV
 @COMMON
 def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_parts: bool, overwrite: bool,
-        threads: int | None, quiet: bool, **words: Any) -> None:  # fmt: skip
+        version: int | None, as_of: str | None, threads: int | None, quiet: bool, **words: Any) -> None:  # fmt: skip
     """Learn the statistics of SRC and write them to STATE.
+
+    The folder of a Delta table, alone, is followed: --update adds what has become active since and takes out what no
+    longer is, so that the state is that of the current version.
 
     Memory grows neither with the rows nor with the columns: of wide Parquet row groups a few columns are read at a
     time.
@@ -55,6 +63,11 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
     how: jobs.How = "rebuild" if rebuild else "add" if update else "new"
     if not overwrite:
         jobs.check_new_state(state, how, "add to it (--update), replace it (--overwrite), or name another")
+    lake = table_named(sources)
+    jobs.check_version_of_table(lake, version, as_of)
+    if lake is not None:
+        _follow(lake, state, how, (version, as_of), words, threads, quiet)
+        return
     known = () if overwrite else jobs.record_of(state)
     found, table = sources_of(sources, words, known), table_of(words)
     with progress_of(found, quiet) as progress:
@@ -68,16 +81,53 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
             f"{amount(len(result.sources), 'source')}, {rows:,} rows")  # fmt: skip
 
 
+def _follow(lake: ChangingTable, state: str, how: jobs.How, at: tuple[int | None, str | None], words: dict[str, Any],
+            threads: int | None, quiet: bool) -> None:  # fmt: skip
+    """Fit a state to a version of a table, and say what was done.
+
+    Parameters
+    ----------
+    lake : ChangingTable
+    state : str
+    how : {"new", "add", "rebuild"}
+    at : tuple of (int or None, str or None)
+        The version, or the time, that is asked for.
+    words : dict
+        The options.
+    threads : int or None
+    quiet : bool
+    """
+    from streamnorm import jobs
+
+    (version, as_of), table = at, table_of(words)
+    with progress_of([], quiet) as progress:
+        done = jobs.follow(Path(state), lake, table, how=how, chosen=asked(CHOICE_NAMES), version=version, as_of=as_of,
+                           effort=jobs.Effort(threads, progress))  # fmt: skip
+    (source,) = done.state.sources
+    if not quiet and source.table is not None:
+        now, found = f"version {source.table.version}", done.difference
+        if done.before is not None:
+            now = (f"version {done.before} -> {source.table.version}: {amount(found.added, 'file')} added, "
+                   f"{found.taken_out:,} taken out, {found.moved:,} only rearranged; in all")  # fmt: skip
+        say(f"{state}: {now}{',' if done.before is None else ''} "
+            f"{amount(len(done.state.table.learnt.types), 'column')}, {amount(source.table.files, 'file')}, "
+            f"{amount(source.rows, 'row')}")  # fmt: skip
+
+
 @click.command()
 @STATE
 @SOURCES
 @OUTPUT
+@VERSION_OF_TABLE
 @click.option("--inverse", is_flag=True, help="Undo the normalisation.")
 @CSV
 @COMMON
 def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, inverse: bool,
-              threads: int | None, quiet: bool, **words: Any) -> None:  # fmt: skip
+              version: int | None, as_of: str | None, threads: int | None, quiet: bool,
+              **words: Any) -> None:  # fmt: skip
     """Write normalised copies of SRC to DST, by the statistics in STATE.
+
+    Of a table that changes the rows of one version are written, as files that hold all its columns.
 
     Memory grows neither with the rows nor with the columns: those of wide Parquet row groups wait in a temporary file
     (in TMPDIR), as large as a row group for each thread.
@@ -85,8 +135,12 @@ def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool
     from streamnorm import jobs
     from streamnorm.states import read
 
-    known = read(state)
-    found = sources_of(sources, words, known.sources)
+    known, lake = read(state), table_named(sources)
+    jobs.check_version_of_table(lake, version, as_of)
+    if lake is None:
+        found = sources_of(sources, words, known.sources)
+    else:
+        found, sources = jobs.files_to_copy(lake.snapshot(version, as_of)), (lake.location,)
     with piped(output, found, resume) as target, progress_of(found, quiet) as progress:
         jobs.transform_sources(known.table, found, sources, target, inverse=inverse, overwrite=overwrite,
                                resume=resume, effort=jobs.Effort(threads, progress))  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from streamnorm.cli.messages import say
-from streamnorm.cli.options import COMMON, CSV, SOURCES, STATE, csv_options, sources_of
+from streamnorm.cli.options import COMMON, CSV, SOURCES, STATE, csv_options, sources_of, table_named
 from streamnorm.cli.progress import progress_of
 from streamnorm.errors import amount
 
@@ -56,6 +56,18 @@ def verify(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
     from streamnorm import jobs
     from streamnorm.states import read
 
+    lake = table_named(sources)
+    if lake is not None:
+        with progress_of([], quiet) as progress:
+            again = jobs.verify_table(Path(state), lake, effort=jobs.Effort(threads, progress))
+        (source,) = again.sources
+        if not quiet and source.table is not None:
+            click.echo(
+                f"{state}: the same, bit for bit: version {source.table.version}, "
+                f"{amount(len(again.table.learnt.types), 'column')}, {amount(source.table.files, 'file')}, "
+                f"{amount(source.rows, 'row')}"
+            )
+        return
     found = sources_of(sources, words, read(state).sources)
     with progress_of(found, quiet) as progress:
         again = jobs.verify(Path(state), sources, found, effort=jobs.Effort(threads, progress))

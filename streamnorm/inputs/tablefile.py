@@ -1,0 +1,266 @@
+"""One data file of a table that changes: its columns under the table's names, and its rows without those deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+from numpy.typing import NDArray
+
+from streamnorm.arrow import booleans, integers
+from streamnorm.errors import SourceError
+from streamnorm.formats import Bounds, ParquetSource, Portion, Source, Unit
+from streamnorm.once import once
+
+__all__ = ["NoFiles", "TableColumn", "TableFile"]
+
+#: Rows of a batch of columns that stand in no file.
+_ROWS = 1 << 16
+_FIELD_ID = b"PARQUET:field_id"
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """A column of a table.
+
+    Parameters
+    ----------
+    field : pyarrow.Field
+        With its name in the table.
+    identity : str
+        What stays when it is renamed, and is another for another column of its name.
+    stored : str or int
+        What it is called in data files, or the id of its field there.
+    """
+
+    field: pa.Field
+    identity: str
+    stored: str | int
+
+    @property
+    def name(self) -> str:
+        """Its name in the table."""
+        return str(self.field.name)
+
+
+@dataclass(frozen=True)
+class TableFile(Source):
+    """A data file of one version of a table.
+
+    Parameters
+    ----------
+    key : str
+        Tells it from all other files of the table, and from itself with other rows deleted.
+    columns : tuple of TableColumn
+        Of the table.
+    constants : mapping of str to pyarrow.Array
+        Columns whose value is the table's and not the file's, with one element each.
+    gone : ndarray of int64 or None
+        Rows that are deleted, ascending.
+    told_rows : int or None
+        How many rows the table says that it has, without those deleted.
+    listed_size : int
+        Its bytes, as the table says.
+    """
+
+    key: str = ""
+    columns: tuple[TableColumn, ...] = ()
+    constants: Mapping[str, pa.Array] = field(default_factory=dict, compare=False)
+    gone: NDArray[np.int64] | None = field(default=None, compare=False)
+    told_rows: int | None = field(default=None, compare=False)
+    listed_size: int = field(default=0, compare=False)
+
+    @property
+    def log_path(self) -> str:
+        """The path by which the table's log knows it, whatever rows are deleted."""
+        return self.key.partition("#")[0]
+
+    @once
+    def _file(self) -> ParquetSource:
+        return ParquetSource(self.path, self.relative, self.options)
+
+    @once
+    def _stored(self) -> dict[str, str]:
+        """Give what the columns that the file has are called in it."""
+        there = self._file.schema
+        by_id = {int((item.metadata or {}).get(_FIELD_ID, -1)): item.name for item in there}
+        names = set(there.names)
+        found = {}
+        for column in self.columns:
+            stored = by_id.get(column.stored) if isinstance(column.stored, int) else column.stored
+            if column.name not in self.constants and stored in names:
+                found[column.name] = str(stored)
+        return found
+
+    @once
+    def schema(self) -> pa.Schema:
+        """Names of the table's columns, with the types that they have in the file, if they are in it."""
+        there, stored = self._file.schema, self._stored
+        kinds = {name: there.field(other).type for name, other in stored.items()}
+        kinds |= {name: value.type for name, value in self.constants.items()}
+        return pa.schema([_plain(column.field, kinds.get(column.name)) for column in self.columns])
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the file holds all that the table has of it, as the table has it."""
+        names = [column.name for column in self.columns]
+        return self.gone is None and [*self._stored] == names == [*self._stored.values()] == self._file.schema.names
+
+    def as_plain(self) -> Source:
+        """Give the file itself, where it holds all that the table has of it and as the table has it."""
+        return self._file if self.is_plain else self
+
+    def units(self) -> Iterator[Unit]:
+        """Yield the row groups, each with its share of the file."""
+        return self._file.units()
+
+    def read(
+        self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of one row group, without the rows that are deleted.
+
+        Parameters
+        ----------
+        unit : Unit
+        columns : sequence of str, optional
+            By default all.
+        beside : sequence of str
+            Columns that are read too.
+        """
+        names = self._all_names() if columns is None else [*columns, *beside]
+        schema = pa.schema([self.schema.field(name) for name in names])
+        stored = [self._stored[name] for name in names if name in self._stored]
+        first = self._file.rows_before(unit)
+        for batch in self._file.read(unit, stored) if stored else self._without_columns(unit):
+            kept = self._kept(batch, first)
+            arrays = [self._array(name, kept) for name in names]
+            first += batch.num_rows
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def _all_names(self) -> list[str]:
+        """Give the names of all columns; raises SourceError where fields inside of one are called otherwise here."""
+        for column in self.columns:
+            kind = self.schema.field(column.name).type
+            inside = pa.types.is_nested(kind) and _names_in(kind) != _names_in(column.field.type)
+            if inside and column.stored != column.name:
+                raise SourceError(
+                    f"{self.path} has other names inside of column {column.name!r} than the table, and cannot be "
+                    "copied: write the table without column mapping first."
+                )
+        return [column.name for column in self.columns]
+
+    def _without_columns(self, unit: Unit) -> Iterator[pa.RecordBatch]:
+        """Yield as many rows as a row group has, of a column that nobody asks for."""
+        rows = self._file.metadata.row_group(unit.number).num_rows
+        for start in range(0, rows, _ROWS):
+            yield pa.RecordBatch.from_arrays([pa.nulls(min(_ROWS, rows - start))], [""])
+
+    def _kept(self, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+        """Leave out the rows that are deleted."""
+        if self.gone is None:
+            return batch
+        low, high = np.searchsorted(self.gone, [first, first + batch.num_rows])
+        if low == high:
+            return batch
+        kept = np.ones(batch.num_rows, bool)
+        kept[self.gone[low:high] - first] = False
+        return batch.filter(booleans(kept))
+
+    def _array(self, name: str, batch: pa.RecordBatch) -> pa.Array:
+        if name in self._stored:
+            return batch.column(self._stored[name])
+        if name in self.constants:
+            return self.constants[name].take(integers(np.zeros(batch.num_rows, np.int64)))
+        return pa.nulls(batch.num_rows, self.schema.field(name).type)
+
+    def bounds(self, unit: Unit, names: Collection[str]) -> Mapping[str, Bounds]:
+        """Give least and greatest values that the footer tells exactly, where no row is deleted."""
+        if self.gone is not None:
+            return {}
+        asked = {self._stored[name]: name for name in names if name in self._stored}
+        return {asked[stored]: found for stored, found in self._file.bounds(unit, asked).items()}
+
+    def portions(self, unit: Unit, names: Collection[str]) -> Iterator[tuple[str, int, Iterator[Portion]]]:
+        """Yield columns that are read by their pages, where no row is deleted."""
+        if self.gone is None:
+            asked = {self._stored[name]: name for name in names if name in self._stored}
+            for stored, rows, portions in self._file.portions(unit, asked):
+                yield asked[stored], rows, portions
+
+    def slices(self, unit: Unit, columns: Sequence[str] | None = None) -> list[list[str]]:
+        """Cut columns of a row group, by default all, into those whose pages may be in memory at once."""
+        names = self.schema.names if columns is None else list(columns)
+        asked = {self._stored[name]: name for name in names if name in self._stored}
+        found = [[asked[stored] for stored in part] for part in self._file.slices(unit, list(asked)) if part] or [[]]
+        found[0] += [name for name in names if name not in self._stored]
+        return found
+
+    def rows_before(self, unit: Unit) -> int:
+        """How many rows that are not deleted come before a row group."""
+        before = self._file.rows_before(unit)
+        return before - (0 if self.gone is None else int(np.searchsorted(self.gone, before)))
+
+    def check_rows(self) -> None:
+        """Raise SourceError where a row that is not there is deleted."""
+        rows = self._file.metadata.num_rows
+        if self.gone is not None and len(self.gone) and int(self.gone[-1]) >= rows:
+            raise SourceError(
+                f"{self.path} has {rows} rows, and the table deletes row {int(self.gone[-1]) + 1} of it: restore the "
+                "file or the table."
+            )
+
+    def let_go(self) -> None:
+        """Drop the footer."""
+        self._file.let_go()
+        self.__dict__.pop("_stored", None)
+        self.__dict__.pop("schema", None)
+
+    def fingerprint(self) -> str:
+        """Hash the key: data files are never written to."""
+        return xxhash.xxh3_128_hexdigest(self.key.encode())
+
+
+def _names_in(kind: pa.DataType) -> list[str]:
+    """Name the fields of structs inside of a type."""
+    fields = [kind.field(i) for i in range(kind.num_fields)]
+    own = [item.name for item in fields] if pa.types.is_struct(kind) else []
+    return [*own, *(name for item in fields for name in _names_in(item.type))]
+
+
+def _plain(item: pa.Field, kind: pa.DataType | None) -> pa.Field:
+    return pa.field(item.name, item.type if kind is None else kind, item.nullable)
+
+
+class NoFiles(Source):
+    """What columns are chosen by where a table has no files."""
+
+    def __init__(self, path: Any, schema: pa.Schema, options: Any) -> None:
+        super().__init__(path, path, options)
+        self.__dict__["_schema"] = schema
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of the table's columns."""
+        found: pa.Schema = self.__dict__["_schema"]
+        return found
+
+    def units(self) -> Iterator[Unit]:
+        """Yield nothing."""
+        yield from ()
+
+    def read(
+        self, unit: Unit, columns: Sequence[str] | None = None, beside: Sequence[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield nothing.
+
+        Parameters
+        ----------
+        unit : Unit
+        columns : sequence of str, optional
+        beside : sequence of str
+        """
+        yield from ()
