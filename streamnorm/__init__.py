@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from streamnorm.normalizers.row_norms import Normalizer
     from streamnorm.normalizers.table_normalizer import TableNormalizer
     from streamnorm.states import Following, dumps, following, load, loads, save
+    from streamnorm.streams.follow import follow
 
 #: Parts whose names are used through them, ``sn.report.diff``, and their modules.
 _PARTS = {
@@ -60,6 +61,7 @@ _HOME = {
     "TableNormalizer": "streamnorm.normalizers.table_normalizer",
     "dumps": "streamnorm.states.file",
     "fit": "streamnorm.jobs.fit",
+    "follow": "streamnorm.streams.follow",
     "following": "streamnorm.states.streams",
     "load": "streamnorm.states.file",
     "loads": "streamnorm.states.file",
@@ -85,6 +87,7 @@ __all__ = [
     "dumps",
     "export",
     "fit",
+    "follow",
     "following",
     "load",
     "loads",

@@ -33,10 +33,11 @@ ROOMS = {
     "normalizers": "errors once kernel arrow summaries plans columns rules tables",
     "states": "errors arrow files summaries rules tables normalizers",
     "jobs": "version errors once kernel arrow files formats inputs summaries tables normalizers states",
+    "streams": "errors files formats inputs tables states jobs",
     "engines": "errors arrow formats inputs tables states jobs",
     "export": "errors files plans tables normalizers states",
     "report": "errors once kernel files plans summaries tables states",
-    "cli": "version errors kernel formats inputs rules tables states jobs export report",
+    "cli": "version errors kernel formats inputs rules tables states jobs streams export report",
     "command": "cli",
     "__init__": "version",
 }

@@ -7,7 +7,7 @@ import warnings
 
 import click
 
-from streamnorm.cli.commands import data, export, reports, states
+from streamnorm.cli.commands import data, export, reports, states, streams
 from streamnorm.cli.messages import one_line, say
 from streamnorm.cli.signals import Terminated, in_order, standard_streams_open
 from streamnorm.cli.version import VERSION
@@ -26,7 +26,7 @@ def cli() -> None:
 
 
 for _command in (
-    data.init, data.fit, data.transform, data.run, states.merge, states.forget, states.verify,
+    data.init, data.fit, data.transform, data.run, streams.follow, states.merge, states.forget, states.verify,
     reports.show, reports.diff, reports.report, export.export,
 ):  # fmt: skip
     cli.add_command(_command)

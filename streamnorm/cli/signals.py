@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import current_thread, main_thread
 from types import FrameType
 
-__all__ = ["Terminated", "in_order", "standard_streams_open"]
+__all__ = ["Terminated", "in_order", "standard_streams_open", "until_asked_to_end"]
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -40,6 +40,27 @@ def in_order() -> Iterator[None]:
         signal.signal(number, _terminate)
     try:
         yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def until_asked_to_end() -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C and the signals to end be asked for, instead of ending what is being done; a second one ends it."""
+    asked: list[int] = []
+    numbers = [signal.SIGINT, *_SIGNALS] if current_thread() is main_thread() else []
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        signal.signal(number, before[number])
+
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, ask)
+    try:
+        yield lambda: bool(asked)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

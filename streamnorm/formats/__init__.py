@@ -6,6 +6,7 @@ what any file is, and `sink`, which says where batches go.
 
 from streamnorm.formats.csv.checks import no_number
 from streamnorm.formats.csv.seen import Seen
+from streamnorm.formats.ipc.stream import IpcStream
 from streamnorm.formats.options import CsvOptions
 from streamnorm.formats.parquet.layout import NotByPagesError
 from streamnorm.formats.parquet.source import ParquetSource
@@ -30,6 +31,7 @@ __all__ = [
     "CsvOptions",
     "Editor",
     "Format",
+    "IpcStream",
     "NotByPagesError",
     "ParquetSource",
     "Portion",

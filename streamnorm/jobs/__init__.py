@@ -4,6 +4,7 @@ The room imports all below it, and neither engines nor the command line import m
 `fit`, `transform` and `run`.
 """
 
+from streamnorm.jobs.arrived import copy_missing
 from streamnorm.jobs.copies import check_inputs, map_files
 from streamnorm.jobs.count import How, check_new_state, count
 from streamnorm.jobs.effort import Effort
@@ -38,6 +39,7 @@ __all__ = [
     "check_inputs",
     "check_new_state",
     "check_version_of_table",
+    "copy_missing",
     "count",
     "decide",
     "files_to_copy",

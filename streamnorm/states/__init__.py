@@ -5,7 +5,7 @@ and `streams`, for states that follow them.
 """
 
 from streamnorm.states.file import dumps, load, loads, read, save, state_of, write
-from streamnorm.states.holding import Held, holding
+from streamnorm.states.holding import Held, holding, name_held
 from streamnorm.states.parts import Parts
 from streamnorm.states.positions import Positions
 from streamnorm.states.state import Counted, State
@@ -26,6 +26,7 @@ __all__ = [
     "holding",
     "load",
     "loads",
+    "name_held",
     "read",
     "save",
     "state_of",

@@ -14,7 +14,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
-from streamnorm.errors import DataError, MergeError
+from streamnorm.errors import DataError, MergeError, amount
 
 __all__ = ["NOWHERE", "Position", "Positions"]
 
@@ -32,7 +32,7 @@ class Position:
     ranges : tuple of (int, int)
         Ascending, with gaps between them.
     apart : mapping of str to int
-        How many of its messages were passed over, by the reason.
+        How many of its messages were passed over, by what they are ("tombstone").
     mark : object
         What the source needs to go on at the end of the first range, as JSON holds it; None without.
     """
@@ -54,7 +54,7 @@ class Position:
         end = ranges[0][1] if ranges else None
         return Position(ranges, apart, next((p.mark for p in (self, other) if p.next == end), None))
 
-    def with_range(self, name: str, start: int, end: int) -> Position | None:
+    def with_range(self, name: str, start: int, end: int, gaps: bool = False) -> Position | None:
         """Add a range that begins where a counted one ends; None where all of it was counted.
 
         Parameters
@@ -63,6 +63,8 @@ class Position:
             Of the stream, for messages.
         start, end : int
             The first position of the range, and the first behind it.
+        gaps : bool
+            Whether it may begin behind a gap.
 
         Raises
         ------
@@ -77,7 +79,7 @@ class Position:
                 f"{name}: {_words(start, end)} overlaps with {_words(*over)}, which was counted: deliver "
                 f"{f'what is from {over[1]} on' if over[1] < end else f'what is before {over[0]}'} alone."
             )
-        if self.ranges and start not in (high for _, high in self.ranges):
+        if self.ranges and not gaps and start not in (high for _, high in self.ranges):
             ends = " or ".join(str(high) for _, high in self.ranges)
             raise DataError(
                 f"{name}: {_words(start, end)} does not begin where what was counted ends, at {ends}: deliver what "
@@ -154,6 +156,8 @@ class Positions:
         ranges: Mapping[str, Range],
         apart: Mapping[str, Mapping[str, int]] | None = None,
         marks: Mapping[str, Any] | None = None,
+        *,
+        gaps: bool = False,
     ) -> Positions | None:
         """Add ranges to what was counted; None where all of them were counted before.
 
@@ -162,9 +166,11 @@ class Positions:
         ranges : mapping of str to (int, int)
             By the stream's name.
         apart : mapping of str to mapping of str to int, optional
-            What was passed over of each stream, by the reason.
+            What was passed over of each stream, by what it is ("tombstone").
         marks : mapping of str to object, optional
             What each source needs to go on behind its range.
+        gaps : bool
+            Whether ranges may begin behind gaps, which other states count.
 
         Raises
         ------
@@ -173,7 +179,7 @@ class Positions:
             the ranges were counted and others not.
         """
         _check(ranges, apart or {}, marks or {})
-        after = {name: self.of(name).with_range(name, *pair) for name, pair in ranges.items()}
+        after = {name: self.of(name).with_range(name, *pair, gaps) for name, pair in ranges.items()}
         before = sorted(name for name, position in after.items() if position is None)
         if len(before) == len(after):
             return None
@@ -211,7 +217,7 @@ class Positions:
         lines = []
         for name, position in self.streams.items():
             ranges = ", ".join(f"{start:,} to {end - 1:,}" for start, end in position.ranges)
-            apart = ", ".join(f"{count:,} {kind}" for kind, count in position.apart.items())
+            apart = ", ".join(amount(count, kind) for kind, count in position.apart.items())
             lines.append(f"{name}: {ranges} counted{f'; passed over: {apart}' if apart else ''}")
         return lines
 

@@ -106,6 +106,7 @@ class Following:
         *,
         apart: Mapping[str, Mapping[str, int]] | None = None,
         marks: Mapping[str, Any] | None = None,
+        gaps: bool = False,
     ) -> bool:
         """Learn from a batch, unless it was counted before.
 
@@ -115,9 +116,11 @@ class Following:
         ranges : mapping of str to (int, int)
             The positions in each stream that the batch stands for, from the first to below the second.
         apart : mapping of str to mapping of str to int, optional
-            How many messages of each stream were passed over, by the reason; `streamnorm show` tells.
+            How many messages of each stream were passed over, by what they are ("tombstone"); `streamnorm show` tells.
         marks : mapping of str to object, optional
             What each source needs to go on behind its range, as JSON holds it; `mark` gives it.
+        gaps : bool, default=False
+            Whether ranges may begin behind gaps, where other states count what lies between.
 
         Returns
         -------
@@ -131,7 +134,7 @@ class Following:
             learnt from. Nothing changed then.
         """
         with self._lock:
-            positions = self._positions.counting(ranges, apart, marks)
+            positions = self._positions.counting(ranges, apart, marks, gaps=gaps)
             if positions is None:
                 return False
             if X is not None:
@@ -144,7 +147,8 @@ class Following:
     def _check_asked(self, X: Any) -> None:
         """Raise DataError where the state has other columns or scalers than the normalizer asked for has here."""
         if self._asked is not None:
-            schema = schema_of(X) if is_frame(X) else getattr(X, "schema", None)
+            first = X[0] if isinstance(X, (list, tuple)) and X else X
+            schema = schema_of(first) if is_frame(first) else getattr(first, "schema", None)
             if isinstance(schema, pa.Schema):
                 _check_columns(self._asked, self.normalizer.learnt, schema, self._held.path)
                 self._asked = None
@@ -188,7 +192,7 @@ class Following:
             If another process wrote a state there meanwhile, or it cannot be written; what is there stays.
         """
         with self._lock:
-            if not self._changed or time.monotonic() - self._since < every or not self._is_fitted():
+            if not self.is_due(every):
                 return False
             self.normalizer.positions_ = self._positions
             self._held.write_text(dumps(self.normalizer))
@@ -197,8 +201,10 @@ class Following:
             self._since = time.monotonic()
             return True
 
-    def _is_fitted(self) -> bool:
-        return bool(self.normalizer.__sklearn_is_fitted__())
+    def is_due(self, every: float = 0.0) -> bool:
+        """Tell whether `save` would write: outputs that are to be there before are to be flushed then."""
+        in_time = time.monotonic() - self._since >= every
+        return bool(self._changed and in_time and self.normalizer.__sklearn_is_fitted__())
 
 
 @contextmanager
@@ -243,7 +249,7 @@ def following(path: str | Path, normalizer: Any = None) -> Iterator[Following]:
     """
     with name_held(path), holding(path) as held:
         if held.exists:
-            known = loaded(text_of(held.path), str(path), Table if normalizer is None else None)
+            known = loaded(text_of(held.path), str(path), Table if type(normalizer) in (type(None), Table) else None)
             state = Following(held, known, _asked(normalizer, known, held.path))
         else:
             state = Following(held, Table() if normalizer is None else copy.deepcopy(normalizer))

@@ -121,14 +121,14 @@ def test_a_batch_that_cannot_be_learnt_from_moves_nothing(path):
 
 def test_gaps_within_a_range_are_ordinary_and_what_was_passed_over_is_told(path, capsys):
     with sn.following(path) as state:
-        state.add(part(0, 10), {"t/0": (0, 1000)}, apart={"t/0": {"tombstones": 3}})
-        state.add(None, {"t/0": (1000, 1001)}, apart={"t/0": {"tombstones": 1, "bad": 2}})
+        state.add(part(0, 10), {"t/0": (0, 1000)}, apart={"t/0": {"tombstone": 3}})
+        state.add(None, {"t/0": (1000, 1001)}, apart={"t/0": {"tombstone": 1, "unreadable message": 2}})
     assert sn.load(path) == sn.TableNormalizer().fit(part(0, 10))
     shown = streamnorm(capsys, "show", path).out
     assert "1 stream; digest" in shown
-    assert "t/0: 0 to 1,000 counted; passed over: 2 bad, 4 tombstones" in shown
+    assert "t/0: 0 to 1,000 counted; passed over: 4 tombstones, 2 unreadable messages" in shown
     told = json.loads(streamnorm(capsys, "show", path, "--json").out)
-    assert told["positions"] == {"t/0": {"ranges": [[0, 1001]], "apart": {"bad": 2, "tombstones": 4}}}
+    assert told["positions"] == {"t/0": {"ranges": [[0, 1001]], "apart": {"tombstone": 4, "unreadable message": 2}}}
 
 
 def test_a_mark_is_where_the_source_goes_on(path):
