@@ -18,7 +18,7 @@ from streamnorm.arrow.frames import (
     refuse_no_numbers,
     table_with_nulls,
 )
-from streamnorm.arrow.given import is_arrow, is_frame, is_sparse, is_stream, known, library_of, parts_of
+from streamnorm.arrow.given import is_arrow, is_at_hand, is_frame, is_sparse, is_stream, known, library_of, parts_of
 from streamnorm.arrow.metadata import field_for, keys_for
 from streamnorm.arrow.types import (
     EXACT,
@@ -51,6 +51,7 @@ __all__ = [
     "index_columns",
     "integers",
     "is_arrow",
+    "is_at_hand",
     "is_choosable",
     "is_chosen",
     "is_frame",

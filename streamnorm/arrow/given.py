@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from streamnorm.errors import DataError
 
-__all__ = ["is_arrow", "is_frame", "is_sparse", "is_stream", "known", "library_of", "parts_of"]
+__all__ = ["is_arrow", "is_at_hand", "is_frame", "is_sparse", "is_stream", "known", "library_of", "parts_of"]
 
 
 def library_of(X: Any) -> str:
@@ -168,6 +168,13 @@ def is_sparse(X: Any) -> bool:
     """Tell whether X is a sparse matrix or array of scipy."""
     scipy = sys.modules.get("scipy.sparse")
     return scipy is not None and bool(scipy.issparse(X))
+
+
+def is_at_hand(X: Any) -> bool:
+    """Tell whether the rows of X are in memory, so that reading them runs no code of somebody else's."""
+    arrays = isinstance(X, (np.ndarray, list, tuple)) or hasattr(X, "__array_namespace__") or library_of(X) == "torch"
+    tables = isinstance(X, (pa.Table, pa.RecordBatch)) or is_frame(X) or is_sparse(X)
+    return (arrays or tables) and not is_stream(X)
 
 
 def is_stream(X: Any) -> bool:

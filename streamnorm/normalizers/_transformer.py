@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -17,19 +16,15 @@ from sklearn.utils.validation import validate_data
 from streamnorm.arrow import (
     as_output,
     is_arrow,
-    is_stream,
-    known,
     naming_text,
     no_rows,
-    parts_of,
     table_with_nulls,
     to_batches,
 )
 from streamnorm.columns import map_array, matrix_of_batch
-from streamnorm.errors import DataError, InfiniteValueError, NoWeightError, OverflowedError, listed
-from streamnorm.normalizers._callbacks import CallbackSupportMixin, with_callbacks
+from streamnorm.errors import DataError, InfiniteValueError, OverflowedError, listed
+from streamnorm.normalizers._learner import Learner, batches_in
 from streamnorm.plans import Plan
-from streamnorm.tables import learning_lock
 
 __all__ = ["FLOATS", "PlanOf", "StreamTransformer"]
 
@@ -40,140 +35,11 @@ PlanOf: TypeAlias = Callable[[Any], Plan]
 FLOATS = [np.float64, np.float32, np.float16]
 
 
-class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class StreamTransformer(Learner, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """A scikit-learn transformer that learns batch by batch.
 
     Subclasses say how a batch is learnt from (`_learn_batch`) and which attributes that sets (`_LEARNT`).
     """
-
-    #: Every attribute that learning sets, beside scikit-learn's; the first is there from the first batch on.
-    _LEARNT: ClassVar[tuple[str, ...]]
-
-    def _learn_batch(self, X: Any, sample_weight: Any) -> None:
-        raise NotImplementedError
-
-    def _refuse_to_learn(self) -> None:
-        """Raise DataError where the object is one that cannot learn."""
-
-    # ---- learning ----
-
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Forget what was learnt and learn from X.
-
-        Parameters
-        ----------
-        X : array-like or Arrow data of shape (n_samples, n_features), or a stream of such batches
-            Missing values are skipped; infinities are refused.
-        y : None
-            Ignored.
-        sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights of the rows; a row of weight 0 is as if it were not there. `RobustScaler` and
-            `QuantileTransformer`, which count values, take whole weights up to 2^32.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If X, the weights or a parameter cannot be used; the object stays as it was.
-        """
-        self._refuse_to_learn()
-        X = known(X)
-        with self._unless_it_fails():
-            for name in (*self._LEARNT, "n_features_in_", "feature_names_in_", "_warned", "sources_", "positions_"):
-                self.__dict__.pop(name, None)
-            self._partial_fit(X, y, sample_weight)
-            shape = () if is_arrow(X) else getattr(X, "shape", ())
-            if shape[:1] == (0,):
-                raise DataError(
-                    f"Found array with 0 sample(s) (shape={tuple(shape)}) while a minimum of 1 is required by "
-                    f"{type(self).__name__}: give it rows, or call partial_fit, which learns nothing from none."
-                )
-        return self
-
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from one more batch, or from each batch of a stream; one without rows changes nothing.
-
-        Parameters, result and errors are those of `fit`.
-
-        Parameters
-        ----------
-        X : array-like, frame or Arrow data of shape (n_rows, n_columns)
-        y : ignored
-        sample_weight : array-like of shape (n_rows,), optional
-            Weights of the rows.
-        """
-        self._refuse_to_learn()
-        with suppress(NoWeightError), self._unless_it_fails():  # no weight changes nothing
-            self._partial_fit(known(X), y, sample_weight)
-        return self
-
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> None:
-        """Learn from one more batch; parameters and errors are those of `fit`.
-
-        Parameters
-        ----------
-        X : array-like, frame, Arrow data or stream
-        y : ignored
-        sample_weight : array-like of shape (n_rows,), optional
-        """
-        with self._unless_it_fails():
-            if not self.__sklearn_is_fitted__():
-                self._validate_params()
-            if "_skl_callbacks" in self.__dict__ or hasattr(self, "_parent_callback_ctx"):
-                self._learn_with_callbacks(X, y, sample_weight)
-            else:
-                self._learn(X, sample_weight)
-
-    def _learn(self, X: Any, sample_weight: Any) -> None:
-        if not is_stream(X):
-            self._learn_batch(X, sample_weight)
-            return
-        if sample_weight is not None:
-            raise DataError("sample_weight needs a batch, not a stream: call partial_fit for each batch.")
-        rows = 0
-        for batch in _batches_in(X):
-            try:
-                self._learn_batch(batch, None)
-            except InfiniteValueError as error:
-                raise self._infinite(error.slot, error.row, rows) from None
-            rows += batch.shape[0] if hasattr(batch, "shape") else len(batch)
-        if not self.__sklearn_is_fitted__():
-            raise DataError("the stream gave no batch, so that there are no columns to learn from.")
-
-    @with_callbacks  # type: ignore[untyped-decorator]
-    def _learn_with_callbacks(self, X: Any, y: Any, sample_weight: Any) -> None:
-        """Learn, and tell scikit-learn's callbacks.
-
-        Parameters
-        ----------
-        X : array-like, frame or Arrow data of shape (n_rows, n_columns)
-        y : ignored
-        sample_weight : array-like of shape (n_rows,), optional
-            Weights of the rows.
-        """
-        context = self._init_callback_context()
-        about = {"estimator": self, "X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-        context.call_on_fit_task_begin(**about)
-        self._learn(X, sample_weight)
-        context.call_on_fit_task_end(**about, reconstruction_attributes={})
-
-    @contextmanager
-    def _unless_it_fails(self) -> Iterator[None]:
-        """Put the object back as it was if an error leaves the block, which one thread at a time is in."""
-        with learning_lock(self):
-            before = dict(self.__dict__)
-            try:
-                yield
-            except BaseException:
-                self.__dict__.clear()
-                self.__dict__.update(before)
-                raise
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return self._LEARNT[0] in self.__dict__
 
     # ---- checking ----
 
@@ -278,7 +144,7 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
         output = "default" if inverse else _get_output_config("transform", self)["dense"]
         if output == "default":
             return self._map_parts(X, mapped)
-        parts = list(_batches_in(X))
+        parts = list(batches_in(X))
         if parts and all(map(is_arrow, parts)):
             return mapped(pa.concat_tables([pa.table(part) for part in parts]))
         with naming_text(X):
@@ -286,7 +152,7 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
 
     def _map_parts(self, X: Any, mapped: Callable[[Any], Any]) -> Iterator[Any]:
         rows = 0
-        for part in _batches_in(X):
+        for part in batches_in(X):
             try:
                 result = mapped(part)
             except InfiniteValueError as error:
@@ -376,12 +242,3 @@ class StreamTransformer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerM
     def _identity(self) -> Any:
         """Give what is equal exactly for equal objects."""
         raise NotImplementedError
-
-
-def _batches_in(stream: Any) -> Iterator[Any]:
-    """Yield the batches of a stream, and of the streams in it; each tells how many rows it has."""
-    for part in map(known, parts_of(stream)):
-        if is_stream(part):
-            yield from _batches_in(part)
-        else:
-            yield pa.table(part) if is_arrow(part) and not hasattr(part, "shape") else part

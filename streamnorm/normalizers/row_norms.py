@@ -76,10 +76,7 @@ class Normalizer(StreamTransformer):
         ValueError
             If X or a parameter cannot be used; the object stays as it was.
         """
-        with self._unless_it_fails():
-            for name in (*self._LEARNT, "feature_names_in_", "_namespace"):
-                self.__dict__.pop(name, None)
-            self.partial_fit(X, y)
+        super().fit(X, y)
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:  # type: ignore[override]

@@ -119,6 +119,7 @@ def dumps(normalizer: Any) -> str:
     >>> sn.loads(sn.dumps(a)) == a
     True
     """
+    _check_class(type(normalizer))
     if type(normalizer).__name__ in HOMES:
         return signed(document_of(normalizer), positions_of(normalizer))
     return to_json(state_of(normalizer))
@@ -127,6 +128,16 @@ def dumps(normalizer: Any) -> str:
 def positions_of(normalizer: Any) -> Positions:
     """Give how far streams were counted in a normalizer."""
     return getattr(normalizer, "positions_", Positions())
+
+
+def _check_class(kind: type) -> None:
+    """Raise StateError for a class of the user's, which a state could not be read as."""
+    parents = [base for base in kind.__mro__ if base.__module__.startswith("streamnorm.")]
+    if parents and parents[0] is not kind:
+        raise StateError(
+            f"a state names classes of streamnorm alone, and {kind.__name__} is one of your own: keep it by pickle, or "
+            f"fit a {parents[0].__name__}."
+        )
 
 
 def state_of(normalizer: Any) -> State:

@@ -13,7 +13,17 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from streamnorm.arrow import batch_of, flat, in_large_batches, is_frame, no_rows, schema_of, to_batches
+from streamnorm.arrow import (
+    batch_of,
+    flat,
+    in_large_batches,
+    is_at_hand,
+    is_frame,
+    known,
+    no_rows,
+    schema_of,
+    to_batches,
+)
 from streamnorm.errors import DataError, InfiniteValueError, OverflowedError, UnseenKeyError, nearest
 from streamnorm.rules import LAYOUTS, BoundRule, choose, named
 from streamnorm.tables.batch import summarise_columns
@@ -29,7 +39,11 @@ _LOCKS = [threading.RLock() for _ in range(256)]
 
 
 def learning_lock(learner: object) -> threading.RLock:
-    """Give the lock that a thread holds while an object learns, so that nothing learnt by others is lost."""
+    """Give the lock that a thread holds while an object learns, so that nothing learnt by others is lost.
+
+    Several objects share one. A thread that holds it runs no code but this package's, and asks for no other: so no two
+    can wait for each other.
+    """
     return _LOCKS[id(learner) // 16 % len(_LOCKS)]
 
 
@@ -70,16 +84,24 @@ class Learning:
         DataError
             If a column is missing, holds no numbers or an infinity; the object stays as it was.
         """
+        learnt = self._learn(X, None)
         with learning_lock(self):
-            learnt = self._learn(X, None)
             for of_before in ("sources_", "positions_"):
                 self.__dict__.pop(of_before, None)
             return self._set(learnt)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Learn from one more table or stream; parameters, result and errors are those of `fit`."""
+        X = known(X)
+        if is_at_hand(X):
+            with learning_lock(self):
+                return self._set(self._learn(X, self.__dict__.get("_learnt")))
+        # Asking for the rows runs code that may itself learn, or wait for others who do: nobody is locked out then.
+        before: Learnt | None = self.__dict__.get("_learnt")
+        part = self._learn(X, None if before is None else before.emptied())
         with learning_lock(self):
-            return self._set(self._learn(X, self.__dict__.get("_learnt")))
+            now: Learnt | None = self.__dict__.get("_learnt")
+            return self._set(part if now is None else now + part)
 
     def _set(self, learnt: Learnt) -> Self:
         self._learnt = learnt
