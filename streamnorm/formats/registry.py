@@ -101,7 +101,10 @@ def _alternatives(words: list[str]) -> str:
 def format_of(path: Place | PurePath) -> Format | None:
     """Find the format by the end of a file's name."""
     name = path.name.lower()
-    return next((row for row in FORMATS if name.endswith(row.source.suffixes)), None)
+    for row in FORMATS:
+        if name.endswith(row.source.suffixes):
+            return row
+    return None
 
 
 def kind_of(path: Place | PurePath) -> type[Source] | None:

@@ -12,7 +12,7 @@ from typing import Any
 from streamnorm.errors import SourceError, amount, listed
 from streamnorm.files import STDIN, Links, Place, Spooled, is_elsewhere, location_of
 from streamnorm.formats import CsvOptions, Source, kind_of, source_at
-from streamnorm.inputs.folders import check_link, files_below, is_hidden, matches
+from streamnorm.inputs.folders import Found, check_link, files_below, is_hidden, matches
 from streamnorm.inputs.lakes import refuse_lake_above, refuse_lake_in
 from streamnorm.inputs.stdin import is_pipe, spool
 from streamnorm.inputs.stores import files_at
@@ -42,14 +42,16 @@ def expand(sources: Any, options: CsvOptions | None = None) -> list[Source]:
     options, links = options or CsvOptions(), Links()
     found: dict[Place | str, Source] = {}
     for item in given:
-        for path, relative in _files(item):
-            found.setdefault(links.followed(path), source_at(path)(path, relative, options))
+        for path, relative, *real in _files(item):
+            key = real[0] if real else links.followed(path)
+            found.setdefault(key, source_at(path)(path, relative, options))
     if not found:
         raise SourceError("no source was named: name a file, folder or glob.")
     return list(found.values())
 
 
-def _files(item: str | Path) -> Iterable[tuple[Place, Path]]:
+def _files(item: str | Path) -> Iterable[tuple[Place, Path] | Found]:
+    """Give files and their places below what was named; of those in a folder, what they are without links too."""
     if str(item) == STDIN:
         spooled = spool()
         return [(spooled, Path(spooled.name))]
@@ -66,8 +68,8 @@ def _files(item: str | Path) -> Iterable[tuple[Place, Path]]:
         below = files_below(path, is_data)
         if not below.files:
             raise SourceError(f"the folder {path} holds no Parquet, CSV or Arrow file: name another.")
-        _tell_of_others(path, [p.relative_to(path) for p in below.beside])
-        return [(p, p.relative_to(path)) for p in below.files]
+        _tell_of_others(path, [found.relative for found in below.beside])
+        return below.files
     check_link(path)
     if is_pipe(path):
         spooled = spool(path)
@@ -91,8 +93,8 @@ def _matching(pattern: str) -> list[tuple[Place, Path]]:
             continue
         if match.is_dir():
             below = files_below(match, is_data)
-            files += below.files
-            others += below.beside
+            files += [found.path for found in below.files]
+            others += [found.path for found in below.beside]
             continue
         folders.add(match.parent)
         check_link(match)
@@ -144,4 +146,4 @@ def is_data(relative: Path) -> bool:
 
 def data_below(folder: Path) -> list[Path]:
     """Find the files that are read with a folder."""
-    return files_below(folder, is_data).files
+    return [found.path for found in files_below(folder, is_data).files]

@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,14 +15,22 @@ from streamnorm.errors import SourceError
 from streamnorm.files import naming
 from streamnorm.inputs.lakes import refuse_lake_above, refuse_lake_in
 
-__all__ = ["Below", "check_link", "files_below", "is_hidden", "matches"]
+__all__ = ["Below", "Found", "check_link", "files_below", "is_hidden", "matches"]
+
+
+class Found(NamedTuple):
+    """A file, its place below what was named, and its path without links."""
+
+    path: Path
+    relative: Path
+    real: str
 
 
 class Below(NamedTuple):
-    """What lies in a folder: the files that are wanted, in the order of their names, and those beside them."""
+    """What lies in a folder: the files that are wanted, in the order of their places, and what lies beside them."""
 
-    files: list[Path]
-    beside: list[Path]
+    files: list[Found]
+    beside: list[Found]
 
 
 def is_hidden(name: str) -> bool:
@@ -37,15 +46,18 @@ def files_below(folder: Path, wanted: Callable[[Path], bool]) -> Below:
     SourceError
         If a folder cannot be listed (`Path.rglob` passes it over), belongs to a lake table, or a link leads nowhere.
     """
-    found = Below([], [])
+    files: list[Found] = []
+    beside: list[Found] = []
     with naming(folder):
         refuse_lake_above(folder)
-        for path in _walked(folder):
-            is_wanted = wanted(path.relative_to(folder))
-            if is_wanted:
+        for above, entry in _walked(folder):
+            path, relative = above.path / entry.name, above.relative / entry.name
+            is_wanted, is_link = wanted(relative), entry.is_symlink()
+            if is_wanted and is_link:
                 check_link(path)
-            (found.files if is_wanted and path.is_file() else found.beside).append(path)
-    return Below(sorted(found.files), sorted(found.beside))
+            real = os.path.realpath(path) if is_link else f"{above.real.rstrip(os.sep)}{os.sep}{entry.name}"
+            (files if is_wanted and entry.is_file() else beside).append(Found(path, relative, real))
+    return Below(*(sorted(some, key=lambda found: found.relative.parts) for some in (files, beside)))
 
 
 def check_link(path: Path) -> None:
@@ -57,34 +69,37 @@ def check_link(path: Path) -> None:
             )
 
 
-def _walked(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, each folder once: first what lies there itself, then what links lead to."""
+def _walked(folder: Path) -> Iterator[tuple[Found, os.DirEntry[str]]]:
+    """Yield what is no folder below a folder: the folder that it lies in, and what listing that told of it.
+
+    Each folder is looked at once: first what lies there itself, then what links lead to. `os.walk` would not say what
+    listing told, and to ask for it again takes longer than all else.
+    """
     seen: set[str] = set()
-    links = deque([folder])
-    while links:
-        start = links.popleft()
-        for above, folders, names in os.walk(start, onerror=_raise):
-            here = Path(above)
-            real = os.path.realpath(above)
-            refuse_lake_in(here, [*folders, *names])
-            if real in seen:
-                folders.clear()
-                continue
-            seen.add(real)
-            visible = sorted(name for name in folders if not is_hidden(name))
-            linked = [name for name in visible if (here / name).is_symlink()]
-            links += [here / name for name in linked if not _is_loop(here / name)]
-            folders[:] = [name for name in visible if name not in linked]
-            yield from (here / name for name in names)
+    pending, links = deque([(folder, Path())]), deque[tuple[Path, Path]]()
+    while pending or links:
+        path, relative = pending.popleft() if pending else links.popleft()
+        with os.scandir(path) as listed:
+            entries = sorted(listed, key=attrgetter("name"))
+        refuse_lake_in(path, [entry.name for entry in entries])
+        here = Found(path, relative, os.path.realpath(path))
+        if here.real in seen:
+            continue
+        seen.add(here.real)
+        for entry in entries:
+            if not entry.is_dir():
+                yield here, entry
+            elif not is_hidden(entry.name):
+                below = path / entry.name, relative / entry.name
+                if not entry.is_symlink():
+                    pending.append(below)
+                elif not _is_loop(below[0]):
+                    links.append(below)
 
 
 def _is_loop(link: Path) -> bool:
     """Tell whether a link leads to a folder that it lies in."""
     return Path(os.path.realpath(link.parent)).is_relative_to(os.path.realpath(link))
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def matches(pattern: str) -> list[Path]:

@@ -11,7 +11,7 @@ from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.fit import fit
 from streamnorm.jobs.following import check_version_of_table, fit_snapshot, follow
 from streamnorm.jobs.forget import forget
-from streamnorm.jobs.ledger import Named, options_of, record_of
+from streamnorm.jobs.ledger import Named, options_of
 from streamnorm.jobs.merge import merge
 from streamnorm.jobs.outputs import outputs_of
 from streamnorm.jobs.run import run
@@ -56,7 +56,6 @@ __all__ = [
     "options_of",
     "outputs_of",
     "recipe_for",
-    "record_of",
     "run",
     "summarise",
     "summarise_units",

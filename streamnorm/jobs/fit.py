@@ -12,10 +12,10 @@ from streamnorm.inputs import ChangingTable, expand, table_named
 from streamnorm.jobs.count import How, check_new_state, count
 from streamnorm.jobs.effort import Effort, Progress
 from streamnorm.jobs.following import at_version, check_version_of_table, fit_snapshot, follow
-from streamnorm.jobs.ledger import options_of, record_of
+from streamnorm.jobs.ledger import options_of
 from streamnorm.jobs.reading import fit_state
 from streamnorm.jobs.work import table_of
-from streamnorm.states import State
+from streamnorm.states import State, record_of
 from streamnorm.tables import Table
 
 __all__ = ["fit"]

@@ -16,10 +16,10 @@ from fnmatch import fnmatchcase, translate
 from glob import has_magic
 from pathlib import Path, PurePath
 
-from streamnorm.errors import CountedTwiceWarning, DataError, StateError
+from streamnorm.errors import CountedTwiceWarning, DataError
 from streamnorm.files import Place, location_of, stamp
 from streamnorm.formats import CsvOptions, Source, kind_of
-from streamnorm.states import Counted, State, read
+from streamnorm.states import Counted, State
 
 __all__ = [
     "Given",
@@ -28,7 +28,6 @@ __all__ = [
     "check_not_vanished",
     "options_of",
     "pair_up",
-    "record_of",
     "refuse_table",
     "tell_of_moves",
     "warn_of_copies",
@@ -52,14 +51,6 @@ def options_of(record: Collection[Counted]) -> CsvOptions | None:
 def _is_text(location: str) -> bool:
     kind = kind_of(PurePath(location))
     return kind is not None and not kind.typed
-
-
-def record_of(state: str | Path) -> tuple[Counted, ...]:
-    """Give the record of a state; nothing where there is none that can be read, which whoever uses it will say."""
-    try:
-        return read(state).sources
-    except StateError:
-        return ()
 
 
 def _key(location: str | Place) -> str:

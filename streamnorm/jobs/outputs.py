@@ -105,7 +105,10 @@ def check_state_path(state: str | Path, taken: Iterable[Place]) -> None:
     """Find out before anything is read whether a state can be written there, over no input or output."""
     path = Path(state)
     links = Links()
-    if links.followed(path) in map(links.followed, taken):
+    real = links.followed(path)
+    name = path.resolve().name
+    may_be = (place for place in taken if place.name == name or os.path.islink(str(place)))  # noqa: PTH114 (faster)
+    if real in map(links.followed, may_be):
         raise OutputError(f"{path} is an input or an output: choose another name for the state.")
     try:
         there = path.parent.is_dir()

@@ -4,7 +4,7 @@ The room imports `tables`, `normalizers` and `files`. Begin with `document`, who
 and `streams`, for states that follow them.
 """
 
-from streamnorm.states.file import dumps, load, loads, read, save, state_of, write
+from streamnorm.states.file import dumps, load, loads, read, record_of, save, state_of, write
 from streamnorm.states.holding import Held, holding, name_held
 from streamnorm.states.parts import Parts
 from streamnorm.states.positions import Positions
@@ -28,6 +28,7 @@ __all__ = [
     "loads",
     "name_held",
     "read",
+    "record_of",
     "save",
     "state_of",
     "write",

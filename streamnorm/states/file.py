@@ -15,6 +15,7 @@ from streamnorm.states.document import (
     from_json,
     positions_from,
     reading,
+    record_in,
     signed,
     state_from,
     to_json,
@@ -23,10 +24,10 @@ from streamnorm.states.document import (
 )
 from streamnorm.states.ordered import HOMES, document_of, normalizer_of
 from streamnorm.states.positions import Positions
-from streamnorm.states.state import State
+from streamnorm.states.state import Counted, State
 from streamnorm.tables import Group, Learnt, Table
 
-__all__ = ["dumps", "load", "loads", "read", "save", "state_of", "write"]
+__all__ = ["dumps", "load", "loads", "read", "record_of", "save", "state_of", "write"]
 
 #: A million columns or keys fit; what is larger was not written by this package.
 _LARGEST = 1 << 33
@@ -37,6 +38,14 @@ _LOOKED_AT = 64
 def read(path: str | Path) -> State:
     """Read a state file; raises StateError where there is none that can be trusted."""
     return from_json(text_of(Path(path)), str(path))
+
+
+def record_of(state: str | Path) -> tuple[Counted, ...]:
+    """Give the record of a state; nothing where there is none that can be read, which whoever uses it will say."""
+    try:
+        return record_in(text_of(Path(state)))
+    except StateError:
+        return ()
 
 
 def text_of(path: Path) -> str:

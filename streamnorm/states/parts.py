@@ -127,12 +127,11 @@ class Parts:
 
     def has(self, record: Iterable[Counted]) -> bool:
         """Tell whether a part is kept of any source in the record; a process that was killed may have left others."""
-        names = [name for entry in record for name in entry.part_names]
-        known = self._known()
-        return any(
-            _is_name(name) and (_key(name) in known or bool(self._damaged) or self._single(name).exists())
-            for name in names
-        )
+        known, singles = self._known(), self._singles()
+        if not (known or singles or self._damaged):
+            return False
+        names = (name for entry in record for name in entry.part_names)
+        return any(_is_name(name) and (_key(name) in known or bool(self._damaged) or name in singles) for name in names)
 
     def has_all(self, names: Iterable[str]) -> bool:
         """Tell whether all of these parts are kept."""
@@ -184,6 +183,13 @@ class Parts:
         if found is None and self._damaged:
             raise next(iter(self._damaged.values()))
         return found
+
+    def _singles(self) -> set[str]:
+        """Name the parts that have a file of their own, as in version 0.1.0."""
+        try:
+            return {path.stem for path in self.folder.iterdir() if path.suffix == ".json"}
+        except OSError:
+            return set()
 
     def _single(self, name: str) -> Path:
         return self.folder / f"{name}.json"

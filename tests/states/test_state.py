@@ -18,6 +18,8 @@ import streamnorm as sn
 from streamnorm.engines.wire import from_bytes, to_bytes
 from streamnorm.errors import DataError, StateError, StreamnormError
 from streamnorm.jobs.work import nothing, summarise, worker_table
+from streamnorm.states import Counted, State
+from streamnorm.states.document import from_json, to_json
 
 #: Files written by a release stay here and load for ever.
 OLD = Path(__file__).parent / "released"
@@ -434,3 +436,14 @@ def test_a_state_of_other_columns(name, kind, tmp_path, capsys):
         assert source.name in line
         assert "'y'" in line or "'x'" in line
         assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("options", [(), (("decimal", ","),)])
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_sources_are_written_as_an_encoder_with_an_indent_does(count, options):
+    learnt = sn.TableNormalizer().fit(pa.table({"x": [1.0, 2.0]}))
+    odd = '},\n   {\\"\u2028\n "sources": []'
+    sources = tuple(Counted(f"{odd}{i}", 1, 2, "f", "d", 3, options=options) for i in range(count))
+    text = to_json(State(learnt, sources))
+    assert text == json.dumps(json.loads(text), indent=1) + "\n"
+    assert from_json(text).sources == sources

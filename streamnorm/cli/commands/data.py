@@ -57,6 +57,7 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
     time.
     """
     from streamnorm import jobs
+    from streamnorm.states import record_of
 
     if update + rebuild + overwrite > 1:
         raise click.UsageError("only one of --update, --rebuild and --overwrite can be meant.")
@@ -68,7 +69,7 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
     if lake is not None:
         _follow(lake, state, how, (version, as_of), words, threads, quiet)
         return
-    known = () if overwrite else jobs.record_of(state)
+    known = () if overwrite else record_of(state)
     found, table = sources_of(sources, words, known), table_of(words)
     with progress_of(found, quiet) as progress:
         result = jobs.count(Path(state), sources, found, table, how=how, chosen=asked(CHOICE_NAMES),
