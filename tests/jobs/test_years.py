@@ -134,8 +134,8 @@ def test_a_state_is_read_once_to_forget(counted, streamnorm, monkeypatch):
     from streamnorm.states import file
 
     reads = []
-    text = file._text_of
-    monkeypatch.setattr(file, "_text_of", lambda path: reads.append(path) or text(path))
+    text = file.text_of
+    monkeypatch.setattr(file, "text_of", lambda path: reads.append(path) or text(path))
     streamnorm("forget", "s.json", *(f"in/day[{i}].csv" for i in range(20)))
     assert len(reads) <= 2
     assert len(json.loads((counted / "s.json").read_text())["sources"]) == FILES - 20
