@@ -12,8 +12,8 @@ from streamnorm.errors import SourceError, StreamnormError
 from streamnorm.files import Stamp, stamp
 from streamnorm.formats import CsvOptions, Source
 from streamnorm.inputs import expand
-from streamnorm.jobs import Effort, How, copy_missing, count, options_of, record_of
-from streamnorm.states import name_held, read
+from streamnorm.jobs import Effort, How, copy_missing, count, options_of
+from streamnorm.states import name_held, read, record_of
 from streamnorm.tables import Table
 
 __all__ = ["Folder"]

@@ -43,7 +43,7 @@ def follow(source: str, state: str, every: float | None, output: str | None, for
     SRC is a topic, kafka://HOST:PORT/TOPIC, or a folder that files arrive in. The state is exactly-once: statistics and
     positions are saved in one step. Messages of the output are sent at least once, files are written once.
     """
-    from streamnorm.jobs import record_of
+    from streamnorm.states import record_of
     from streamnorm.streams import is_topic, stream_of
 
     table = table_of(words) if asked(CHOICE_NAMES) else None
