@@ -23,22 +23,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from streamnorm.arrow import no_rows
 from streamnorm.engines import wire
 from streamnorm.errors import DataError, SourceError
 from streamnorm.jobs import mapped_schema, nothing, table_of, worker_table
-from streamnorm.states import state_of
-from streamnorm.tables import Table
+from streamnorm.states import following, state_of
+from streamnorm.tables import Learnt, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.types import StructType
 
-__all__ = ["fit", "transform"]
+__all__ = ["fit", "learner", "transform"]
 
 _STATES = pa.schema([("partition", pa.int32()), ("state", pa.binary()), ("error", pa.string())])
 _STATES_DDL = "partition int, state binary, error string"
@@ -79,7 +82,21 @@ def fit(df: DataFrame, normalizer: Any = None) -> Any:
     True
     """
     table = table_of(normalizer)
-    worker = worker_table(table, nothing(table, _arrow_schema(df)))
+    return table.with_learnt(_fit(df, table, nothing(table, _arrow_schema(df))))
+
+
+def _fit(df: DataFrame, table: Table, like: Learnt) -> Learnt:
+    """Learn from a data frame.
+
+    Parameters
+    ----------
+    df : pyspark.sql.DataFrame
+    table : Table
+        Its settings count.
+    like : Learnt
+        Columns and scalers, with nothing learnt.
+    """
+    worker = worker_table(table, like)
     states = (
         _numbered(df)
         .select([f"c{df.columns.index(name)}" for name in worker.read_columns(worker.learnt)])
@@ -87,7 +104,88 @@ def fit(df: DataFrame, normalizer: Any = None) -> Any:
         .repartition("partition")
         .mapInArrow(partial(_merge_states, worker), _STATES_DDL)
     )
-    return table.with_learnt(wire.merge(_collect(states), worker.learnt))
+    return wire.merge(_collect(states), worker.learnt)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Learns from the batches of a streaming query, each once: what `learner` gives to ``foreachBatch``.
+
+    Parameters
+    ----------
+    state : str or Path
+        The state file, on the driver.
+    normalizer : TableNormalizer or scaler, optional
+        What a new state begins with.
+    query : str, optional
+        What the state calls the query; by default its id.
+    """
+
+    state: str | Path
+    normalizer: Any = None
+    query: str | None = None
+
+    def __call__(self, df: DataFrame, batch_id: int) -> None:
+        """Learn from a batch, unless it was counted before."""
+        with following(self.state, self.normalizer and table_of(self.normalizer)) as state:
+            name = f"spark/{self.query or _query_of(df)}"
+            if not state.uncounted(name, batch_id, batch_id + 1):
+                return  # Spark stopped before it had noted that the batch was done
+            table, schema = state.normalizer, _arrow_schema(df)
+            state.check(no_rows(schema))
+            like = table.learnt.emptied() if table.__sklearn_is_fitted__() else nothing(table, schema)
+            state.add(table.with_learnt(_fit(df, table, like)), {name: (batch_id, batch_id + 1)})
+
+
+def learner(state: str | Path, normalizer: Any = None, *, query: str | None = None) -> Learner:
+    """Make what learns from a streaming query, for ``writeStream.foreachBatch``.
+
+    The state is exactly-once: statistics and the number of the batch are saved in one step, so that a batch that Spark
+    runs again, since it stopped before it had noted that it was done, is not counted again. Numbers are those of the
+    query's checkpoint; a query with a new checkpoint is another one, and counts anew.
+
+    On Spark Connect the function runs in a process of the server: the state lies there, streamnorm has to be installed
+    there, and the query's name has to be given, since its id is not told.
+
+    Parameters
+    ----------
+    state : str or Path
+        The state file, on the driver; it need not be there.
+    normalizer : TableNormalizer or scaler, optional
+        What a new state begins with, by default ``TableNormalizer()``; a state that is there must be of its columns
+        and scalers.
+    query : str, optional
+        What the state calls the query, by default its id: one name for each checkpoint.
+
+    Returns
+    -------
+    callable
+        Takes a batch and its number. It raises DataError where batches are missing between what was counted and this
+        one, as after a copy of an older state was put back.
+
+    Examples
+    --------
+    >>> import streamnorm as sn
+    >>> learn = sn.spark.learner("state.json", sn.TableNormalizer(columns={"price": "robust"}))
+    >>> query = stream.writeStream.foreachBatch(learn).option("checkpointLocation", "ckpt")  # doctest: +SKIP
+    >>> query.trigger(availableNow=True).start().awaitTermination()  # a nightly job         # doctest: +SKIP
+    """
+    return Learner(state, normalizer, query)
+
+
+def _query_of(df: DataFrame) -> str:
+    """Give the id of the query that a batch is of, which stays over restarts."""
+    session: Any = df.sparkSession
+    try:
+        found = session.sparkContext.getLocalProperty("sql.streaming.queryId")
+    except Exception:  # Spark Connect has no context, and says so in several ways
+        found = None
+    if not found:
+        raise DataError(
+            "the id of this query is not told here, as on Spark Connect: name it (query='prices'), and otherwise for "
+            "each checkpoint."
+        )
+    return str(found)
 
 
 def _collect(states: DataFrame) -> list[bytes]:

@@ -113,6 +113,7 @@ class Following:
         Parameters
         ----------
         X : what `partial_fit` takes, or None where nothing is to be learnt
+            A fitted `TableNormalizer`, of what a cluster has learnt of the batch, is added to that of the state.
         ranges : mapping of str to (int, int)
             The positions in each stream that the batch stands for, from the first to below the second.
         apart : mapping of str to mapping of str to int, optional
@@ -137,15 +138,17 @@ class Following:
             positions = self._positions.counting(ranges, apart, marks, gaps=gaps)
             if positions is None:
                 return False
-            if X is not None:
-                self._check_asked(X)
+            if isinstance(X, Table):
+                self.normalizer = self.normalizer + X if self.normalizer.__sklearn_is_fitted__() else X
+            elif X is not None:
+                self.check(X)
                 self.normalizer.partial_fit(X)
             self._positions = positions
             self._changed = True
             return True
 
-    def _check_asked(self, X: Any) -> None:
-        """Raise DataError where the state has other columns or scalers than the normalizer asked for has here."""
+    def check(self, X: Any) -> None:
+        """Raise DataError where the state has other columns or scalers than what was asked for has in a batch."""
         if self._asked is not None:
             first = X[0] if isinstance(X, (list, tuple)) and X else X
             schema = schema_of(first) if is_frame(first) else getattr(first, "schema", None)
@@ -250,11 +253,19 @@ def following(path: str | Path, normalizer: Any = None) -> Iterator[Following]:
     with name_held(path), holding(path) as held:
         if held.exists:
             known = loaded(text_of(held.path), str(path), Table if type(normalizer) in (type(None), Table) else None)
+            _check_no_table(known, held.path)
             state = Following(held, known, _asked(normalizer, known, held.path))
         else:
             state = Following(held, Table() if normalizer is None else copy.deepcopy(normalizer))
         yield state
         state.save()
+
+
+def _check_no_table(known: Any, path: Path) -> None:
+    """Raise DataError where a state follows a table, which says what it has counted."""
+    table = next((source.location for source in getattr(known, "sources_", ()) if source.table is not None), None)
+    if table is not None:
+        raise DataError(f"{path} follows the table {table}, and counts nothing else: begin another state.")
 
 
 def _asked(given: Any, known: Any, path: Path) -> Table | None:
