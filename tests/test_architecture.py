@@ -22,7 +22,7 @@ ROOMS = {
     "once": "",
     "kernel": "",
     "arrow": "errors",
-    "files": "errors",
+    "files": "errors once",
     "summaries": "errors once kernel",
     "plans": "kernel",
     "formats": "errors once kernel arrow files",

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["one_line", "say"]
 
 
-#: A word longer than any file's name: of a column's, the ends are told.
+#: User and password in a URI; a word longer than any file's name: of a column's, the ends are told.
+_LOGIN = re.compile(r"://[^/@:\s]*:[^/@\s]*@")
 _LONG_WORD = re.compile(r"[^\s/]{300,}")
 
 
@@ -34,5 +35,5 @@ def one_line(message: object) -> str:
 
 
 def say(words: str) -> None:
-    """Write words for the user, apart from results."""
-    click.echo(words, err=True)
+    """Write words for the user, apart from results; who a URI logs in as is nobody's business."""
+    click.echo(_LOGIN.sub("://", words), err=True)

@@ -14,7 +14,7 @@ from streamnorm.export._onnx import dump_onnx, to_onnx
 from streamnorm.export._sklearn import dump_joblib, dump_skops, to_sklearn
 from streamnorm.export._sql import dump_sql, to_sql
 from streamnorm.export._torch import dump_torch, to_torch
-from streamnorm.files import refuse_existing, replacing
+from streamnorm.files import place_of, refuse_existing, replacing
 
 __all__ = ["EXPORTERS", "Exporter", "write"]
 
@@ -86,14 +86,14 @@ def write(normalizer: Any, to: str, output: str | Path, *, overwrite: bool = Fal
     """
     if to not in EXPORTERS:
         raise DataError(f"there is no export to {to!r}; there are {', '.join(EXPORTERS)}.")
-    exporter, path = EXPORTERS[to], Path(output)
+    exporter, path = EXPORTERS[to], place_of(output)
     for name in options:
         if name not in exporter.options:
             known = ", ".join(exporter.options) or "none"
             raise DataError(f"an export to {to} does not know the option {name!r}: leave it out (known: {known}).")
     if path.suffix not in exporter.dumps:
         raise OutputError(f"{path}: an export to {to} needs a name that ends in {' or '.join(exporter.dumps)}.")
-    if isinstance(normalizer, (str, Path)) and path.resolve() == Path(normalizer).resolve():
+    if isinstance(normalizer, (str, Path)) and path.resolve() == place_of(normalizer).resolve():
         raise OutputError(f"{path} is the state: choose another name for the export.")
     if not overwrite:
         refuse_existing(path, "choose another name, or overwrite it (--overwrite)")

@@ -10,12 +10,25 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar, cast
 
 from streamnorm.errors import OutputError, StreamnormError
-from streamnorm.files.locks import lock
+from streamnorm.files.locks import Identity, folder_locked, identity, lock, time_of
+from streamnorm.files.places import Draft, Target, place_of
 
-__all__ = ["beside", "refuse_existing", "replacing", "sweep"]
+__all__ = [
+    "beside",
+    "entries",
+    "mark_of",
+    "refuse_existing",
+    "replace",
+    "replace_version",
+    "replacing",
+    "settled",
+    "sweep",
+]
 
+T = TypeVar("T", bound=Target)
 #: Bytes of the longest name of a file.
 _LONGEST = 255
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.streamnorm")
@@ -23,35 +36,52 @@ _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.streamnorm")
 
 @contextmanager
 def replacing(
-    path: str | Path,
+    place: str | Target,
     *,
     parents: bool = False,
-    before: Callable[[Path], None] | None = None,
+    mark: str | None = None,
     after: Callable[[int], None] | None = None,
-) -> Iterator[Path]:
-    """Give a temporary file in the same folder; it takes the name when the block ends well.
+) -> Iterator[Draft]:
+    """Give what is to be written: it takes the name when the block ends well, else all is as it was.
 
-    Its bytes are on the disk before it is renamed, and the folder's entry after. If an error leaves the
+    In a store it is an upload that nobody sees before it is complete. On a disk it is a temporary file in the same
+    folder. Its bytes are on the disk before it is renamed, and the folder's entry after. If an error leaves the
     block, what had the name before is as it was, and the temporary file is gone. A file that is replaced keeps its
     mode, and its owner where that is permitted; a link stays, and what it leads to is replaced.
 
     Parameters
     ----------
-    path : str or Path
+    place : str, Path or Remote
     parents : bool
         Whether to make the folders it lies in; those made are gone too after an error.
-    before : callable, optional
-        Called with the temporary file when all its bytes are on the disk, before it takes the name.
+    mark : str, optional
+        What the file was made of, as far as it can say so itself: an object of a store can.
     after : callable, optional
-        Called with the open file, which is locked until it is closed, when it has the name; not on Windows, where it is
-        closed before.
+        Called with the open file, which is locked until it is closed, when it has the name; not in a store, nor on
+        Windows, where it is closed before.
 
     Raises
     ------
     OutputError
         If the folder or the file cannot be written to.
     """
-    path = Path(path)
+    place = place_of(place)
+    with _on_disk(place, parents, after) if isinstance(place, Path) else place.replacing(mark) as draft:
+        yield draft
+
+
+@contextmanager
+def _on_disk(path: Path, parents: bool, after: Callable[[int], None] | None) -> Iterator[Path]:
+    """Give a temporary file that takes the name of another.
+
+    Parameters
+    ----------
+    path : Path
+    parents : bool
+        Whether to make the folders it lies in.
+    after : callable or None
+        Called with the open file when it has the name.
+    """
     if path.is_symlink():
         path = Path(os.path.realpath(path))
     temporary = beside(path, ".", f".{secrets.token_hex(4)}.streamnorm")
@@ -65,8 +95,6 @@ def replacing(
         _keep_who_may(handle, path)
         yield temporary
         os.fsync(handle)
-        if before:
-            before(temporary)
         if os.name == "nt":  # an open file cannot be renamed there
             os.close(handle)
             handle = -1
@@ -90,24 +118,97 @@ def replacing(
                 os.close(handle)
 
 
-def beside(path: Path, before: str, after: str) -> Path:
+def replace_version(
+    place: Target, version: Identity | None, text: str, after: Callable[[int], None] | None = None
+) -> Identity | None:
+    """Replace a file, unless it is no longer the one that `identity` knew; give what tells the new one, else None.
+
+    Parameters
+    ----------
+    place : Path or Remote
+    version : tuple or Version or None
+        What `identity` gave; None where there was no file.
+    text : str
+        What it shall hold.
+    after : callable, optional
+        As of `replacing`.
+    """
+    if not isinstance(place, Path):
+        return place.put(text.encode(), version)
+    with folder_locked(place.parent):
+        if identity(place) != version:
+            return None
+        replace(place, text, after)
+        return identity(place)
+
+
+def replace(place: Target, text: str, after: Callable[[int], None] | None = None) -> None:
+    """Replace a file in one step, and remove what killed processes left beside it.
+
+    Parameters
+    ----------
+    place : Path or Remote
+    text : str
+        What it shall hold.
+    after : callable, optional
+        As of `replacing`.
+    """
+    if isinstance(place, Path):
+        sweep([Path(os.path.realpath(place)).parent])
+    with replacing(place, after=after) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def entries(folder: Target) -> list[Target]:
+    """Give what lies in a folder; nothing where there is none."""
+    if not isinstance(folder, Path):
+        return list(folder.below())
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def settled(places: Iterable[Target], since: Target) -> list[Target]:
+    """Give the files that no other process is about to count, which may be put together, or removed.
+
+    On a disk those are all: whoever counts holds the folder. In a store they are those that are older than the state.
+
+    Parameters
+    ----------
+    places : iterable of Path or Remote
+    since : Path or Remote
+        The state that was replaced last.
+    """
+    if isinstance(since, Path):
+        return list(places)
+    written = time_of(identity(since))
+    return [place for place in places if place.stat().st_mtime_ns < written]
+
+
+def mark_of(place: Target) -> str | None:
+    """Give what a file says that it was made of, with which it was replaced; None of a file on a disk."""
+    return None if isinstance(place, Path) else place.mark()
+
+
+def beside(path: T, before: str, after: str) -> T:
     """Give the path of what is kept beside a file, named after it.
 
     Where that name would be longer than file systems allow, it is cut, and told from others by a hash.
 
     Parameters
     ----------
-    path : Path
+    path : Path or Remote
     before, after : str
         What is put before and behind the file's name.
     """
     name = os.fsencode(path.name)
     room = _LONGEST - len(before) - len(after)
     if len(name) <= room:
-        return path.with_name(f"{before}{path.name}{after}")
+        return cast("T", path.with_name(f"{before}{path.name}{after}"))
     mark = hashlib.sha256(name).hexdigest()[:8]
     cut = name[: room - len(mark) - 1].decode("utf-8", "ignore")
-    return path.with_name(f"{before}{cut}~{mark}{after}")
+    return cast("T", path.with_name(f"{before}{cut}~{mark}{after}"))
 
 
 def _keep_who_may(handle: int, path: Path) -> None:
@@ -127,9 +228,14 @@ def _keep_who_may(handle: int, path: Path) -> None:
     os.fchmod(handle, mode)
 
 
-def sweep(folders: Iterable[Path]) -> None:
-    """Remove the temporary files of processes that were killed; those of living ones are locked, and stay."""
+def sweep(folders: Iterable[Target]) -> None:
+    """Remove the temporary files of processes that were killed; those of living ones are locked, and stay.
+
+    In a store there are none: an upload that was cut off has no name, and goes when the bucket's rules say.
+    """
     for folder in folders:
+        if not isinstance(folder, Path):
+            continue
         with suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
                 if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
@@ -166,7 +272,7 @@ def _sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def refuse_existing(path: Path, remedy: str) -> None:
+def refuse_existing(path: Target, remedy: str) -> None:
     """Raise OutputError, with what to do about it, where there is something at a path already."""
     if path.exists():
         raise OutputError(f"{path} exists: {remedy}.")

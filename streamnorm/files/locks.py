@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from streamnorm.errors import StateError
+from streamnorm.errors import OutputError, StateError
+from streamnorm.files.places import Target
+from streamnorm.files.stores import Version
 
-__all__ = ["claim", "folder_locked", "identity", "identity_of", "lock"]
+__all__ = ["Identity", "claim", "folder_alone", "folder_locked", "identity", "identity_of", "lock", "time_of"]
 
 if sys.platform != "win32":
     import fcntl
@@ -36,12 +38,25 @@ def lock(handle: int, *, wait: bool) -> bool | None:
     return True
 
 
-def identity(path: Path) -> tuple[int, ...] | None:
+#: What tells a file from one that replaces it.
+Identity = tuple[int, ...] | Version
+
+
+def identity(place: Target) -> Identity | None:
     """Give what tells a file from one that replaces it; None where there is none."""
+    if not isinstance(place, Path):
+        return place.version()
     try:
-        return _identify(path.stat())
+        return _identify(place.stat())
     except FileNotFoundError:
         return None
+
+
+def time_of(found: Identity | None) -> int:
+    """Give when a file was written, by what `identity` gave of it, in nanoseconds since 1970; 0 of none."""
+    if isinstance(found, Version):
+        return found.modified
+    return found[-1] if found else 0
 
 
 def identity_of(handle: int) -> tuple[int, ...]:
@@ -53,14 +68,21 @@ def _identify(found: os.stat_result) -> tuple[int, ...]:
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def claim(path: Path) -> int | None:
+def claim(path: Target) -> int | None:
     """Lock the file or folder that has the name now, not one that it has just replaced; None where there is none.
+
+    A store has no locks: there it is found out whether it replaces a file only while that is still the same.
 
     Raises
     ------
     StateError
         If another process has locked it.
+    OutputError
+        If a store cannot.
     """
+    if not isinstance(path, Path):
+        path.check_conditions()
+        return None
     while True:
         try:
             handle = os.open(path, os.O_RDONLY)
@@ -77,6 +99,50 @@ def claim(path: Path) -> int | None:
             return handle
         if locked is False:
             raise StateError(f"{path} is being updated by another process: run this again when that is done.")
+
+
+@contextmanager
+def folder_alone(folder: Target, *, make: bool) -> Iterator[None]:
+    """Keep a folder to this process until the block ends; one that nothing is in is gone then.
+
+    A store has neither locks nor folders: there it is on who replaces the state.
+
+    Parameters
+    ----------
+    folder : Path or Remote
+    make : bool
+        Whether to make it; else one that is not there is not kept.
+
+    Raises
+    ------
+    StateError
+        If another process has it.
+    OutputError
+        If it cannot be made or read.
+    """
+    handle = _claim_folder(folder, make) if isinstance(folder, Path) else None
+    try:
+        yield
+    finally:
+        if isinstance(folder, Path):
+            with suppress(OSError):
+                folder.rmdir()
+        if handle is not None:
+            os.close(handle)
+
+
+def _claim_folder(folder: Path, make: bool) -> int | None:
+    handle = None
+    try:
+        while handle is None and (make or folder.is_dir()):
+            if make:
+                folder.mkdir(exist_ok=True)
+            if os.name == "nt":  # a folder cannot be opened there
+                break
+            handle = claim(folder)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be used: {error.strerror}; see to it, or keep none.") from error
+    return handle
 
 
 @contextmanager

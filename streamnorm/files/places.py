@@ -6,80 +6,38 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import IO, Any, NamedTuple
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import IO
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 import pyarrow as pa
 
 from streamnorm.errors import DataError, MergeError, OutputError, SourceError
+from streamnorm.files.stores import Remote, Stat, Store, Upload, as_uri
 
 __all__ = [
     "CHUNK_BYTES",
     "STDIN",
+    "Draft",
     "Links",
     "Place",
-    "Remote",
     "Spooled",
+    "Target",
     "is_elsewhere",
     "location_of",
     "naming",
     "open_input",
+    "open_output",
+    "place_of",
 ]
 
 #: The name that standard input goes by on a command line.
 STDIN = "-"
+#: Characters of what is told of another library's reason: those that matter come first.
+_REASON = 200
 #: Bytes read at a time of a file that is read whole, to be hashed or kept.
 CHUNK_BYTES = 1 << 20
-
-
-class Stat(NamedTuple):
-    """Of `os.stat_result`, what tells that a file has changed."""
-
-    st_ino: int
-    st_size: int
-    st_mtime_ns: int
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A file in an object store, with as much of `pathlib.Path` as reading takes.
-
-    Parameters
-    ----------
-    location : str
-        Its URI, without credentials.
-    key : str
-        Its path in the file system.
-    filesystem : pyarrow.fs.FileSystem
-    """
-
-    location: str
-    key: str
-    filesystem: Any = field(compare=False)
-
-    def __str__(self) -> str:
-        return self.location
-
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-        return PurePosixPath(self.key).name
-
-    def stat(self) -> Stat:
-        """Ask for size and time of change."""
-        found = self.filesystem.get_file_info(self.key)
-        if not found.is_file:
-            raise FileNotFoundError(self.location)
-        return Stat(0, found.size, found.mtime_ns or 0)
-
-    def open(self, mode: str = "rb") -> pa.NativeFile:
-        """Open for reading at any place."""
-        return self.filesystem.open_input_file(self.key)
-
-    def resolve(self) -> Remote:
-        """Give itself: there are no links."""
-        return self
 
 
 @dataclass(frozen=True)
@@ -118,7 +76,10 @@ class Spooled:
         return self
 
 
+#: Where a file is read from, where it can be replaced, and what is written before it takes its name.
 Place = Path | Remote | Spooled
+Target = Path | Remote
+Draft = Path | Upload
 
 
 class Links:
@@ -144,6 +105,31 @@ def open_input(place: Place) -> pa.NativeFile:
     return pa.OSFile(str(place)) if isinstance(place, Path) else place.open()
 
 
+def open_output(draft: Draft) -> pa.NativeFile:
+    """Open what is written from its beginning to its end."""
+    return pa.OSFile(str(draft), "wb") if isinstance(draft, Path) else pa.PythonFile(draft.open(), mode="w")
+
+
+def place_of(text: str | Target) -> Target:
+    """Give the file or folder that a path or a URI names, which need not be there.
+
+    Raises
+    ------
+    OutputError
+        If it is a URI of no store that is known, or the store cannot be reached.
+    """
+    if isinstance(text, Remote) or "://" not in str(text):
+        return text if isinstance(text, Remote) else Path(text)
+    if str(text).startswith("file://"):
+        return Path(url2pathname(urlsplit(str(text)).path))
+    location, store = location_of(text).rstrip("/"), Store(str(text))
+    try:
+        return Remote(location, store.key, store)
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")[:_REASON]
+        raise OutputError(f"{location} cannot be used: {reason}; check the address and the credentials.") from error
+
+
 @contextmanager
 def naming(path: Place) -> Iterator[None]:
     """Turn what goes wrong while reading into one sentence that names the file."""
@@ -165,7 +151,8 @@ def naming(path: Place) -> Iterator[None]:
         if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
             raise SourceError(f"{path} has a name that is no UTF-8 text: rename it.") from None
         reason = " ".join(str(error).split()).rstrip(".")
-        raise SourceError(f"{path} cannot be read: {reason}; restore the file or leave it out.") from error
+        remedy = "check the credentials, or run this again later" if isinstance(path, Remote) else "restore the file"
+        raise SourceError(f"{path} cannot be read: {reason}; {remedy} or leave it out.") from error
 
 
 def location_of(item: str | Place) -> str:
@@ -174,7 +161,7 @@ def location_of(item: str | Place) -> str:
     if "://" not in text:
         return text
     parts = urlsplit(text)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{as_uri(unquote(parts.path))}"
 
 
 def is_elsewhere(item: str | Path) -> bool:

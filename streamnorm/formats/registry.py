@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from streamnorm.errors import OutputError
-from streamnorm.files import Place, naming, open_input
+from streamnorm.files import Draft, Place, Target, naming, open_input
 from streamnorm.formats.csv.lines import text_of
 from streamnorm.formats.csv.sink import CsvSink
 from streamnorm.formats.csv.source import CsvSource
@@ -129,7 +129,7 @@ def source_at(path: Place) -> type[Source]:
     return next(row.source for row in FORMATS if ending.startswith(row.source.suffixes))
 
 
-def format_for(name: Path, like: Source) -> Format:
+def format_for(name: Target, like: Source) -> Format:
     """Find the format of an output: by the end of its name, and where that tells nothing the input's.
 
     Raises
@@ -145,14 +145,14 @@ def format_for(name: Path, like: Source) -> Format:
     return found
 
 
-def open_sink(path: Path, name: Path, schema: pa.Schema, like: Source, changed: set[str]) -> Sink:
+def open_sink(path: Draft, name: Target, schema: pa.Schema, like: Source, changed: set[str]) -> Sink:
     """Open a file for writing.
 
     Parameters
     ----------
-    path : Path
+    path : Path or Upload
         The file to be written.
-    name : Path
+    name : Path or Remote
         What it will be called: its ending decides the format, else the input's.
     schema : pyarrow.Schema
     like : Source

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from streamnorm.errors import OutputError, StreamnormError
+from streamnorm.files import Draft, Target
 from streamnorm.formats.source import Source
 
 __all__ = ["OpenSink", "Sink", "writing"]
@@ -31,14 +31,14 @@ class Sink(Protocol):
 class OpenSink(Protocol):
     """What opens a sink; a sink's class does."""
 
-    def __call__(self, path: Path, name: Path, schema: pa.Schema, like: Source, changed: set[str]) -> Sink:
+    def __call__(self, path: Draft, name: Target, schema: pa.Schema, like: Source, changed: set[str]) -> Sink:
         """Open a file for writing.
 
         Parameters
         ----------
-        path : Path
+        path : Path or Upload
             The file to be written.
-        name : Path
+        name : Path or Remote
             What it will be called.
         schema : pyarrow.Schema
         like : Source
@@ -49,7 +49,7 @@ class OpenSink(Protocol):
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Target) -> Iterator[None]:
     """Turn what goes wrong while writing into one sentence that names the file."""
     try:
         yield

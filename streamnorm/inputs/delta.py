@@ -16,7 +16,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from streamnorm.errors import SourceError
-from streamnorm.files import Remote, location_of
+from streamnorm.files import Remote, Store, location_of
 from streamnorm.formats import CsvOptions
 from streamnorm.inputs.changing import ChangingTable, Commit, Snapshot, needing
 from streamnorm.inputs.tablefile import TableColumn, TableFile
@@ -117,10 +117,8 @@ class DeltaLake(ChangingTable):
     def _folder(self) -> Path | Remote:
         if "://" not in self.location:
             return Path(self.location)
-        from pyarrow import fs
-
-        filesystem, key = fs.FileSystem.from_uri(self._address)
-        return Remote(self.location, key.rstrip("/"), filesystem)
+        store = Store(self._address)
+        return Remote(self.location, store.key, store)
 
     def _files(
         self, folder: Path | Remote, actions: pa.Table, columns: tuple[TableColumn, ...], partitioned: Sequence[str],
@@ -217,9 +215,9 @@ def _place_of(folder: Path | Remote, path: str) -> tuple[Path | Remote, Path]:
     plain = unquote(path)
     if isinstance(folder, Remote):
         if "://" in path:
-            root = folder.location.removesuffix(folder.key)
-            return Remote(plain, plain.removeprefix(root), folder.filesystem), Path(plain.rpartition("/")[2])
-        return Remote(f"{folder.location}/{plain}", f"{folder.key}/{plain}", folder.filesystem), Path(plain)
+            key = plain.partition("://")[2]
+            return Remote(location_of(path), key, folder.store), Path(plain.rpartition("/")[2])
+        return folder / plain, Path(plain)
     if re.match("file:|/", path):
         absolute = Path(_plain_path(path) if path.startswith("file:") else plain)
         return absolute, Path(absolute.name)

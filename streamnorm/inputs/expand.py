@@ -5,12 +5,12 @@ from __future__ import annotations
 import glob
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import SourceError, amount, listed
-from streamnorm.files import STDIN, Links, Place, Spooled, is_elsewhere, location_of
+from streamnorm.files import STDIN, Links, Place, Spooled, Target, is_elsewhere, location_of
 from streamnorm.formats import CsvOptions, Source, kind_of, source_at
 from streamnorm.inputs.folders import Found, check_link, files_below, is_hidden, matches
 from streamnorm.inputs.lakes import refuse_lake_above, refuse_lake_in
@@ -144,6 +144,8 @@ def is_data(relative: Path) -> bool:
     return not any(map(is_hidden, relative.parts)) and kind_of(relative) is not None
 
 
-def data_below(folder: Path) -> list[Path]:
+def data_below(folder: Target) -> Sequence[Target]:
     """Find the files that are read with a folder."""
-    return [found.path for found in files_below(folder, is_data).files]
+    if isinstance(folder, Path):
+        return [found.path for found in files_below(folder, is_data).files]
+    return [place for place in folder.below() if is_data(Path(str(place).removeprefix(f"{folder}/")))]

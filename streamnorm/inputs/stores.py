@@ -8,11 +8,12 @@ from fnmatch import fnmatchcase
 from glob import has_magic
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
 from streamnorm.errors import SourceError
-from streamnorm.files import Remote, location_of
+from streamnorm.files import Remote, Store, as_uri, location_of
 from streamnorm.inputs.lakes import SIGN_FOLDERS, refuse_lake
 
 __all__ = ["files_at"]
@@ -48,14 +49,14 @@ def files_at(uri: str) -> list[tuple[Remote, Path]]:
 def _listed(uri: str, location: str) -> Iterator[tuple[Remote, Path]]:
     from pyarrow import fs
 
-    head, _, last = location.rpartition("/")
-    pattern = last if has_magic(last) else None
-    root = (head if pattern else location).rstrip("/")
-    filesystem, key = fs.FileSystem.from_uri(uri.replace(last, "", 1) if pattern else uri)
-    key = key.rstrip("/")
+    last = urlsplit(uri).path.rpartition("/")[2]
+    pattern = unquote(last) if has_magic(last) else None
+    root = (location.rpartition("/")[0] if pattern else location).rstrip("/")
+    store = Store(uri.replace(last, "", 1) if pattern else uri)
+    filesystem, key = store.filesystem, store.key
     info = filesystem.get_file_info(key)
     if info.is_file:
-        yield Remote(root, key, filesystem), Path(PurePosixPath(key).name)
+        yield Remote(root, key, store), Path(PurePosixPath(key).name)
     elif info.type == fs.FileType.Directory:
         listed = sorted(filesystem.get_file_info(fs.FileSelector(key, recursive=True)), key=lambda f: f.path)
         refuse_lake(root, (found.path for found in listed))
@@ -63,7 +64,7 @@ def _listed(uri: str, location: str) -> Iterator[tuple[Remote, Path]]:
         for found in listed:
             below = found.path[len(key) + 1 :]
             if found.is_file and (pattern is None or fnmatchcase(below, pattern)):
-                yield Remote(f"{root}/{below}", found.path, filesystem), Path(below)
+                yield Remote(f"{root}/{as_uri(below)}", found.path, store), Path(below)
 
 
 def _refuse_lake_above(filesystem: Any, key: str, location: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from streamnorm.files import place_of
 from streamnorm.formats import Source
 from streamnorm.jobs.effort import Effort
-from streamnorm.jobs.journal import Journal
+from streamnorm.jobs.journal import journal_of
 from streamnorm.jobs.outputs import outputs_of
 from streamnorm.jobs.transform import write_outputs
 from streamnorm.tables import Table
@@ -39,5 +40,5 @@ def copy_missing(
     pairs = outputs_of(found, [given], output, overwrite=True)
     missing = [(source, target) for source, target in pairs if not target.exists()]
     if missing:
-        write_outputs(table, Journal(Path(output), missing), effort=effort)
+        write_outputs(table, journal_of(place_of(output), missing), effort=effort)
     return len(missing)

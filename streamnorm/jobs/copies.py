@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from streamnorm.files import replacing
+from streamnorm.files import Draft, Target, replacing
 from streamnorm.formats import NotByPagesError, Source, open_sink, writing
 from streamnorm.jobs.copy import Copy, UnitDone
 from streamnorm.jobs.effort import Effort
@@ -20,17 +20,18 @@ from streamnorm.tables import Table
 
 __all__ = ["check_inputs", "map_files"]
 
-#: Called with a source, the name of its output and the complete temporary file, before that takes the name.
-Finish = Callable[[Source, Path, Path], None]
+#: Called with a source, the name of its output and what was written, before that takes the name.
+Finish = Callable[[Source, Target, Draft], None]
 
 
 def map_files(
     table: Table,
-    pairs: Sequence[tuple[Source, Path]],
+    pairs: Sequence[tuple[Source, Target]],
     *,
     inverse: bool = False,
     effort: Effort | None = None,
     before: Finish | None = None,
+    mark: Callable[[Source], str] | None = None,
 ) -> None:
     """Write the mapped copy of every source under its name, each when it is complete.
 
@@ -39,13 +40,15 @@ def map_files(
     Parameters
     ----------
     table : Table
-    pairs : sequence of (Source, Path)
+    pairs : sequence of (Source, Path or Remote)
         Sources and the names of their copies.
     inverse : bool
         Whether to undo rather than to do.
     effort : Effort, optional
     before : callable, optional
         Called before a copy takes its name.
+    mark : callable, optional
+        Gives what the copy of a source is to say that it was made of, where it can.
 
     Raises
     ------
@@ -58,9 +61,9 @@ def map_files(
     files_at_once = max(1, min(threads, len(pairs)))
     stopped = Event()
 
-    def write(source: Source, target: Path) -> None:
+    def write(source: Source, target: Target) -> None:
         copy = Copy.of(table, source, target, inverse)
-        with closing(_write(copy, threads // files_at_once, before)) as ends:
+        with closing(_write(copy, threads // files_at_once, before, mark and mark(source))) as ends:
             for end in ends:
                 if stopped.is_set():
                     raise CancelledError
@@ -73,7 +76,7 @@ def map_files(
         pass
 
 
-def _write(copy: Copy, threads: int, before: Finish | None) -> Generator[UnitDone, None, None]:
+def _write(copy: Copy, threads: int, before: Finish | None, mark: str | None) -> Generator[UnitDone, None, None]:
     """Write a copy, and give the end of each unit when it is written, then the rest of the bytes.
 
     Parameters
@@ -82,10 +85,11 @@ def _write(copy: Copy, threads: int, before: Finish | None) -> Generator[UnitDon
     threads : int
     before : callable or None
         Called before the copy takes its name.
+    mark : str or None
+        What the copy is to say that it was made of.
     """
-    last = partial(before, copy.source, copy.target) if before else None
     rest, ends = copy.source.size, 0
-    with writing(copy.target), replacing(copy.target, parents=True, before=last) as temporary:
+    with writing(copy.target), replacing(copy.target, parents=True, mark=mark) as temporary:
         try:
             for end in rewritten(copy, temporary, threads):
                 rest, ends = rest - end.size, ends + 1
@@ -94,16 +98,18 @@ def _write(copy: Copy, threads: int, before: Finish | None) -> Generator[UnitDon
             for end in itertools.islice(_by_batches(copy, temporary, threads), ends, None):
                 rest -= end.size
                 yield end
+        if before:
+            before(copy.source, copy.target, temporary)
     yield UnitDone(rest, 0)
 
 
-def _by_batches(copy: Copy, temporary: Path, threads: int) -> Generator[UnitDone, None, None]:
+def _by_batches(copy: Copy, temporary: Draft, threads: int) -> Generator[UnitDone, None, None]:
     """Write a copy anew from its values, and give the end of each unit.
 
     Parameters
     ----------
     copy : Copy
-    temporary : Path
+    temporary : Path or Upload
         The file to be written.
     threads : int
     """

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from streamnorm.arrow import is_chosen
 from streamnorm.errors import DataError, listed
-from streamnorm.files import naming
+from streamnorm.files import Target, naming
 from streamnorm.formats import Editor, Format, Source, Unit, format_for
 from streamnorm.jobs.work import map_batch, mapped_schema, reading, worker_table
 from streamnorm.tables import Table
@@ -33,18 +32,18 @@ class Copy:
 
     table: Table
     source: Source
-    target: Path
+    target: Target
     inverse: bool
 
     @classmethod
-    def of(cls, table: Table, source: Source, target: Path, inverse: bool) -> Copy:
+    def of(cls, table: Table, source: Source, target: Target, inverse: bool) -> Copy:
         """Make the copy of what a source has of the columns.
 
         Parameters
         ----------
         table : Table
         source : Source
-        target : Path
+        target : Path or Remote
         inverse : bool
         """
         inputs = table.inputs(inverse)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from streamnorm.errors import DataError
-from streamnorm.files import refuse_existing
+from streamnorm.files import Target, place_of, refuse_existing
 from streamnorm.formats import Source
 from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.ledger import (
@@ -37,7 +37,7 @@ How = Literal["new", "add", "rebuild"]
 
 
 def count(
-    path: Path,
+    path: str | Target,
     given: Given,
     found: list[Source],
     table: Table,
@@ -51,7 +51,7 @@ def count(
 
     Parameters
     ----------
-    path : Path
+    path : str, Path or Remote
         The state file.
     given : sequence of str or Path
         Files, globs and folders.
@@ -75,13 +75,14 @@ def count(
     StateError
         If the state cannot be used, or another process wrote it meanwhile.
     """
-    check_state_path(path, [source.path for source in found])
-    parts = Parts(path)
-    with holding(path) as held, parts.alone(make=keep_parts):
+    place = place_of(path)
+    check_state_path(place, [source.path for source in found])
+    parts = Parts(place)
+    with holding(place) as held, parts.alone(make=keep_parts):
         known = held.read() if held.exists and how != "new" else None
         kept = parts if keep_parts or (known and parts.has(known.sources)) else None
         if known:
-            refuse_table(known, path)
+            refuse_table(known, place)
             if chosen:
                 check_choices(known, table, found)
             if how == "rebuild":
@@ -131,7 +132,7 @@ def check_new_state(path: str | Path, how: How, remedy: str) -> None:
         What to do about it.
     """
     if how == "new":
-        refuse_existing(Path(path), remedy)
+        refuse_existing(place_of(path), remedy)
 
 
 def _new(known: State, given: Given, found: Iterable[Source], held: Held, parts: Parts) -> tuple[State, list[Source]]:
@@ -176,7 +177,7 @@ def _new(known: State, given: Given, found: Iterable[Source], held: Held, parts:
     return known, new
 
 
-def _remedy(entry: Counted, parts: Parts, state: Path) -> str:
+def _remedy(entry: Counted, parts: Parts, state: Target) -> str:
     """Say what can be done about a source that is no longer as it was.
 
     Parameters
@@ -185,7 +186,7 @@ def _remedy(entry: Counted, parts: Parts, state: Path) -> str:
         The entry of the record.
     parts : Parts
         The summaries of single sources, where they are kept.
-    state : Path
+    state : Path or Remote
         The state file.
     """
     if parts.has([entry]):

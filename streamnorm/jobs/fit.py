@@ -112,7 +112,7 @@ def fit(
     else:
         given = [sources] if isinstance(sources, (str, Path)) else list(sources)
         chosen = normalizer is not None
-        result = count(Path(state), given, found, table, how=how, chosen=chosen, keep_parts=keep_parts, effort=effort)
+        result = count(state, given, found, table, how=how, chosen=chosen, keep_parts=keep_parts, effort=effort)
     return _normalizer(result, table, TableNormalizer)
 
 
@@ -155,4 +155,4 @@ def _fit_table(
     if state is None:
         return at_version(lake, at, partial(fit_snapshot, table=table, effort=effort))
     version, as_of = at
-    return follow(Path(state), lake, table, how=how, chosen=chosen, version=version, as_of=as_of, effort=effort).state
+    return follow(state, lake, table, how=how, chosen=chosen, version=version, as_of=as_of, effort=effort).state

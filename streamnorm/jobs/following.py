@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 import xxhash
 
 from streamnorm.errors import DataError, MergeError, SourceError
+from streamnorm.files import Target, place_of
 from streamnorm.formats import Source
 from streamnorm.inputs import ChangingTable, Snapshot, TableFile
 from streamnorm.jobs.count import How
@@ -71,7 +72,7 @@ def check_version_of_table(lake: ChangingTable | None, version: int | None, as_o
 
 
 def follow(
-    path: Path,
+    path: str | Path,
     lake: ChangingTable,
     table: Table,
     *,
@@ -85,7 +86,7 @@ def follow(
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         The state file.
     lake : ChangingTable
     table : Table
@@ -110,9 +111,10 @@ def follow(
     StateError
         If the state cannot be used, or another process wrote it meanwhile.
     """
-    check_state_path(path, [])
-    parts = Parts(path)
-    with holding(path) as held, parts.alone(make=True):
+    place = place_of(path)
+    check_state_path(place, [])
+    parts = Parts(place)
+    with holding(place) as held, parts.alone(make=True):
         try:
             known = held.read() if held.exists and how != "new" else None
 
@@ -121,7 +123,7 @@ def follow(
                     return Followed(fit_snapshot(snapshot, table, parts=parts, effort=effort), None, _all_of(snapshot))
                 if chosen:
                     check_choices(known, table, snapshot.sources)
-                return _followed(known, snapshot, lake, table, how, parts, path, effort)
+                return _followed(known, snapshot, lake, table, how, parts, place, effort)
 
             result = at_version(lake, (version, as_of), bring)
             parts.settle()
@@ -252,13 +254,13 @@ def _with_record(state: State, learnt: Learnt, snapshot: Snapshot, shares: Seque
     return dataclasses.replace(state, table=state.table.with_learnt(learnt), sources=(entry,))
 
 
-def tracked_in(known: State, path: Path, location: str) -> Tracked:
+def tracked_in(known: State, path: Target, location: str) -> Tracked:
     """Give what a state has counted of a table, where it is all that it has counted.
 
     Parameters
     ----------
     known : State
-    path : Path
+    path : Path or Remote
         The state file, for messages.
     location : str
         Of the table, for messages.
@@ -279,7 +281,7 @@ def tracked_in(known: State, path: Path, location: str) -> Tracked:
 
 
 def _followed(
-    known: State, snapshot: Snapshot, lake: ChangingTable, table: Table, how: How, parts: Parts, path: Path,
+    known: State, snapshot: Snapshot, lake: ChangingTable, table: Table, how: How, parts: Parts, path: Target,
     effort: Effort | None,
 ) -> Followed:  # fmt: skip
     """Bring a state that has counted a version to another one.
@@ -293,7 +295,7 @@ def _followed(
     table : Table
     how : {"add", "rebuild"}
     parts : Parts
-    path : Path
+    path : Path or Remote
         The state file, for messages.
     effort : Effort or None
     """

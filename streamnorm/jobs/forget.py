@@ -9,6 +9,7 @@ from operator import add
 from pathlib import Path
 
 from streamnorm.errors import DataError, MergeError, SourceError
+from streamnorm.files import Target, place_of
 from streamnorm.formats import CsvOptions, Source
 from streamnorm.inputs import expand
 from streamnorm.jobs.effort import Effort, Progress
@@ -22,7 +23,7 @@ __all__ = ["forget", "taken_out"]
 
 
 def forget(
-    path: Path,
+    path: str | Path,
     given: Given,
     *,
     threads: int | None = None,
@@ -35,7 +36,7 @@ def forget(
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         The state file.
     given : sequence of str or Path
         Files, globs and folders, as far as the state has counted them; they need not be there.
@@ -58,16 +59,17 @@ def forget(
     MergeError
         If a scaler cannot forget and not all parts were kept.
     """
-    parts, effort = Parts(path), Effort(threads, progress)
-    with holding(path) as held, parts.alone():
+    place, effort = place_of(path), Effort(threads, progress)
+    parts = Parts(place)
+    with holding(place) as held, parts.alone():
         known = held.read()
-        refuse_table(known, path)
+        refuse_table(known, place)
         there = {entry: source for source, entry in pair_up(known.sources, _existing(given, options))[0] if entry}
-        gone = _counted_there(known, given, there, path)
-        taken = [_part(parts, entry) or _count_again(entry, there.get(entry), known, path, effort) for entry in gone]
+        gone = _counted_there(known, given, there, place)
+        taken = [_part(parts, entry) or _count_again(entry, there.get(entry), known, place, effort) for entry in gone]
         taken_out = set(gone)
         left = tuple(entry for entry in known.sources if entry not in taken_out)
-        learnt = _without(known, taken, left, parts, path)
+        learnt = _without(known, taken, left, parts, place)
         parts.settle()
         held.write(dataclasses.replace(known, table=known.table.with_learnt(learnt), sources=left))
         parts.tidy(left)
@@ -79,7 +81,7 @@ def _part(parts: Parts, entry: Counted) -> Learnt | None:
     return parts.find(name)
 
 
-def _counted_there(known: State, given: Given, there: Mapping[Counted, Source], path: Path) -> tuple[Counted, ...]:
+def _counted_there(known: State, given: Given, there: Mapping[Counted, Source], path: Target) -> tuple[Counted, ...]:
     """Find the entries that were named; raises DataError where nothing is named by one of the names.
 
     Parameters
@@ -90,7 +92,7 @@ def _counted_there(known: State, given: Given, there: Mapping[Counted, Source], 
         Files, globs and folders, as the user named them.
     there : mapping of Counted to Source
         Files that were named and are there, by whatever path they were counted.
-    path : Path
+    path : Path or Remote
     """
     named = Named(given)
     gone = tuple(entry for entry in known.sources if entry in there or named.covers(entry.location))
@@ -112,7 +114,7 @@ def _existing(given: Given, options: CsvOptions | None) -> list[Source]:
     return found
 
 
-def _count_again(entry: Counted, source: Source | None, known: State, path: Path, effort: Effort) -> Learnt:
+def _count_again(entry: Counted, source: Source | None, known: State, path: Target, effort: Effort) -> Learnt:
     """Find out what a source had given to a state, by reading it.
 
     Parameters
@@ -123,7 +125,7 @@ def _count_again(entry: Counted, source: Source | None, known: State, path: Path
         The file, None where it is gone.
     known : State
         The state.
-    path : Path
+    path : Path or Remote
         Its file.
     effort : Effort
 
@@ -149,7 +151,7 @@ def _count_again(entry: Counted, source: Source | None, known: State, path: Path
     return again.table.learnt
 
 
-def _without(known: State, taken: Sequence[Learnt], left: Sequence[Counted], parts: Parts, path: Path) -> Learnt:
+def _without(known: State, taken: Sequence[Learnt], left: Sequence[Counted], parts: Parts, path: Target) -> Learnt:
     """Take parts away, by adding up those that stay where subtracting would lose something.
 
     Parameters
@@ -161,7 +163,7 @@ def _without(known: State, taken: Sequence[Learnt], left: Sequence[Counted], par
         The entries that stay.
     parts : Parts
         The summaries of single sources, where they are kept.
-    path : Path
+    path : Path or Remote
     """
     learnt = known.table.learnt
     gone = reduce(add, taken, learnt.emptied())

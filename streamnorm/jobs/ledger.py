@@ -17,7 +17,7 @@ from glob import has_magic
 from pathlib import Path, PurePath
 
 from streamnorm.errors import CountedTwiceWarning, DataError
-from streamnorm.files import Place, location_of, stamp
+from streamnorm.files import Place, Target, location_of, stamp
 from streamnorm.formats import CsvOptions, Source, kind_of
 from streamnorm.states import Counted, State
 
@@ -248,7 +248,7 @@ def warn_of_copies(new: Iterable[Counted], counted: Iterable[Counted] = ()) -> N
         )
 
 
-def refuse_table(known: State, path: Path) -> None:
+def refuse_table(known: State, path: Target) -> None:
     """Raise DataError where a state follows a table, which says what it has counted."""
     table = next((source.location for source in known.sources if source.table), None)
     if table is not None:

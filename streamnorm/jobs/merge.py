@@ -7,7 +7,7 @@ from functools import reduce
 from operator import add
 from pathlib import Path
 
-from streamnorm.files import refuse_existing
+from streamnorm.files import place_of, refuse_existing
 from streamnorm.jobs.ledger import warn_of_copies
 from streamnorm.states import State, holding, read
 
@@ -37,7 +37,7 @@ def merge(states: Iterable[str | Path], output: str | Path, *, overwrite: bool =
         If a state cannot be read or added to the others, or the output may not be written.
     """
     if not overwrite:
-        refuse_existing(Path(output), "name another, or overwrite it (--overwrite)")
+        refuse_existing(place_of(output), "name another, or overwrite it (--overwrite)")
     with holding(output) as held:
         total = reduce(add, [read(path) for path in states])
         warn_of_copies(total.sources)

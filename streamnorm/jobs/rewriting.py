@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from streamnorm.errors import DataError
+from streamnorm.files import Draft
 from streamnorm.formats import NotByPagesError, Unit
 from streamnorm.jobs.copy import Copy, UnitDone
 from streamnorm.jobs.threads import in_order
@@ -20,13 +20,13 @@ from streamnorm.tables import by_value
 __all__ = ["rewritten"]
 
 
-def rewritten(copy: Copy, temporary: Path, threads: int) -> Generator[UnitDone, None, None]:
+def rewritten(copy: Copy, temporary: Draft, threads: int) -> Generator[UnitDone, None, None]:
     """Write a copy by pages, and give the end of each unit when it is written.
 
     Parameters
     ----------
     copy : Copy
-    temporary : Path
+    temporary : Path or Upload
         The file to be written.
     threads : int
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import OutputError
-from streamnorm.files import refuse_existing
+from streamnorm.files import place_of, refuse_existing
 from streamnorm.formats import Source
 from streamnorm.jobs.effort import Effort, Progress
-from streamnorm.jobs.journal import Journal
+from streamnorm.jobs.journal import journal_of
 from streamnorm.jobs.outputs import check_state_path, outputs_of
 from streamnorm.jobs.reading import fit_state
 from streamnorm.jobs.transform import write_outputs
@@ -72,9 +72,9 @@ def run(
         If a file cannot be read or changes, a column does not fit, or an output or the state may not be written.
     """
     if state and not (overwrite or resume):
-        refuse_existing(Path(state), "name another, or overwrite it (--overwrite)")
+        refuse_existing(place_of(state), "name another, or overwrite it (--overwrite)")
     watch = watch or (lambda sources: nullcontext())
-    journal = Journal(Path(output), outputs_of(found, given, output, overwrite or resume))
+    journal = journal_of(place_of(output), outputs_of(found, given, output, overwrite or resume))
     with ExitStack() as stack:
         held = None
         if state:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import SourceError
+from streamnorm.files import place_of
 from streamnorm.formats import CsvOptions, Source
 from streamnorm.inputs import Snapshot, expand, table_named
 from streamnorm.jobs.copies import check_inputs, map_files
 from streamnorm.jobs.effort import Effort, Progress
 from streamnorm.jobs.following import check_version_of_table
-from streamnorm.jobs.journal import Journal, job_of
+from streamnorm.jobs.journal import Journal, job_of, journal_of
 from streamnorm.jobs.ledger import options_of
 from streamnorm.jobs.outputs import outputs_of, refuse_existing_output
 from streamnorm.jobs.schema_notes import tell_of_lacking
@@ -38,7 +40,7 @@ def transform(
     options: CsvOptions | None = None,
     version: int | None = None,
     as_of: str | None = None,
-) -> list[Path]:
+) -> list[Path | str]:
     """Write normalised copies of files, or of the rows of a table that changes.
 
     Parameters
@@ -48,7 +50,7 @@ def transform(
     sources : str, Path or sequence of these, or a table
         Files, globs and folders; or one table, as of `fit`.
     output : str or Path
-        A file for one file, else a folder that gets the layout of the input.
+        A file for one file, else a folder that gets the layout of the input; here or in an object store (a URI).
     inverse : bool, default=False
         Whether to undo rather than to do.
     threads : int, optional
@@ -68,8 +70,8 @@ def transform(
 
     Returns
     -------
-    list of Path
-        What was written.
+    list of Path or str
+        What was written: paths, or URIs of a store.
 
     Raises
     ------
@@ -122,7 +124,7 @@ def transform_sources(
     overwrite: bool = False,
     resume: bool = False,
     effort: Effort | None = None,
-) -> list[Path]:
+) -> list[Path | str]:
     """Write normalised copies of sources that were found; `transform` says what the others are.
 
     Parameters
@@ -138,7 +140,7 @@ def transform_sources(
 
     Returns
     -------
-    list of Path
+    list of Path or str
         What was written, now or by the run that is gone on with.
 
     Raises
@@ -146,10 +148,10 @@ def transform_sources(
     SourceError, DataError, OutputError
         If a file cannot be read, a column does not fit or an output may not be written.
     """
-    journal = Journal(Path(output), outputs_of(found, given, output, overwrite or resume))
+    journal = journal_of(place_of(output), outputs_of(found, given, output, overwrite or resume))
     lacking = write_outputs(table, journal, inverse=inverse, overwrite=overwrite, resume=resume, effort=effort)
     tell_of_lacking(lacking)
-    return [path for _, path in journal.pairs]
+    return [path if isinstance(path, Path) else str(path) for _, path in journal.pairs]
 
 
 def write_outputs(
@@ -191,8 +193,11 @@ def write_outputs(
             refuse_existing_output(target, resume=resume)
         lacking.append((source.path, check_inputs(table, source, inverse)))
         source.let_go()
-    with journal.writing(job) as finish:
-        map_files(table, pairs, inverse=inverse, effort=effort, before=finish)
+    with journal.writing(job):
+        map_files(
+            table, pairs, inverse=inverse, effort=effort,
+            before=partial(journal.finish, job), mark=partial(journal.mark, job),
+        )  # fmt: skip
         if last:
             last()
     return lacking

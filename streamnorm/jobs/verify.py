@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from streamnorm.errors import DataError
+from streamnorm.files import place_of
 from streamnorm.formats import Source
 from streamnorm.inputs import ChangingTable, Snapshot
 from streamnorm.jobs.effort import Effort
@@ -19,7 +20,7 @@ __all__ = ["verify", "verify_table"]
 
 
 def verify(
-    path: Path,
+    path: str | Path,
     given: Given,
     found: list[Source],
     *,
@@ -29,7 +30,7 @@ def verify(
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         The state file.
     given : sequence of str or Path
         Files, globs and folders: all that the state has counted.
@@ -47,13 +48,14 @@ def verify(
     DataError
         If anything differs; it names the sources or columns that do.
     """
-    known = read(path)
+    place = place_of(path)
+    known = read(place)
     if known.positions:
         raise DataError(
-            f"{path} has counted streams too ({min(known.positions.streams)}), which are no files to be counted again: "
+            f"{place} has counted streams too ({min(known.positions.streams)}), which are no files to be counted: "
             "verify states of files alone."
         )
-    refuse_table(known, path)
+    refuse_table(known, place)
     empty = known.emptied()
     again = fit_state(found, known.table, known=empty, effort=effort, footers=False)
     differences = _differing_sources(known, again, found) if known.sources else []
@@ -63,18 +65,18 @@ def verify(
     if differences:
         shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if differences[3:] else "")
         raise DataError(
-            f"{path} is not what these sources give: {shown}. Name all that was counted and nothing else, "
+            f"{place} is not what these sources give: {shown}. Name all that was counted and nothing else, "
             f"restore what changed, or fit again (--rebuild)."
         )
     return again
 
 
-def verify_table(path: Path, lake: ChangingTable, *, effort: Effort | None = None) -> State:
+def verify_table(path: str | Path, lake: ChangingTable, *, effort: Effort | None = None) -> State:
     """Count the version of a table that a state has counted again and compare, exactly.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         The state file.
     lake : ChangingTable
     effort : Effort, optional
@@ -91,13 +93,14 @@ def verify_table(path: Path, lake: ChangingTable, *, effort: Effort | None = Non
     SourceError
         If the files of that version are no longer there.
     """
-    known = read(path)
-    before = tracked_in(known, path, lake.location)
+    place = place_of(path)
+    known = read(place)
+    before = tracked_in(known, place, lake.location)
 
     def count(snapshot: Snapshot) -> State:
         if snapshot.identity != before.identity:
             raise DataError(
-                f"{snapshot.location} is another table than the one that {path} has counted: name that, or fit it "
+                f"{snapshot.location} is another table than the one that {place} has counted: name that, or fit it "
                 "again (--overwrite)."
             )
         return fit_snapshot(snapshot, known.table, known=known.emptied(), effort=effort, footers=False)
@@ -107,7 +110,7 @@ def verify_table(path: Path, lake: ChangingTable, *, effort: Effort | None = Non
     if again.table.learnt != known.table.learnt or now.rows != entry.rows:
         names = ", ".join(map(repr, _differing_columns(known.table.learnt, again.table.learnt)))
         raise DataError(
-            f"{path} is not what version {before.version} of {lake.location} gives: the statistics of column "
+            f"{place} is not what version {before.version} of {lake.location} gives: the statistics of column "
             f"{names or 'none, but the number of rows,'} are others; count it again (--rebuild)."
         )
     return again

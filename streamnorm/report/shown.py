@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import OutputError
-from streamnorm.files import refuse_existing, replacing
+from streamnorm.files import place_of, refuse_existing, replacing
 from streamnorm.report.drift import Drift, drifts_of
 from streamnorm.report.figures import to_json
 from streamnorm.report.keys import of_key
@@ -130,14 +130,14 @@ def write(
     ...     pathlib.Path(folder, "report.html").read_text().startswith("<!doctype html>")
     True
     """
-    path = Path(output)
-    inputs = [Path(given) for given in (before, after) if isinstance(given, (str, Path))]
+    path = place_of(output)
+    inputs = [place_of(given) for given in (before, after) if isinstance(given, (str, Path))]
     if path.resolve() in {other.resolve() for other in inputs}:
         raise OutputError(f"{path} is a state: choose another name for the report.")
     if not overwrite:
         refuse_existing(path, "choose another name, or overwrite it (--overwrite)")
     states = [_as_state(given) for given in (before, after) if given is not None]
-    names = [str(g) if isinstance(g, (str, Path)) else n for g, n in ((before, "before"), (after, "after"))]
+    names = [str(place_of(g)) if isinstance(g, (str, Path)) else n for g, n in ((before, "before"), (after, "after"))]
     text = page(states[0], states[1] if len(states) > 1 else None, (names[0], names[1]), key)
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode("utf-8"))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from streamnorm.errors import StateError
-from streamnorm.files import replacing, sweep
+from streamnorm.files import Target, place_of, replace
 from streamnorm.rules import canonical
 from streamnorm.states.document import (
     from_json,
@@ -32,23 +30,24 @@ __all__ = ["dumps", "load", "loads", "read", "record_of", "save", "state_of", "w
 #: A million columns or keys fit; what is larger was not written by this package.
 _LARGEST = 1 << 33
 #: First bytes, which tell that a file is none before all of it is read.
-_LOOKED_AT = 64
+_LOOKED_AT = 1 << 12
 
 
-def read(path: str | Path) -> State:
+def read(path: str | Target) -> State:
     """Read a state file; raises StateError where there is none that can be trusted."""
-    return from_json(text_of(Path(path)), str(path))
+    place = place_of(path)
+    return from_json(text_of(place), str(place))
 
 
-def record_of(state: str | Path) -> tuple[Counted, ...]:
+def record_of(state: str | Target) -> tuple[Counted, ...]:
     """Give the record of a state; nothing where there is none that can be read, which whoever uses it will say."""
     try:
-        return record_in(text_of(Path(state)))
+        return record_in(text_of(place_of(state)))
     except StateError:
         return ()
 
 
-def text_of(path: Path) -> str:
+def text_of(path: Target) -> str:
     """Read the text of a state file; raises StateError where there is none."""
     try:
         if path.stat().st_size > _LARGEST:
@@ -57,33 +56,24 @@ def text_of(path: Path) -> str:
             if not file.read(_LOOKED_AT).lstrip().startswith(b"{"):
                 raise StateError(f"{path} is no state file: it is not JSON; name a file written by fit.")
             file.seek(0)
-            return file.read().decode()
+            return bytes(file.read()).decode()
     except FileNotFoundError:
         raise StateError(f"there is no state {path}: fit one with 'streamnorm fit SRC --state {path}'.") from None
     except UnicodeDecodeError:
         raise StateError(f"{path} is no state file: it is not text; name a file written by fit.") from None
     except OSError as error:
-        raise StateError(f"{path} cannot be read: {error}; name a file written by fit.") from None
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise StateError(f"{path} cannot be read: {reason}; name a file written by fit.") from None
 
 
-def write(state: State, path: str | Path) -> None:
+def write(state: State, path: str | Target) -> None:
     """Write a state file in one step: the old one stays until the new one is complete."""
     write_text(to_json(state), path)
 
 
-def write_text(text: str, path: str | Path, after: Callable[[int], None] | None = None) -> None:
-    """Write the text of a state file in one step.
-
-    Parameters
-    ----------
-    text : str
-    path : str or Path
-    after : callable, optional
-        Called with the open file when it has the name.
-    """
-    sweep([Path(os.path.realpath(path)).parent])
-    with replacing(path, after=after) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+def write_text(text: str, path: str | Target) -> None:
+    """Write the text of a state file in one step."""
+    replace(place_of(path), text)
 
 
 def save(normalizer: Any, path: str | Path) -> None:
@@ -94,6 +84,7 @@ def save(normalizer: Any, path: str | Path) -> None:
     normalizer : TableNormalizer, StandardScaler, ...
         Fitted. A scaler without column names gets ``x0``, ``x1``, ...
     path : str or Path
+        Or a URI of an object store, such as ``s3://bucket/state.json``.
 
     Examples
     --------
@@ -193,6 +184,7 @@ def load(path: str | Path) -> Any:
     Parameters
     ----------
     path : str or Path
+        Or a URI of an object store, such as ``s3://bucket/state.json``.
 
     Returns
     -------
@@ -212,7 +204,8 @@ def load(path: str | Path) -> Any:
     ...     sn.load(folder + "/state.json") == scaler
     True
     """
-    return loaded(text_of(Path(path)), str(path))
+    place = place_of(path)
+    return loaded(text_of(place), str(place))
 
 
 def loads(data: str | bytes) -> Any:

@@ -9,9 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamnorm.errors import StateError, StreamnormError
-from streamnorm.files import beside, claim, folder_locked, identity, identity_of, lock
+from streamnorm.files import (
+    Identity,
+    Target,
+    beside,
+    claim,
+    identity,
+    identity_of,
+    lock,
+    place_of,
+    replace_version,
+    time_of,
+)
 from streamnorm.states.document import to_json
-from streamnorm.states.file import read, write_text
+from streamnorm.states.file import read
 from streamnorm.states.state import State
 
 __all__ = ["Held", "holding", "name_held"]
@@ -23,15 +34,15 @@ class Held:
 
     Parameters
     ----------
-    path : Path
-    before : tuple or None
+    path : Path or Remote
+    before : tuple or Version or None
         What identified the file when it was read, or written here last; None where there was none.
     handle : int or None
         The file, open and locked, where there is one.
     """
 
-    path: Path
-    before: tuple[int, ...] | None
+    path: Target
+    before: Identity | None
     handle: int | None = None
 
     @property
@@ -42,7 +53,7 @@ class Held:
     @property
     def written(self) -> int:
         """When the state was written, in nanoseconds since 1970."""
-        return self.before[-1] if self.before else 0
+        return time_of(self.before)
 
     def read(self) -> State:
         """Read the state; raises StateError where there is none that can be trusted."""
@@ -65,20 +76,19 @@ class Held:
         StateError
             If another process wrote a state there meanwhile; it stays.
         """
-        with _naming(self.path), folder_locked(self.path.parent):
-            if not self.unchanged:
-                raise StateError(
-                    f"{self.path} was written by another process meanwhile, and stays as that one left it: run this "
-                    "again to add to it."
-                )
-            write_text(text, self.path, after=self._take)
-            if os.name == "nt":  # nothing is locked there
-                self.before = identity(self.path)
+        with _naming(self.path):
+            now = replace_version(self.path, self.before, text, self._take)
+        if now is None:
+            raise StateError(
+                f"{self.path} was written by another process meanwhile, and stays as that one left it: run this "
+                "again to add to it."
+            )
+        self.before = now
 
     def _take(self, handle: int) -> None:
         """Hold the file that has replaced the one that was held: its lock is never let go in between."""
         self.let_go()
-        self.handle, self.before = os.dup(handle), identity_of(handle)
+        self.handle = os.dup(handle)
 
     def let_go(self) -> None:
         """Let others have the file."""
@@ -88,18 +98,22 @@ class Held:
 
 
 @contextmanager
-def holding(path: str | Path) -> Iterator[Held]:
+def holding(path: str | Target) -> Iterator[Held]:
     """Keep a state to this process until the block ends.
+
+    Nothing can be held in a store: who replaces it there second is told, and has replaced nothing.
 
     Raises
     ------
     StateError
         If another process holds it.
+    OutputError
+        If a store could lose one of two updates.
     """
-    path = Path(path)
-    with _naming(path):
-        handle, before = claim(path), identity(path)
-    held = Held(path, before, handle)
+    place = place_of(path)
+    with _naming(place):
+        handle, before = claim(place), identity(place)
+    held = Held(place, before, handle)
     try:
         yield held
     finally:
@@ -115,6 +129,9 @@ def name_held(path: str | Path) -> Iterator[None]:
     StateError
         If another process has it.
     """
+    if not isinstance(place_of(path), Path):
+        yield  # nothing can be held there
+        return
     place = Path(os.path.realpath(path))
     taken = beside(place, ".", ".00000000.streamnorm")  # a temporary file's, so that it is swept away after a kill
     with _naming(place):
@@ -140,7 +157,7 @@ def _open_locked(path: Path, state: Path) -> int:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def _naming(path: Target) -> Iterator[None]:
     """Turn what goes wrong with handles and folders, which have no names, into one sentence that names the state."""
     try:
         yield

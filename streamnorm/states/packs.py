@@ -11,13 +11,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import xxhash
 
 from streamnorm.errors import StateError
-from streamnorm.files import replacing
+from streamnorm.files import Target, replacing
 
 __all__ = ["NAME_BYTES", "Block", "blocks_of", "read_block", "write_pack"]
 
@@ -32,29 +31,29 @@ class Block(NamedTuple):
 
     Parameters
     ----------
-    pack : Path
+    pack : Path or Remote
     at, size : int
         Its first byte, and how many there are.
     checksum : bytes
     """
 
-    pack: Path
+    pack: Target
     at: int
     size: int
     checksum: bytes
 
 
-def write_pack(path: Path, blocks: Iterable[tuple[bytes, bytes]]) -> dict[bytes, Block]:
+def write_pack(path: Target, blocks: Iterable[tuple[bytes, bytes]]) -> dict[bytes, Block]:
     """Write named blocks as a file, in one step, and say where each stands.
 
     Parameters
     ----------
-    path : Path
+    path : Path or Remote
     blocks : iterable of (bytes, bytes)
         Names of 24 bytes, and the blocks.
     """
     found: dict[bytes, Block] = {}
-    with replacing(path, parents=True) as temporary, temporary.open("wb") as file:
+    with replacing(path, parents=True) as draft, draft.open("wb") as file:
         file.write(_MAGIC)
         at = len(_MAGIC)
         for name, data in blocks:
@@ -66,7 +65,7 @@ def write_pack(path: Path, blocks: Iterable[tuple[bytes, bytes]]) -> dict[bytes,
     return found
 
 
-def blocks_of(path: Path) -> dict[bytes, Block]:
+def blocks_of(path: Target) -> dict[bytes, Block]:
     """Find out what a pack holds.
 
     Raises
@@ -94,19 +93,20 @@ def read_block(name: bytes, block: Block) -> bytes:
     """Read a block; raises StateError if it is damaged."""
     with _opened(block.pack) as file:
         file.seek(block.at)
-        data = file.read(block.size)
+        data: bytes = file.read(block.size)
     if _checksum(name, data) != block.checksum:
         raise _damaged(block.pack)
     return data
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Target) -> Iterator[Any]:
     try:
         with path.open("rb") as file:
             yield file
     except OSError as error:
-        raise StateError(f"{path} cannot be read: {error.strerror}; see to it, or count anew (--rebuild).") from error
+        reason = error.strerror or " ".join(str(error).split())
+        raise StateError(f"{path} cannot be read: {reason}; see to it, or count anew (--rebuild).") from error
 
 
 def _checksum(name: bytes, data: bytes) -> bytes:
@@ -115,5 +115,5 @@ def _checksum(name: bytes, data: bytes) -> bytes:
     return digest.digest()
 
 
-def _damaged(path: Path) -> StateError:
+def _damaged(path: Target) -> StateError:
     return StateError(f"{path} is damaged: its checksums do not match; restore it, or count anew (--rebuild).")

@@ -11,16 +11,14 @@ sums that hold are found by what is in the record, and all others are known to b
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import AbstractContextManager, suppress
 
 import xxhash
 
-from streamnorm.errors import OutputError, StateError
-from streamnorm.files import beside, claim, sweep
+from streamnorm.errors import StateError
+from streamnorm.files import Target, beside, entries, folder_alone, settled, sweep
 from streamnorm.states.compact import from_bytes, to_bytes
 from streamnorm.states.file import read
 from streamnorm.states.packs import Block, blocks_of, read_block, write_pack
@@ -48,22 +46,21 @@ class Parts:
 
     Parameters
     ----------
-    state : Path
+    state : Path or Remote
         The state file.
     """
 
-    def __init__(self, state: Path) -> None:
-        self.folder = beside(state, "", ".parts")
-        self._new: list[Path] = []
+    def __init__(self, state: Target) -> None:
+        self._state, self.folder = state, beside(state, "", ".parts")
+        self._new: list[Target] = []
         self._waiting: dict[bytes, bytes] = {}
         self._size = 0
         self._blocks: dict[bytes, Block] | None = None
-        self._damaged: dict[Path, StateError] = {}
+        self._damaged: dict[Target, StateError] = {}
 
     # ---- the folder ----
 
-    @contextmanager
-    def alone(self, *, make: bool = False) -> Iterator[None]:
+    def alone(self, *, make: bool = False) -> AbstractContextManager[None]:
         """Keep the parts to this process until the block ends: what another one keeps must not be tidied away.
 
         Parameters
@@ -76,27 +73,7 @@ class Parts:
         StateError
             If another process is at them.
         """
-        handle = self._claim(make)
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                self.folder.rmdir()  # where nothing is in it
-            if handle is not None:
-                os.close(handle)
-
-    def _claim(self, make: bool) -> int | None:
-        handle = None
-        try:
-            while handle is None and (make or self.folder.is_dir()):
-                if make:
-                    self.folder.mkdir(exist_ok=True)
-                if os.name == "nt":  # a folder cannot be opened there
-                    break
-                handle = claim(self.folder)
-        except OSError as error:
-            raise OutputError(f"{self.folder} cannot be used: {error.strerror}; see to it, or keep none.") from error
-        return handle
+        return folder_alone(self.folder, make=make)
 
     def _known(self) -> dict[bytes, Block]:
         """Give where the blocks of all packs stand."""
@@ -109,17 +86,18 @@ class Parts:
                     self._damaged[pack] = error
         return self._blocks
 
-    def _packs(self) -> list[Path]:
+    def _packs(self) -> list[Target]:
         """Give the packs, the largest at the end: where a process was killed, it has what smaller ones have too."""
         try:
-            packs = [path for path in self.folder.iterdir() if _PACK.fullmatch(path.name)]
+            packs = [path for path in entries(self.folder) if _PACK.fullmatch(path.name)]
             return sorted(packs, key=lambda path: (path.stat().st_size, path.name))
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise StateError(f"{self.folder} cannot be read: {error.strerror}; see to it.") from error
+            reason = error.strerror or " ".join(str(error).split())
+            raise StateError(f"{self.folder} cannot be read: {reason}; see to it.") from error
 
-    def _pack_of(self, names: Iterable[bytes]) -> Path:
+    def _pack_of(self, names: Iterable[bytes]) -> Target:
         """Name a pack after what it holds."""
         return self.folder / f"{xxhash.xxh3_128_hexdigest(b''.join(sorted(names)))}.parts"
 
@@ -187,11 +165,11 @@ class Parts:
     def _singles(self) -> set[str]:
         """Name the parts that have a file of their own, as in version 0.1.0."""
         try:
-            return {path.stem for path in self.folder.iterdir() if path.suffix == ".json"}
+            return {path.name.removesuffix(".json") for path in entries(self.folder) if path.suffix == ".json"}
         except OSError:
             return set()
 
-    def _single(self, name: str) -> Path:
+    def _single(self, name: str) -> Target:
         return self.folder / f"{name}.json"
 
     def _get(self, key: bytes) -> Learnt | None:
@@ -258,11 +236,9 @@ class Parts:
         """Remove the parts that the record does not have, and put small packs together."""
         with suppress(OSError, StateError):
             sweep([self.folder])
-            if not self.folder.is_dir():
-                return
             names = [name for entry in record for name in entry.part_names]
             known = set(names)
-            for path in self.folder.iterdir():
+            for path in settled(entries(self.folder), self._state):
                 if _SINGLE.fullmatch(path.name) and path.name.removesuffix(".json") not in known:
                     path.unlink()
             self._blocks = None
@@ -271,13 +247,14 @@ class Parts:
     def _put_together(self, wanted: Collection[bytes]) -> None:
         """Write packs anew that hold more of what is not wanted than of what is, and those that are small."""
         known = self._known()
-        kept: dict[Path, list[bytes]] = {
-            pack: [] for pack in [*(block.pack for block in known.values()), *self._packs()]
-        }
+        packs = dict.fromkeys([*(block.pack for block in known.values()), *self._packs()])
+        kept: dict[Target, list[bytes]] = {pack: [] for pack in settled(packs, self._state)}
         sizes, others = dict.fromkeys(kept, 0), dict.fromkeys(kept, 0)
         if self._damaged and not all(name in known for name in wanted if not name.endswith(_SUM)):
             return
         for name, block in known.items():
+            if block.pack not in kept:
+                continue
             if name in wanted:
                 kept[block.pack].append(name)
             (sizes if name in wanted else others)[block.pack] += block.size
@@ -289,12 +266,12 @@ class Parts:
         rewritten = [p for i, p in enumerate(ascending) if i < small or not kept[p] or others[p] > sizes[p]]
         self._rewrite(rewritten, [name for pack in rewritten for name in kept[pack]])
 
-    def _rewrite(self, packs: Sequence[Path], names: Sequence[bytes]) -> None:
+    def _rewrite(self, packs: Sequence[Target], names: Sequence[bytes]) -> None:
         """Write one pack in the place of some.
 
         Parameters
         ----------
-        packs : sequence of Path
+        packs : sequence of Path or Remote
         names : sequence of bytes
             What is kept of them.
         """

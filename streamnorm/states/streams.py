@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from streamnorm.arrow import is_frame, no_rows, schema_of
 from streamnorm.errors import DataError
+from streamnorm.files import Target
 from streamnorm.rules import canonical
 from streamnorm.states.file import dumps, loaded, positions_of, text_of
 from streamnorm.states.holding import Held, holding, name_held
@@ -252,7 +253,9 @@ def following(path: str | Path, normalizer: Any = None) -> Iterator[Following]:
     """
     with name_held(path), holding(path) as held:
         if held.exists:
-            known = loaded(text_of(held.path), str(path), Table if type(normalizer) in (type(None), Table) else None)
+            known = loaded(
+                text_of(held.path), str(held.path), Table if type(normalizer) in (type(None), Table) else None
+            )
             _check_no_table(known, held.path)
             state = Following(held, known, _asked(normalizer, known, held.path))
         else:
@@ -261,14 +264,14 @@ def following(path: str | Path, normalizer: Any = None) -> Iterator[Following]:
         state.save()
 
 
-def _check_no_table(known: Any, path: Path) -> None:
+def _check_no_table(known: Any, path: Target) -> None:
     """Raise DataError where a state follows a table, which says what it has counted."""
     table = next((source.location for source in getattr(known, "sources_", ()) if source.table is not None), None)
     if table is not None:
         raise DataError(f"{path} follows the table {table}, and counts nothing else: begin another state.")
 
 
-def _asked(given: Any, known: Any, path: Path) -> Table | None:
+def _asked(given: Any, known: Any, path: Target) -> Table | None:
     """Compare what is asked for with what a state holds, as far as that can be before a batch is seen.
 
     Parameters
@@ -276,7 +279,7 @@ def _asked(given: Any, known: Any, path: Path) -> Table | None:
     given : normalizer or None
     known : normalizer
         That of the state.
-    path : Path
+    path : Path or Remote
         The state file.
 
     Returns
@@ -300,14 +303,14 @@ def _parameters(normalizer: Any) -> str:
     return repr(sorted((name, canonical(value, default=0)) for name, value in params.items()))
 
 
-def _other(path: Path) -> DataError:
+def _other(path: Target) -> DataError:
     return DataError(
         f"{path} was fitted with another class, other columns, scalers or settings than those asked for now: ask for "
         "none to go on with its own, or name another state."
     )
 
 
-def _check_columns(asked: Table, learnt: Learnt, schema: pa.Schema, path: Path) -> None:
+def _check_columns(asked: Table, learnt: Learnt, schema: pa.Schema, path: Target) -> None:
     """Raise DataError where a normalizer would choose other columns or scalers than a state has.
 
     Parameters
@@ -317,7 +320,7 @@ def _check_columns(asked: Table, learnt: Learnt, schema: pa.Schema, path: Path) 
         Of the state.
     schema : pyarrow.Schema
         Of a batch.
-    path : Path
+    path : Path or Remote
         The state file.
     """
     nulls = {item.name for item in schema if pa.types.is_null(item.type)}

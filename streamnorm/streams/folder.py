@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from streamnorm.errors import SourceError, StreamnormError
-from streamnorm.files import Stamp, stamp
+from streamnorm.files import Stamp, Target, place_of, stamp
 from streamnorm.formats import CsvOptions, Source
 from streamnorm.inputs import expand
 from streamnorm.jobs import Effort, How, copy_missing, count, options_of
@@ -76,14 +76,14 @@ class Folder:
         """
         with name_held(state):
             while not self._stop():
-                self._look(Path(state), table)
+                self._look(place_of(state), table)
                 if self._once:
                     break
                 until = time.monotonic() + self._every
                 while not self._stop() and (left := until - time.monotonic()) > 0:
                     time.sleep(min(_NAP, left))
 
-    def _look(self, state: Path, table: Table | None) -> None:
+    def _look(self, state: Target, table: Table | None) -> None:
         """Count what is new and complete, and write the copies that are missing."""
         record = record_of(state)
         found = self._complete(self._found(self._options or options_of(record)), {entry.location for entry in record})
@@ -122,12 +122,12 @@ class Folder:
         self._seen = now
         return kept
 
-    def _count(self, state: Path, found: list[Source], table: Table | None) -> list[Source]:
+    def _count(self, state: Target, found: list[Source], table: Table | None) -> list[Source]:
         """Count files, one by one if any cannot be read and that is to be passed over; gives those that were counted.
 
         Parameters
         ----------
-        state : Path
+        state : Path or Remote
         found : list of Source
         table : Table or None
         """
@@ -139,12 +139,12 @@ class Folder:
             return [source for source in found if self._counted_alone(state, source, table)]
         return found
 
-    def _counted_alone(self, state: Path, source: Source, table: Table | None) -> bool:
+    def _counted_alone(self, state: Target, source: Source, table: Table | None) -> bool:
         """Count one file, and tell whether that could be; one that is passed over is looked at again when it changes.
 
         Parameters
         ----------
-        state : Path
+        state : Path or Remote
         source : Source
         table : Table or None
         """
@@ -157,12 +157,12 @@ class Folder:
             return False
         return True
 
-    def _add(self, state: Path, found: list[Source], table: Table | None) -> None:
+    def _add(self, state: Target, found: list[Source], table: Table | None) -> None:
         """Add files to the state, or begin it with them.
 
         Parameters
         ----------
-        state : Path
+        state : Path or Remote
         found : list of Source
         table : Table or None
         """

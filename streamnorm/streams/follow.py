@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import DataError
+from streamnorm.files import place_of
 from streamnorm.formats import CsvOptions
 from streamnorm.jobs import Effort, table_of
 from streamnorm.states import load
@@ -100,7 +101,7 @@ def follow(
         settings=settings, options=options, threads=threads,
     )  # fmt: skip
     stream.follow(state, table)
-    return load(state) if Path(state).exists() else None
+    return load(state) if place_of(state).exists() else None
 
 
 def stream_of(

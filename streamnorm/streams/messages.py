@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from streamnorm.errors import DataError, SourceError, StreamnormError
-from streamnorm.files import Remote
+from streamnorm.files import Remote, Store
 from streamnorm.formats import IpcStream
 from streamnorm.inputs import expand
 
@@ -234,15 +234,20 @@ class Arrow:
             yield sink.getvalue().to_pybytes()
 
 
-@dataclass(frozen=True)
-class _Values:
-    """A file system that holds the value of one message."""
+class _Values(Store):
+    """A store that holds the value of one message."""
 
-    value: bytes
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    @property
+    def filesystem(self) -> Any:
+        """Give itself."""
+        return self
 
     def open_input_file(self, key: str) -> pa.NativeFile:
         """Open it for reading."""
-        return pa.BufferReader(self.value)
+        return pa.BufferReader(self._value)
 
 
 def _reason(error: Exception) -> str:

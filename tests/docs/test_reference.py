@@ -13,6 +13,7 @@ import click
 import pyarrow.parquet as pq
 import pytest
 import reference
+import stores
 from shell import streamnorm
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,7 @@ def test_every_example_imports_what_it_uses(name, capsys):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with what the README's commands name."""
+    """A folder, and a bucket, with what the README's commands name."""
     flights = pq.read_table(ROOT / "data" / "flights.parquet")
     (tmp_path / "folder" / "deeper").mkdir(parents=True)
     for i, name in enumerate(["day1", "day2", "monday", "tuesday", "folder/a", "folder/deeper/b"]):
@@ -102,7 +103,11 @@ def place(tmp_path, monkeypatch):
     head = (ROOT / "data" / "flights_january.csv").read_text().splitlines(keepends=True)[:2000]
     (tmp_path / "data" / "flights_january.csv").write_text("".join(head))
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    with stores.server() as bucket:
+        bucket.put("in/day1.parquet", (tmp_path / "day1.parquet").read_bytes())
+        for name, value in stores.environment(bucket.endpoint).items():
+            monkeypatch.setenv(name, value)
+        yield tmp_path
 
 
 def can_export(line: str) -> bool:

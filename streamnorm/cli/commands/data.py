@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -72,7 +71,7 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
     known = () if overwrite else record_of(state)
     found, table = sources_of(sources, words, known), table_of(words)
     with progress_of(found, quiet) as progress:
-        result = jobs.count(Path(state), sources, found, table, how=how, chosen=asked(CHOICE_NAMES),
+        result = jobs.count(state, sources, found, table, how=how, chosen=asked(CHOICE_NAMES),
                             keep_parts=keep_parts, effort=jobs.Effort(threads, progress))  # fmt: skip
     if not quiet:
         rows = sum(source.rows for source in result.sources)
@@ -102,7 +101,7 @@ def _follow(lake: ChangingTable, state: str, how: jobs.How, at: tuple[int | None
 
     (version, as_of), table = at, table_of(words)
     with progress_of([], quiet) as progress:
-        done = jobs.follow(Path(state), lake, table, how=how, chosen=asked(CHOICE_NAMES), version=version, as_of=as_of,
+        done = jobs.follow(state, lake, table, how=how, chosen=asked(CHOICE_NAMES), version=version, as_of=as_of,
                            effort=jobs.Effort(threads, progress))  # fmt: skip
     (source,) = done.state.sources
     if not quiet and source.table is not None:

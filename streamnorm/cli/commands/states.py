@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -41,7 +40,7 @@ def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
 
     named = jobs.Named(sources)
     options = csv_options(words, [entry for entry in read(state).sources if named.covers(entry.location)])
-    gone = jobs.forget(Path(state), sources, options=options, threads=threads)
+    gone = jobs.forget(state, sources, options=options, threads=threads)
     if not quiet:
         say(f"{state}: forgot {amount(len(gone), 'source')}, {amount(sum(entry.rows for entry in gone), 'row')}")
 
@@ -59,7 +58,7 @@ def verify(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
     lake = table_named(sources)
     if lake is not None:
         with progress_of([], quiet) as progress:
-            again = jobs.verify_table(Path(state), lake, effort=jobs.Effort(threads, progress))
+            again = jobs.verify_table(state, lake, effort=jobs.Effort(threads, progress))
         (source,) = again.sources
         if not quiet and source.table is not None:
             click.echo(
@@ -70,7 +69,7 @@ def verify(state: str, sources: tuple[str, ...], threads: int | None, quiet: boo
         return
     found = sources_of(sources, words, read(state).sources)
     with progress_of(found, quiet) as progress:
-        again = jobs.verify(Path(state), sources, found, effort=jobs.Effort(threads, progress))
+        again = jobs.verify(state, sources, found, effort=jobs.Effort(threads, progress))
     if not quiet:
         click.echo(
             f"{state}: the same, bit for bit: {amount(len(again.table.learnt.types), 'column')}, "

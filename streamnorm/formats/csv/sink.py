@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import codecs
-from pathlib import Path
 
 import pyarrow as pa
 
+from streamnorm.files import Draft, Target, open_output
 from streamnorm.formats.csv.lines import head_of, lines_of, text_of
 from streamnorm.formats.csv.opening import PACKINGS, recoded
 from streamnorm.formats.csv.source import CsvSource
@@ -21,9 +21,9 @@ class CsvSink:
 
     Parameters
     ----------
-    path : Path
+    path : Path or Upload
         The file to be written.
-    name : Path
+    name : Path or Remote
         What it will be called: its ending decides the compression.
     schema : pyarrow.Schema
     like : Source
@@ -32,13 +32,13 @@ class CsvSink:
         Columns that hold normalised numbers.
     """
 
-    def __init__(self, path: Path, name: Path, schema: pa.Schema, like: Source, changed: set[str]) -> None:
+    def __init__(self, path: Draft, name: Target, schema: pa.Schema, like: Source, changed: set[str]) -> None:
         tabs = "tsv" in name.name.lower().split(".")[1:]
         encoding = like.options.encoding
         self._delimiter = like.options.delimiter or ("\t" if tabs else ",")
         spliced = isinstance(like, CsvSource)
         self._encoder = codecs.getincrementalencoder(encoding)() if recoded(encoding) or not spliced else None
-        raw = pa.OSFile(str(path), "wb")
+        raw = open_output(path)
         packing = next((packing for packing in PACKINGS if name.name.lower().endswith(packing.ending)), None)
         self._raw, self._file = raw, packing.pack(raw) if packing else raw
         if isinstance(like, CsvSource):

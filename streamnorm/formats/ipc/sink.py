@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from streamnorm.files import Draft, Target, open_output
 from streamnorm.formats.ipc.source import ArrowSource
 from streamnorm.formats.ipc.stream import SUFFIX
 from streamnorm.formats.source import Source
@@ -20,9 +21,9 @@ class ArrowSink:
 
     Parameters
     ----------
-    path : Path
+    path : Path or Upload
         The file to be written.
-    name : Path
+    name : Path or Remote
         What it will be called.
     schema : pyarrow.Schema
     like : Source
@@ -31,13 +32,13 @@ class ArrowSink:
         Columns that hold normalised numbers.
     """
 
-    def __init__(self, path: Path, name: Path, schema: pa.Schema, like: Source, changed: set[str]) -> None:
+    def __init__(self, path: Draft, name: Target, schema: pa.Schema, like: Source, changed: set[str]) -> None:
         stream, codec = name.suffix.lower() == SUFFIX, None
         if isinstance(like, ArrowSource):
             codec = like.codec
             if name.suffix.lower() == Path(like.path.name).suffix.lower():
                 stream = like.is_stream
-        self._file = pa.OSFile(str(path), "wb")
+        self._file = open_output(path)
         new = pa.ipc.new_stream if stream else pa.ipc.new_file
         self._writer = new(self._file, schema, options=pa.ipc.IpcWriteOptions(compression=codec))
 

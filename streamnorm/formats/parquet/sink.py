@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from streamnorm.arrow import bytes_of
-from streamnorm.files import naming
+from streamnorm.files import Draft, Target, naming, open_output
 from streamnorm.formats.parquet.source import ParquetSource
 from streamnorm.formats.source import Source
 
@@ -27,7 +26,7 @@ class ParquetSink:
     writing many times slower, above all of normalised floats, which hardly repeat.
     """
 
-    def __init__(self, path: Path, name: Path, schema: pa.Schema, like: Source, changed: set[str]) -> None:
+    def __init__(self, path: Draft, name: Target, schema: pa.Schema, like: Source, changed: set[str]) -> None:
         import pyarrow.parquet as pq
 
         compression: Any = "snappy"
@@ -45,7 +44,7 @@ class ParquetSink:
         self._waiting: list[pa.RecordBatch] = []
         self._bytes = 0
         self._writer = pq.ParquetWriter(
-            path, schema, compression=compression, use_dictionary=dictionary, write_page_checksum=True
+            open_output(path), schema, compression=compression, use_dictionary=dictionary, write_page_checksum=True
         )
 
     def write(self, batch: pa.RecordBatch) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from streamnorm.arrow import keys_for
+from streamnorm.files import Draft
 from streamnorm.formats.parquet.layout import NotByPagesError, read_at
 from streamnorm.formats.parquet.made import GroupEnd, Made, Placed, moved
 from streamnorm.formats.parquet.mapped import ByValue
@@ -32,7 +32,7 @@ class Rewriter:
 
     Parameters
     ----------
-    path : Path
+    path : Path or Upload
         The file to be written.
     source : Source
     schema : pyarrow.Schema
@@ -50,7 +50,7 @@ class Rewriter:
     """
 
     def __init__(
-        self, path: Path, source: Source, schema: pa.Schema, mapped: Mapping[str, tuple[str, ByValue | None]],
+        self, path: Draft, source: Source, schema: pa.Schema, mapped: Mapping[str, tuple[str, ByValue | None]],
         values: Values,
     ) -> None:  # fmt: skip
         if not isinstance(source, ParquetSource):

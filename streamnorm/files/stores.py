@@ -1,0 +1,400 @@
+"""Files in object stores, with as much of `pathlib.Path` as reading and replacing takes."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import PurePath, PurePosixPath
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from streamnorm.errors import OutputError
+from streamnorm.files.clients import BeatenError, answered, asked, client_of, library, patiently
+from streamnorm.once import once
+
+__all__ = ["Remote", "Store", "Upload", "Version", "as_uri"]
+
+#: Bytes of one part of an upload, of which a store takes ten thousand; and how many are under way for one file.
+_PART_BYTES, _PARTS_AT_ONCE = 16 << 20, 2
+#: Bytes of an object that is read in one request.
+_SMALL = 1 << 20
+#: What is said of a request that may do better a little later.
+_FOR_A_WHILE = re.compile(
+    r"INTERNAL_FAILURE|NETWORK_CONNECTION|SERVICE_UNAVAILABLE|SLOW_DOWN|THROTTLING|REQUEST_TIMEOUT|HTTP status 5|curl"
+)
+#: The name under which an object says what it was made of.
+_MARK = "streamnorm"
+
+
+def as_uri(path: str) -> str:
+    """Write a path as it stands in a URI, in one of the ways that there are."""
+    return quote(path, safe="/!$&'()*+,;=:@[]~")
+
+
+class Stat(NamedTuple):
+    """Of `os.stat_result`, what tells that a file has changed."""
+
+    st_ino: int
+    st_size: int
+    st_mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Version:
+    """What tells an object from one that replaces it.
+
+    Parameters
+    ----------
+    tag, number : str or None
+        As the store gives them.
+    modified : int
+        When it was written, in nanoseconds since 1970.
+    """
+
+    tag: str | None
+    number: str | None
+    modified: int = field(compare=False)
+
+    @classmethod
+    def of(cls, found: Any, modified: int | None = None) -> Version:
+        """Take it from what the library gives."""
+        if modified is None:
+            modified = int(found["last_modified"].timestamp() * 1e9)
+        return cls(found["e_tag"], found["version"], modified)
+
+    @property
+    def condition(self) -> dict[str, str]:
+        """What a write is conditional on."""
+        return {name: tag for name, tag in (("e_tag", self.tag), ("version", self.number)) if tag is not None}
+
+
+class Store:
+    """A bucket, as a URI names it; connections are made when they are needed, on whatever machine.
+
+    Parameters
+    ----------
+    uri : str
+        Of anything in it, with the settings behind a question mark.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Store, (self._uri,)
+
+    @once
+    def _found(self) -> tuple[Any, str]:
+        from pyarrow import fs
+
+        filesystem, key = fs.FileSystem.from_uri(self._uri)
+        return filesystem, key.rstrip("/")
+
+    @property
+    def filesystem(self) -> Any:
+        """The `pyarrow.fs.FileSystem`, for reading."""
+        return self._found[0]
+
+    @property
+    def key(self) -> str:
+        """The path in the file system that the URI leads to."""
+        return self._found[1]
+
+    @once
+    def client(self) -> Any:
+        """The store of `obstore`, for writing."""
+        region = getattr(self.filesystem, "region", None)
+        return client_of(self._uri, self.key.partition("/")[0], region)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file or folder in an object store: read through `pyarrow.fs`, written through `obstore`.
+
+    Parameters
+    ----------
+    location : str
+        Its URI, without credentials.
+    key : str
+        Its path in the file system.
+    store : Store
+    """
+
+    location: str
+    key: str
+    store: Store = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return self.location
+
+    # ---- its name ----
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return PurePosixPath(self.key).name
+
+    @property
+    def suffix(self) -> str:
+        """The ending of the name."""
+        return PurePosixPath(self.key).suffix
+
+    @property
+    def parent(self) -> Remote:
+        """The folder that it lies in."""
+        return Remote(self.location.rpartition("/")[0], self.key.rpartition("/")[0], self.store)
+
+    @property
+    def parents(self) -> list[Remote]:
+        """The folders that it lies in, the nearest first."""
+        found = [self.parent]
+        while "/" in found[-1].key:
+            found.append(found[-1].parent)
+        return found
+
+    def __truediv__(self, below: str | PurePath) -> Remote:
+        text = PurePosixPath(below).as_posix()
+        return Remote(f"{self.location.rstrip('/')}/{as_uri(text)}", f"{self.key}/{text}", self.store)
+
+    def with_name(self, name: str) -> Remote:
+        """Give what has another name in the same folder."""
+        return self.parent / name
+
+    def resolve(self) -> Remote:
+        """Give itself: there are no links."""
+        return self
+
+    # ---- reading ----
+
+    def stat(self) -> Stat:
+        """Ask for size and time of change."""
+        found = self.store.filesystem.get_file_info(self.key)
+        if not found.is_file:
+            raise FileNotFoundError(self.location)
+        return Stat(0, found.size, found.mtime_ns or 0)
+
+    def open(self, mode: str = "rb") -> pa.NativeFile:
+        """Open for reading at any place; what is small is read at once."""
+        return patiently(self._opened, lambda error: bool(_FOR_A_WHILE.search(str(error))))
+
+    def _opened(self) -> pa.NativeFile:
+        file = self.store.filesystem.open_input_file(self.key)
+        size = file.size()
+        if size > _SMALL:
+            return file
+        data = file.read_buffer()
+        if len(data) != size:
+            raise OSError(f"NETWORK_CONNECTION: of {size} bytes {len(data)} came")
+        return pa.BufferReader(data)
+
+    # ---- what is there, asked of who writes ----
+
+    @property
+    def within(self) -> str:
+        """Its path in the bucket."""
+        return self.key.partition("/")[2]
+
+    def version(self) -> Version | None:
+        """Give what tells the object from one that replaces it; None where there is none."""
+
+        def ask() -> Version | None:
+            try:
+                return Version.of(library().head(self.store.client, self.within))
+            except FileNotFoundError:
+                return None
+
+        return asked(self, ask)
+
+    def exists(self) -> bool:
+        """Tell whether there is an object of this name."""
+        return self.version() is not None
+
+    def is_dir(self) -> bool:
+        """Tell whether anything lies below this name."""
+        return next(self.below(), None) is not None
+
+    def below(self) -> Iterator[Remote]:
+        """Yield the objects that lie in the folder and those in it."""
+
+        def ask() -> list[str]:
+            pages = library().list(self.store.client, self.within or None)
+            return [found["path"] for page in pages for found in page]
+
+        for path in asked(self, ask):
+            if path != self.within:
+                yield self / path.removeprefix(self.within).lstrip("/")
+
+    def mark(self) -> str | None:
+        """Give what an object says that it was made of; None where it says nothing, or is not there."""
+
+        def ask() -> str | None:
+            try:
+                found = library().get(self.store.client, self.within, options={"head": True})
+            except FileNotFoundError:
+                return None
+            mark: str | None = found.attributes.get(_MARK)
+            return mark
+
+        return asked(self, ask)
+
+    # ---- writing ----
+
+    def put(self, data: bytes, version: Any) -> Version | None:
+        """Replace an object, unless it is no longer of a version; give the new one's, None where it was not replaced.
+
+        Parameters
+        ----------
+        data : bytes
+        version : Version or None
+            What there was; None where there was no object.
+
+        Raises
+        ------
+        OutputError
+            If the store refuses, or cannot be reached.
+        """
+        mode: Any = "create" if version is None else version.condition
+
+        def ask() -> Version | None:
+            try:
+                found = library().put(self.store.client, self.within, data, mode=mode)
+                return Version.of(found, time.time_ns())
+            except (library().exceptions.BaseError, OSError):
+                done = self._if_it_holds(data)  # and the answer was lost
+                if done is None:
+                    raise
+                return done
+
+        try:
+            return asked(self, ask)
+        except BeatenError:
+            return None
+
+    def _if_it_holds(self, data: bytes) -> Version | None:
+        """Give the version of an object that holds these bytes; None of another, or where it cannot be read."""
+
+        def ask() -> Version | None:
+            found = library().get(self.store.client, self.within)
+            return Version.of(found.meta) if bytes(found.bytes()) == data else None
+
+        try:
+            return asked(self, ask)
+        except OSError:
+            return None
+
+    def check_conditions(self) -> None:
+        """Raise OutputError where the store writes whatever the condition: a second writer would not be noticed."""
+        probe = self.with_name(f".{self.name}.streamnorm")
+        try:
+            asked(self, lambda: library().put(self.store.client, probe.within, b"", mode={"e_tag": '"none"'}))
+        except BeatenError:
+            return
+        except OutputError as error:
+            if "NotImplemented" not in str(error):
+                raise
+        else:
+            probe.unlink()
+        raise OutputError(
+            f"{self} cannot be updated safely: the store does not compare what it replaces (If-Match), so that one of "
+            "two updates would be lost; keep the state on a disk, or in a store that does."
+        )
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Remove the object."""
+        asked(self, lambda: library().delete(self.store.client, self.within))
+
+    @contextmanager
+    def replacing(self, mark: str | None = None) -> Iterator[Upload]:
+        """Give an upload; it takes the name when the block ends well, else nothing of it stays.
+
+        Parameters
+        ----------
+        mark : str, optional
+            What the object says that it was made of.
+        """
+        upload = Upload(self, mark)
+        try:
+            yield upload
+            upload.finish()
+        except BaseException:
+            upload.drop()
+            raise
+
+
+class Upload:
+    """A file of a store that is being written; nobody sees it before `finish`.
+
+    Parameters
+    ----------
+    place : Remote
+    mark : str or None
+        What the object says that it was made of.
+    """
+
+    def __init__(self, place: Remote, mark: str | None) -> None:
+        self._place, self._attributes = place, {_MARK: mark} if mark else None
+        self._writer: Any = None
+
+    def open(self, mode: str = "wb") -> io.RawIOBase:
+        """Begin, and begin anew what was begun before."""
+        self.drop()
+        with answered(self._place):
+            self._writer = library().open_writer(
+                self._place.store.client, self._place.within, attributes=self._attributes,
+                buffer_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE,
+            )  # fmt: skip
+        return _Opened(self)
+
+    def write_bytes(self, data: bytes) -> None:
+        """Write all there is."""
+        self.open()
+        self.write(data)
+
+    def write_text(self, text: str, encoding: str) -> None:
+        """Write all there is."""
+        self.write_bytes(text.encode(encoding))
+
+    def write(self, data: Any) -> int:
+        """Write some bytes."""
+        with answered(self._place):
+            return int(self._writer.write(memoryview(data).cast("B")))
+
+    def finish(self) -> None:
+        """Let the object be there."""
+        if self._writer is None:
+            self.open()
+        with answered(self._place):
+            self._writer.close()
+
+    def drop(self) -> None:
+        """Let nothing be there of what was written."""
+        writer, self._writer = self._writer, None
+        if writer is not None and not writer.closed():
+            with answered(self._place):
+                writer.__exit__(InterruptedError, InterruptedError(), None)  # aborts; to close would complete it
+
+
+class _Opened(io.RawIOBase):
+    """What is written to an upload; to close it completes nothing.
+
+    Parameters
+    ----------
+    upload : Upload
+    """
+
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
+
+    def writable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write all of it."""
+        return self._upload.write(data)

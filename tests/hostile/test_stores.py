@@ -1,0 +1,242 @@
+"""Stores that refuse, hang up and cut, and jobs that are stopped at a request: the old or the new is there, whole."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import threading
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import stores
+from stores import Proxy, Request, finish, start
+
+import streamnorm as sn
+
+#: "all": at every request rather than at those that change something, which takes minutes.
+ALL = os.environ.get("STREAMNORM_CRASHES") == "all"
+STATE = "s3://bucket/s.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command to be stopped, and what to run after it was."""
+
+    words: str
+    again: str
+
+
+JOBS = {
+    "fit": Job(
+        "fit s3://bucket/in --state s3://bucket/s.json --update --keep-parts --threads 1",
+        "fit s3://bucket/in --state s3://bucket/s.json --update --keep-parts --threads 1",
+    ),
+    "transform": Job(
+        "transform s3://bucket/s.json s3://bucket/in --output s3://bucket/out --threads 1",
+        "transform s3://bucket/s.json s3://bucket/in --output s3://bucket/out --threads 1 --resume",
+    ),
+    "run": Job(
+        "run s3://bucket/in --output s3://bucket/old --state s3://bucket/t.json --threads 1 --overwrite",
+        "run s3://bucket/in --output s3://bucket/old --state s3://bucket/t.json --threads 1 --overwrite --resume",
+    ),
+    "forget": Job(
+        "forget s3://bucket/s.json s3://bucket/in/0.parquet --threads 1",
+        "forget s3://bucket/s.json s3://bucket/in/0.parquet --threads 1",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory):
+    """A state of a first day, outputs of it, and a second day that came since."""
+    folder = tmp_path_factory.mktemp("stores")
+    with stores.server() as server:
+        (folder / "in").mkdir()
+        for day in range(2):
+            table = pa.table({"x": [1.0, 2.5 + day, None], "shop": ["a", "b", "c"]})
+            pq.write_table(table, folder / f"in/{day}.parquet")
+        server.put("in/0.parquet", (folder / "in/0.parquet").read_bytes())
+        for words in (
+            "fit s3://bucket/in --state s3://bucket/s.json --keep-parts",
+            "run s3://bucket/in --output s3://bucket/old --state s3://bucket/t.json --scaler minmax",
+        ):
+            ended = finish(start(server.endpoint, words, folder))
+            assert ended.code == 0, ended.err
+        server.put("in/1.parquet", (folder / "in/1.parquet").read_bytes())
+        yield server
+
+
+@pytest.fixture(scope="module")
+def proxy(bucket):
+    with Proxy(bucket) as before:
+        yield before
+
+
+@pytest.fixture(scope="module")
+def template(bucket):
+    return bucket.tree()
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A job that nothing happened to: its requests, and what was there after."""
+
+    requests: list[Request]
+    after: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(bucket, proxy, template, tmp_path_factory):
+    found: dict[str, Undisturbed] = {}
+
+    def of(name: str) -> Undisturbed:
+        if name not in found:
+            restore(bucket, template)
+            proxy.begin(lambda request: "pass")
+            ended = finish(start(proxy.endpoint, JOBS[name].words, tmp_path_factory.mktemp("undisturbed")))
+            assert ended.code == 0, ended.err
+            found[name] = Undisturbed(list(proxy.seen), bucket.tree())
+        return found[name]
+
+    return of
+
+
+def restore(bucket, template):
+    now = bucket.tree()
+    for key in now.keys() - template.keys():
+        bucket.remove(key)
+    for key, data in template.items():
+        if now.get(key) != data:
+            bucket.put(key, data)
+
+
+def check_whole(bucket, template, after):
+    found = bucket.tree()
+    for key in {*template, *after, *found}:
+        parts = ".parts/" in key and key not in template
+        assert found.get(key) in (template.get(key), after.get(key)) or parts, key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(JOBS))
+def test_a_process_killed_at_any_request(name, bucket, proxy, template, undisturbed, tmp_path):
+    whole = undisturbed(name)
+    for stop in [request for request in whole.requests if request.changes or ALL or not request.number]:
+        restore(bucket, template)
+        started: list[subprocess.Popen[str]] = []
+        ready = threading.Event()
+
+        def kill(started=started, ready=ready):
+            ready.wait()
+            started[0].kill()
+            started[0].wait()
+
+        def rule(request: Request, stop=stop) -> str:
+            return "stop" if (request.changes, request.nth) == (stop.changes, stop.nth) else "pass"
+
+        proxy.begin(rule)
+        proxy.stop = kill
+        started.append(start(proxy.endpoint, JOBS[name].words, tmp_path))
+        ready.set()
+        ended = finish(started[0])
+        assert ended.code == -signal.SIGKILL, (stop, ended)
+        check_whole(bucket, template, whole.after)
+        proxy.begin(lambda request: "pass")
+        again = finish(start(proxy.endpoint, JOBS[name].again, tmp_path))
+        if "has counted nothing of" in again.err:  # it was forgotten, and only its part was not removed yet
+            assert bucket.tree()["s.json"] == whole.after["s.json"], stop
+            continue
+        assert again.code == 0, (stop, again.err)
+        assert bucket.tree() == whole.after, stop
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(JOBS))
+@pytest.mark.parametrize("fate", ["503", "reset", "lost", "cut"])
+def test_requests_that_fail_once_are_tried_again(name, fate, bucket, proxy, template, undisturbed, tmp_path):
+    whole = undisturbed(name)
+    restore(bucket, template)
+    failed = set()
+
+    def rule(request: Request) -> str:
+        what = (request.method, request.path)
+        if what in failed:
+            return "pass"
+        failed.add(what)
+        return fate
+
+    proxy.begin(rule)
+    ended = finish(start(proxy.endpoint, JOBS[name].words, tmp_path))
+    assert ended.code == 0, ended.err
+    assert bucket.tree() == whole.after
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("name", ["fit", "run"])
+def test_whatever_a_store_does_no_state_is_wrong(name, seed, bucket, proxy, template, undisturbed, tmp_path):
+    whole, rng = undisturbed(name), random.Random(seed)
+    restore(bucket, template)
+    proxy.begin(lambda request: rng.choice(["503", "reset", "lost", "cut", "pass", "pass"]))
+    ended = finish(start(proxy.endpoint, JOBS[name].words, tmp_path))
+    assert ended.code in (0, 1), ended
+    assert "Traceback" not in ended.err
+    if ended.code:
+        assert ended.err.count("\n") == 1
+        assert ended.err.startswith("error: ")
+    check_whole(bucket, template, whole.after)
+    if ended.code == 0:
+        assert bucket.tree() == whole.after
+    proxy.begin(lambda request: "pass")
+    again = finish(start(proxy.endpoint, JOBS[name].again, tmp_path))
+    assert again.code == 0, again.err
+    assert bucket.tree() == whole.after
+
+
+@pytest.mark.parametrize(
+    ("fate", "message"),
+    [
+        ("503", "the store answers 503 SlowDown, after 7 tries; run this again later"),
+        ("reset", "it cannot be reached, after 7 tries"),
+    ],
+)
+def test_a_store_that_is_down_is_told_in_one_line(fate, message, bucket, proxy, template, monkeypatch):
+    for name, value in stores.environment(proxy.endpoint).items():
+        monkeypatch.setenv(name, value)
+    restore(bucket, template)
+    normalizer = sn.load(STATE)
+    proxy.begin(lambda request: fate if request.changes else "pass")
+    with pytest.raises(sn.errors.OutputError, match=f"^s3://bucket/x.json cannot be written: {message}"):
+        sn.save(normalizer, "s3://bucket/x.json")
+    assert bucket.tree() == template
+
+
+@pytest.mark.slow
+def test_of_two_processes_at_once_one_is_told_and_both_files_are_counted_once(bucket, proxy, template, tmp_path):
+    restore(bucket, template)
+    one, two = (f"fit s3://bucket/in/{day}.parquet --state s3://bucket/u.json --update" for day in range(2))
+    arrived, go = threading.Event(), threading.Event()
+
+    def rule(request: Request) -> str:
+        if request.method == "PUT" and request.path.startswith("/bucket/u.json"):
+            arrived.set()
+            go.wait(60)
+        return "pass"
+
+    proxy.begin(rule)
+    first = start(proxy.endpoint, one, tmp_path)
+    assert arrived.wait(60)
+    second = finish(start(bucket.endpoint, two, tmp_path))
+    assert second.code == 0, second.err
+    go.set()
+    ended = finish(first)
+    assert ended.code == 1
+    assert "u.json was written by another process meanwhile" in ended.err
+    assert finish(start(bucket.endpoint, one, tmp_path)).code == 0
+    counted = finish(start(bucket.endpoint, "verify s3://bucket/u.json s3://bucket/in", tmp_path))
+    assert "2 sources" in counted.out, counted
+    bucket.remove("u.json")
