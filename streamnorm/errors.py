@@ -7,6 +7,7 @@ them as one line and ends with exit code 1.
     StreamnormError
     ├── DataError            (ValueError)  a value or column that cannot be normalised
     │   ├── InfiniteValueError             an infinity, with its column and row
+    │   ├── InfinityInFileError            the same in a file, or text of a number that is too large
     │   ├── NoWeightError                  weights that are all 0 where nothing was learnt before
     │   ├── NoNumberError        (TypeError)   a value that is no number
     │   ├── OverflowedError                a finite value whose result the output's type cannot hold
@@ -23,6 +24,7 @@ Beside them `CountedTwiceWarning` tells of sources of one content.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from typing import Any
 
@@ -42,11 +44,26 @@ __all__ = [
     "StreamnormError",
     "UnseenKeyError",
     "amount",
+    "unwritable",
 ]
 
 
 #: Characters of a value that a message shows.
 _SHOWN = 40
+
+
+_ASK, _ROOM = "ask for the permission, or choose another place", "make room, or choose another place"
+#: What to do about what cannot be written, by the number of the system's error.
+_REMEDIES = {
+    errno.EACCES: _ASK,
+    errno.EPERM: _ASK,
+    errno.ENOSPC: _ROOM,
+    getattr(errno, "EDQUOT", errno.ENOSPC): _ROOM,  # not known on Windows
+    errno.EFBIG: _ROOM,
+    errno.EMFILE: "close files, or allow more of them (ulimit -n)",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EIO: "see to the disk, or choose another place",
+}
 
 
 class StreamnormError(Exception):
@@ -232,6 +249,19 @@ class SourceError(StreamnormError, OSError):
 
 class OutputError(StreamnormError, OSError):
     """An output that cannot be written."""
+
+
+def unwritable(path: object, error: Exception) -> OutputError:
+    """Give the error for what cannot be written, with a remedy that fits the reason.
+
+    Examples
+    --------
+    >>> str(unwritable("out.csv", PermissionError(errno.EACCES, "Permission denied")))
+    'out.csv cannot be written: Permission denied; ask for the permission, or choose another place.'
+    """
+    number = getattr(error, "errno", None)
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".")
+    return OutputError(f"{path} cannot be written: {reason}; {_REMEDIES.get(number, 'choose another place')}.")
 
 
 def listed(names: Iterable[Any], most: int = 10) -> str:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar, cast
 
-from streamnorm.errors import OutputError, StreamnormError
+from streamnorm.errors import OutputError, StreamnormError, unwritable
 from streamnorm.files.locks import Identity, folder_locked, identity, lock, time_of
 from streamnorm.files.places import Draft, Target, place_of
 
@@ -109,8 +109,7 @@ def _on_disk(path: Path, parents: bool, after: Callable[[int], None] | None) -> 
             for folder in made:
                 folder.rmdir()
         if isinstance(error, OSError) and not isinstance(error, StreamnormError):
-            reason = error.strerror or error
-            raise OutputError(f"{path} cannot be written: {reason}; make room or choose another place.") from error
+            raise unwritable(path, error) from error
         raise
     finally:
         if handle >= 0:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from streamnorm.errors import OutputError, StreamnormError
+from streamnorm.errors import StreamnormError, unwritable
 from streamnorm.files import Draft, Target
 from streamnorm.formats.source import Source
 
@@ -56,5 +56,4 @@ def writing(path: Target) -> Iterator[None]:
     except StreamnormError:
         raise
     except (pa.ArrowException, OSError, UnicodeError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise OutputError(f"{path} cannot be written: {reason}; make room or choose another output.") from error
+        raise unwritable(path, error) from error

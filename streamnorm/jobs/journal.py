@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from streamnorm.errors import OutputError
+from streamnorm.errors import unwritable
 from streamnorm.files import Draft, Target, beside, check_unchanged, mark_of, replacing, stamp, sweep
 from streamnorm.formats import Source
 from streamnorm.tables import Table
@@ -188,7 +188,7 @@ class _Lines(Journal):
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(f"\n{self._line(job, source, target, draft)}")  # after a line that was cut off, too
         except OSError as error:
-            raise OutputError(f"{self._path} cannot be written: {error.strerror}; make room.") from error
+            raise unwritable(self._path, error) from error
 
     def _remove(self) -> None:
         with suppress(OSError):

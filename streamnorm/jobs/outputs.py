@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from streamnorm.errors import OutputError, amount, listed
+from streamnorm.errors import OutputError, amount, listed, unwritable
 from streamnorm.files import Links, Place, Spooled, Target, is_elsewhere, location_of, place_of, refuse_existing
 from streamnorm.formats import Source, format_for
 from streamnorm.inputs import data_below, is_data, is_one_file
@@ -132,6 +132,6 @@ def check_state_path(state: str | Target, taken: Iterable[Place]) -> None:
     try:
         there = path.parent.is_dir()
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}; make room or choose another place.") from error
+        raise unwritable(path, error) from error
     if not there:
         raise OutputError(f"{path} cannot be written: there is no folder {path.parent}; make it first.")

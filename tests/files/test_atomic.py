@@ -1,5 +1,6 @@
 """A file that replaces another is what that was: who may read it, whose it is, where a link leads; long names too."""
 
+import errno
 import os
 import stat
 
@@ -134,3 +135,29 @@ def test_a_state_of_zeros_is_refused_by_its_first_bytes(tmp_path):
         file.truncate(2 << 30)
     with pytest.raises(StateError, match="is no state file: it is not JSON"):
         sn.load(path)
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.EACCES, "Permission denied; ask for the permission, or choose another place."),
+        (errno.EPERM, "Operation not permitted; ask for the permission, or choose another place."),
+        (errno.EROFS, "Read-only file system; choose another place."),
+        (errno.ENOSPC, "No space left on device; make room, or choose another place."),
+        (errno.EMFILE, "Too many open files; close files, or allow more of them (ulimit -n)."),
+        (errno.ENAMETOOLONG, "File name too long; choose a shorter name."),
+    ],
+)
+@pytest.mark.parametrize("kind", ["state", "out.parquet", "out.csv", "out.arrow"])
+def test_the_remedy_fits_why_it_cannot_be_written(tmp_path, monkeypatch, capsys, number, remedy, kind):
+    (tmp_path / "in.csv").write_text("x\n1\n2\n")
+    target = tmp_path / kind
+    words = ["fit", tmp_path / "in.csv", "--state"] if kind == "state" else ["run", tmp_path / "in.csv", "--output"]
+
+    def refuse(path, *_, **__):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr("streamnorm.files.atomic._claim", refuse)
+    ended = streamnorm(capsys, *words, target)
+    assert (ended.code, ended.err) == (1, f"error: {target} cannot be written: {remedy}\n")
+    assert not target.exists()

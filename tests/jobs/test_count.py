@@ -197,7 +197,10 @@ def test_a_state_folder_that_cannot_be_reached_is_named_by_the_state(job, monkey
     monkeypatch.setattr(Path, "is_dir", refuse_here)
     refused = job()
     assert refused.code == 1
-    assert refused.err == "error: s.json cannot be written: Input/output error; make room or choose another place.\n"
+    assert (
+        refused.err
+        == "error: s.json cannot be written: Input/output error; see to the disk, or choose another place.\n"
+    )
 
 
 # ---- while it is read ----
