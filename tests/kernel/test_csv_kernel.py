@@ -190,12 +190,23 @@ def test_where_rows_end_for_any_bytes(target):
 
 @pytest.mark.parametrize(
     ("text", "found", "open_at"),
-    [(b"1,2\n3\n", 1, -1), (b"1,2\n3,4,5\n", 3, -1), (b'1,"2\n3', -1, 2), (b"1,2\n3,4,,\n", -1, -1)],
+    [
+        (b"1,2\n3\n", 1, -1),
+        (b"1,2\n3,4,5\n", 3, -1),
+        (b'1,"2\n3', -1, 2),
+        (b"1,2\n3,4,,\n", -1, -1),
+        (b"1,2\n3" + b"," * 9000 + b"\n4,5\n", -1, -1),
+        (b"1,2\n3" + b"," * 9000 + b"4" + b"," * 9000 + b"\n4,5\n", 18001, -1),
+        (b'1,2\n"3"' + b"," * 9000 + b'""' + b"," * 9000 + b'a"\n4,5\n', 18001, -1),
+        (b'1,2\n3,a"b\n4,"5\n', -1, 12),
+    ],
+    ids=range(8),
 )
-def test_what_is_no_record(text, found, open_at):
-    result = fields_of(kernel, text, Table(text, ",", ".", "", "", 2))
-    assert result[9:] == (found, open_at)
-    assert result[9:] == fields_of(reference, text, Table(text, ",", ".", "", "", 2))[9:]
+def test_what_is_no_record(text, found, open_at, target):
+    for comment in "", "#":
+        result, twin = (fields_of(lib, text, Table(text, ",", ".", "", comment, 2)) for lib in (kernel, reference))
+        assert result[9:] == (found, open_at)
+        assert (result[0], result[4], result[6:]) == (twin[0], twin[4], twin[6:])
 
 
 @pytest.mark.skipif(not kernel.COMPILED, reason="the twin trusts its caller")

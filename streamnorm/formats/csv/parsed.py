@@ -21,10 +21,12 @@ __all__ = ["NUMBER", "TEXT", "WHOLE", "BadTextError", "Dialect", "Parsed", "Want
 #: What a field is read as: text, a number whose span is that of its text, a number whose span is the field's.
 TEXT, NUMBER, WHOLE = range(3)
 
-#: Places in a column's tallies.
-_NUMBERS, _OTHERS, _LOOKS, _CODES, _FRACTIONS, _FIRST_OTHER, _FIRST_CODE, _TALLIES = 0, 2, 3, 4, 5, 6, 9, 12
+#: Places in a column's tallies: those of counts, in the order of `Seen`, and of what stands somewhere.
+_COUNTS, _FIRST_OTHER, _FIRST_CODE, _TALLIES = [0, 2, 3, 4, 5], 6, 9, 12
+_NUMBERS, _CODES = 0, 4
 
 
+_FLOAT64 = pa.float64()
 _WRONG_TEXT = re.compile(r"Invalid UTF8 sequence at string index (\d+)")
 
 
@@ -110,25 +112,38 @@ class Parsed:
         count = self.rows * len(self.wanted) * 2
         return np.frombuffer(self.result[5], np.int32, count).reshape(self.rows, len(self.wanted), 2)
 
+    @once
+    def _buffers(self) -> tuple[pa.Buffer, pa.Buffer]:
+        """Values and validity of all columns."""
+        return pa.py_buffer(self.result[2]), pa.py_buffer(self.result[3])
+
     def numbers(self, slot: int) -> pa.Array:
         """Give a column as float64; null is what is missing, or no number."""
-        capacity = self.result[1]
-        values = pa.py_buffer(self.result[2]).slice(8 * capacity * slot, 8 * self.rows)
-        validity = None
-        if self._valid(slot) < self.rows:
-            validity = pa.py_buffer(self.result[3]).slice(capacity // 8 * slot, (self.rows + 7) // 8)
-        return pa.Array.from_buffers(pa.float64(), self.rows, [validity, values])
+        capacity, rows = self.result[1], self.rows
+        values, validity = self._buffers
+        valid = self._tallies[slot, _NUMBERS] + self._tallies[slot, _CODES]
+        bits = validity.slice(capacity // 8 * slot, (rows + 7) // 8) if valid < rows else None
+        return pa.Array.from_buffers(_FLOAT64, rows, [bits, values.slice(8 * capacity * slot, 8 * rows)])
 
-    def _valid(self, slot: int) -> int:
-        return int(self._tallies[slot, _NUMBERS] + self._tallies[slot, _CODES])
+    @once
+    def counts(self) -> NDArray[np.int64]:
+        """How many values of each kind the columns hold, in the order of `Seen`."""
+        return self._tallies[:, _COUNTS]
+
+    @once
+    def with_firsts(self) -> frozenset[int]:
+        """Columns that have a value that is no number, or a code."""
+        return frozenset(np.flatnonzero(self._tallies[:, [_FIRST_OTHER, _FIRST_CODE]].max(axis=1) >= 0).tolist())
+
+    def firsts(self, slot: int, rows_before: int = 0) -> Seen:
+        """Give only where the first values of a column stand that are no numbers, or codes."""
+        tally = self._tallies[slot].tolist()
+        first_other, first_code = (self._first(tally[at : at + 3], rows_before) for at in (_FIRST_OTHER, _FIRST_CODE))
+        return Seen(first_other=first_other, first_code=first_code)
 
     def seen(self, slot: int, rows_before: int = 0) -> Seen:
         """Give what a column holds; rows are counted on from those before."""
-        tally = self._tallies[slot].tolist()
-        first_other, first_code = (self._first(tally[at : at + 3], rows_before) for at in (_FIRST_OTHER, _FIRST_CODE))
-        return Seen(
-            tally[_NUMBERS], tally[_OTHERS], tally[_LOOKS], tally[_CODES], tally[_FRACTIONS], first_other, first_code
-        )
+        return Seen(*self.counts[slot].tolist()) + self.firsts(slot, rows_before)
 
     def _first(self, place: Sequence[int], rows_before: int) -> First | None:
         row, start, end = place

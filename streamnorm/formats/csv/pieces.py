@@ -12,7 +12,9 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
 
 from streamnorm import kernel
 from streamnorm.errors import DataError
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["CsvUnit", "Piece", "Pieces", "Start"]
 
 #: Bytes of a piece. The first one, which columns are looked at in before all is read, is shorter.
-_SIZE, _FIRST = 1 << 21, 1 << 20
+_SIZE, _FIRST = 1 << 22, 1 << 20
 #: Bytes from which on a row is taken for something that is no table.
 _LONGEST_ROW = 1 << 26
 #: Line ends in the quoted names of a header, at most.
@@ -36,6 +38,9 @@ _HEADER_LINES = 100
 _LINE_END = re.compile(rb"\r\n|\n|\r(?=[^\n])")
 #: What spreadsheets write before a table: the delimiter of its fields.
 _SEPARATOR = re.compile(rb'"?sep=([^"\r\n])"?(\r\n|\n|\r|$)', re.IGNORECASE)
+
+
+_Block: TypeAlias = bytes | bytearray | memoryview
 
 
 class Start(NamedTuple):
@@ -109,8 +114,9 @@ class Pieces:
             If a quote is never closed, or a row is longer than can be.
         """
         with open_text(self._path, self._options.encoding, _SIZE) as (file, raw):
-            start, rest = self._start(file)
-            number, quote, rest = 0, -1, rest or file.read(_FIRST)
+            start, lines = self._start(file)
+            rest: _Block = lines or file.read(_FIRST)
+            number, quote = 0, -1
             while rest:
                 end, quote = kernel.last_row(rest, start.delimiter, self._options.comment or "")
                 if end:
@@ -193,25 +199,22 @@ class _Lines:
         self.take(end.end() if end else len(self.rest))
 
 
-def _with_more(file: io.BufferedReader, block: bytes | bytearray, start: int) -> bytearray:
+def _with_more(file: io.BufferedReader, block: _Block, start: int) -> _Block:
     """Give a block from `start` on, and more of the file; a long row doubles it, lest it be searched time and again.
 
     Parameters
     ----------
     file : io.BufferedReader
-    block : bytes
+    block : bytes-like
     start : int
     """
     kept = len(block) - start
-    longer = bytearray(kept + max(_SIZE, kept))
-    view = memoryview(longer)
-    view[:kept] = memoryview(block)[start:]
+    longer = memoryview(np.empty(kept + max(_SIZE, kept), np.uint8))  # a bytearray would be filled with zeros
+    longer[:kept] = memoryview(block)[start:]
     size = kept
-    while fresh := file.readinto(view[size:]):
+    while fresh := file.readinto(longer[size:]):
         size += fresh
-    view.release()
-    del longer[size:]
-    return longer
+    return longer[:size]
 
 
 def _endless(quote: int) -> DataError:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from streamnorm.formats.csv.parsed import Parsed
 from streamnorm.formats.csv.seen import Seen
 
@@ -15,19 +18,27 @@ __all__ = ["Tally"]
 class Tally:
     """What all pieces that were read gave, with rows counted from the beginning of the file.
 
-    A piece waits until those before it are there, since only then the numbers of its rows are known.
+    Where something stands waits until the pieces before are there, since only then the numbers of rows are known.
     """
 
     def __init__(self) -> None:
-        self.columns: dict[str, Seen] = {}
         #: Rows with empty fields beyond the header's, and the first of them, from 1; 0 if there is none.
         self.padded = (0, 0)
+        self._counts: dict[tuple[str, ...], NDArray[np.int64]] = {}
+        self._firsts: dict[str, Seen] = {}
         self._rows, self._next = 0, 1
         self._waiting: dict[int, tuple[int, Mapping[str, Seen], tuple[int, int]]] = {}
         self._lock = Lock()
 
     def __reduce__(self) -> Any:  # a lock cannot be pickled; where it is sent to, nothing was read yet
         return Tally, ()
+
+    @property
+    def columns(self) -> dict[str, Seen]:
+        """What was seen of each column."""
+        nothing = Seen()
+        counts = {name: Seen(*row) for names, rows in self._counts.items() for name, row in zip(names, rows.tolist())}
+        return {name: seen + self._firsts.get(name, nothing) for name, seen in counts.items()}
 
     def add(self, number: int, found: Parsed, slots: Mapping[str, int]) -> None:
         """Add what one piece gave; from any thread.
@@ -40,25 +51,28 @@ class Tally:
         slots : mapping of str to int
             The columns that are looked at, and where they stand.
         """
-        seen = {name: found.seen(slot) for name, slot in slots.items()}
+        names, counts = tuple(slots), found.counts[list(slots.values())]
+        firsts = {name: found.firsts(slot) for name, slot in slots.items() if slot in found.with_firsts}
         with self._lock:
-            self._waiting[number] = found.rows, seen, found.padded
+            self._counts[names] = self._counts[names] + counts if names in self._counts else counts
+            self._waiting[number] = found.rows, firsts, found.padded
             while self._next in self._waiting:
-                self._add(*self._waiting.pop(self._next))
+                self._place(*self._waiting.pop(self._next))
                 self._next += 1
 
-    def _add(self, rows: int, columns: Mapping[str, Seen], padded: tuple[int, int]) -> None:
-        """Add the next piece.
+    def _place(self, rows: int, firsts: Mapping[str, Seen], padded: tuple[int, int]) -> None:
+        """Say where something stands in the next piece.
 
         Parameters
         ----------
         rows : int
-        columns : mapping of str to Seen
+        firsts : mapping of str to Seen
+            Where the first values stand that are none, or codes.
         padded : tuple of int
             Rows with empty fields beyond the header's, and the first of them, from 0.
         """
-        for name, seen in columns.items():
-            self.columns[name] = self.columns.get(name, Seen()) + seen.after(self._rows)
+        for name, seen in firsts.items():
+            self._firsts[name] = self._firsts.get(name, Seen()) + seen.after(self._rows)
         if padded[0]:
             self.padded = self.padded[0] + padded[0], self.padded[1] or self._rows + padded[1] + 1
         self._rows += rows

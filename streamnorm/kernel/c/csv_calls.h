@@ -32,35 +32,29 @@ static int parse_missing(PyObject *list, const Py_buffer *values, missing *m)
     return 0;
 }
 
-/* Where each field goes, from the ascending numbers of those wanted. */
-static int32_t *slots_of(const Py_buffer *wanted, int32_t fields)
+/* The numbers of the wanted fields, which ascend. */
+static int32_t *parse_wanted(const Py_buffer *numbers, int32_t fields)
 {
-    int32_t *slots = malloc(((size_t)fields + 1) * sizeof *slots), last = -1;
-    if (slots == NULL) {
+    int32_t *wanted = malloc((size_t)numbers->len + sizeof *wanted), last = -1;
+    if (wanted == NULL) {
         PyErr_NoMemory();
         return NULL;
     }
-    for (int32_t i = 0; i <= fields; i++)
-        slots[i] = -1;
-    for (Py_ssize_t i = 0; i < wanted->len / (Py_ssize_t)sizeof last; i++) {
-        int32_t field;
-        memcpy(&field, (const char *)wanted->buf + i * (Py_ssize_t)sizeof field, sizeof field);
-        if (field <= last || field > fields) {
+    memcpy(wanted, numbers->buf, (size_t)numbers->len);
+    for (Py_ssize_t i = 0; i < numbers->len / (Py_ssize_t)sizeof last; last = wanted[i++])
+        if (wanted[i] <= last || wanted[i] > fields) {
             PyErr_SetString(PyExc_ValueError, "wanted fields must ascend and be fields of the header, or the end of the record");
-            free(slots);
+            free(wanted);
             return NULL;
         }
-        slots[field] = (int32_t)i;
-        last = field;
-    }
-    return slots;
+    return wanted;
 }
 
 /* Memory for the results: values, validity, tallies and, if asked for, spans. */
 static int make_room(csv_reading *r, int with_spans, PyObject *made[4])
 {
-    Py_ssize_t cells = (Py_ssize_t)r->wanted * (Py_ssize_t)r->capacity;
-    Py_ssize_t sizes[4] = {8 * cells, cells / 8, r->wanted * CSV_TALLIES * 8, with_spans ? 8 * cells : 0};
+    Py_ssize_t cells = r->columns * (Py_ssize_t)r->capacity;
+    Py_ssize_t sizes[4] = {8 * cells, cells / 8, r->columns * CSV_TALLIES * 8, with_spans ? 8 * cells : 0};
     for (int i = 0; i < 4; i++)
         if ((made[i] = PyBytes_FromStringAndSize(NULL, sizes[i])) == NULL)
             return -1;
@@ -68,9 +62,9 @@ static int make_room(csv_reading *r, int with_spans, PyObject *made[4])
     r->validity = (uint8_t *)PyBytes_AsString(made[1]);
     r->tallies = (int64_t *)(void *)PyBytes_AsString(made[2]);
     r->spans = with_spans ? (int32_t *)(void *)PyBytes_AsString(made[3]) : NULL;
-    memset(r->validity, 0, (size_t)sizes[1]);
+    memset(r->validity, 0xFF, (size_t)sizes[1]); /* what is no number is taken out */
     memset(r->tallies, 0, (size_t)sizes[2]);
-    for (Py_ssize_t i = 0; i < r->wanted; i++)
+    for (Py_ssize_t i = 0; i < r->columns; i++)
         r->tallies[i * CSV_TALLIES + FIRST_OTHER] = r->tallies[i * CSV_TALLIES + FIRST_CODE] = -1;
     return 0;
 }
@@ -93,20 +87,27 @@ PyDoc_STRVAR(csv_fields_doc,
 static PyObject *read_all_records(csv_reading *r, const Py_buffer *views, PyObject *texts, int with_spans)
 {
     PyObject *made[4] = {NULL, NULL, NULL, NULL}, *result = NULL;
-    int32_t *slots = slots_of(&views[1], r->fields);
-    if (slots == NULL)
-        return NULL;
-    r->slots = slots;
+    csv_marks marks = {.data = r->data, .end = r->end, .delimiter = r->delimiter, .comment = r->comment};
+    int32_t *wanted = parse_wanted(&views[1], r->fields);
+    r->wanted = wanted;
     r->capacity = rows_at_most(r->data, r->end, r->fields);
-    if (parse_missing(texts, &views[3], &r->missing) == 0 && make_room(r, with_spans, made) == 0) {
-        Py_BEGIN_ALLOW_THREADS
-        STRICTLY(read_records(r));
-        Py_END_ALLOW_THREADS
-        result = r->notation.out_of_memory || r->parts.out_of_memory ? PyErr_NoMemory() : result_of(r, made);
+    if (wanted != NULL && parse_missing(texts, &views[3], &r->missing) == 0 && make_room(r, with_spans, made) == 0) {
+        if (make_marks(&marks, r->fields) < 0 || make_reading_room(r, marks.capacity) < 0)
+            PyErr_NoMemory();
+        else {
+            Py_BEGIN_ALLOW_THREADS
+            STRICTLY(read_records(r, &marks));
+            if (r->wide_count)
+                qsort(r->wides, (size_t)r->wide_count, sizeof *r->wides, wide_order);
+            Py_END_ALLOW_THREADS
+            result = r->notation.out_of_memory || r->parts.out_of_memory ? PyErr_NoMemory() : result_of(r, made);
+        }
     }
     for (int i = 0; i < 4; i++)
         Py_XDECREF(made[i]);
-    free(slots);
+    free_marks(&marks);
+    free_reading_room(r);
+    free(wanted);
     free((void *)r->missing.texts);
     free(r->missing.sizes);
     free(r->notation.scratch);
@@ -128,7 +129,7 @@ static PyObject *kernel_csv_fields(PyObject *self, PyObject *args)
         return NULL;
     while (taken < 4 && PyObject_GetBuffer(objects[taken], &views[taken], PyBUF_SIMPLE) == 0)
         taken++;
-    if (taken == 4 && (fields < 0 || views[0].len > INT32_MAX || views[2].len * 4 != views[1].len ||
+    if (taken == 4 && (fields < 0 || views[0].len > INT32_MAX - SPAN || views[2].len * 4 != views[1].len ||
                        (!with_spans && memchr(views[2].buf, 0, (size_t)views[2].len) != NULL)))
         PyErr_SetString(PyExc_ValueError, "fields of text need spans, of less than 2^31 bytes of data");
     else if (taken == 4) {
@@ -140,7 +141,7 @@ static PyObject *kernel_csv_fields(PyObject *self, PyObject *args)
         r.notation.thousands = thousands[0];
         r.fields = fields;
         r.kinds = views[2].buf;
-        r.wanted = views[2].len;
+        r.columns = views[2].len;
         r.first_padded = r.found = r.open = -1;
         result = read_all_records(&r, views, texts, with_spans);
     }

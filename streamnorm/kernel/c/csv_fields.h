@@ -2,7 +2,8 @@
 #ifndef STREAMNORM_CSV_FIELDS_H
 #define STREAMNORM_CSV_FIELDS_H
 
-#include "csv_scanner.h"
+#include "csv_digits.h"
+#include "csv_marks.h"
 #include "csv_values.h"
 
 /* What is counted of a column of numbers, and where the first value stands that is none, and the first that begins with
@@ -24,10 +25,10 @@ typedef struct {
 typedef struct {
     const char *data, *end;
     char delimiter, comment;
-    int32_t fields;       /* of a record, as the header has them */
-    const int32_t *slots; /* for each field, and the end of the record, its place among those wanted, or -1 */
-    const char *kinds;    /* for each wanted field what it is read as */
-    Py_ssize_t wanted;
+    int32_t fields;        /* of a record, as the header has them */
+    const int32_t *wanted; /* the fields that are read, ascending; `fields` is the end of the record */
+    const char *kinds;     /* for each of them what it is read as */
+    Py_ssize_t columns;    /* how many they are */
     missing missing;
     notation notation, parts; /* `parts` has scratch only, for mixed fields */
     int64_t capacity, rows;   /* room for rows, a multiple of 8, and how many there are */
@@ -39,6 +40,8 @@ typedef struct {
     int64_t wide_count, wide_capacity;
     int64_t padded, first_padded; /* records with empty fields beyond the header's */
     int64_t found, open;          /* fields of the record that has too few or too many; the quote never closed */
+    int32_t *records;             /* the first mark of each record that is read now */
+    short_numbers numbers;
 } csv_reading;
 
 /* Copy a field as what it says; return the end of the copy. */
@@ -62,7 +65,7 @@ static char *unquoted(const char *at, const char *end, char *to)
     return to;
 }
 
-static void add_wide(csv_reading *r, int64_t slot, const number *n)
+static void add_wide(csv_reading *r, int64_t slot, int64_t row, const number *n)
 {
     if (r->wide_count == r->wide_capacity) {
         int64_t capacity = 2 * r->wide_capacity + 64;
@@ -74,71 +77,76 @@ static void add_wide(csv_reading *r, int64_t slot, const number *n)
         r->wides = larger;
         r->wide_capacity = capacity;
     }
-    r->wides[r->wide_count++] = (wide_integer){slot, r->rows, n->negative, n->magnitude};
+    r->wides[r->wide_count++] = (wide_integer){slot, row, n->negative, n->magnitude};
 }
 
-static void note_first(csv_reading *r, int64_t *tally, int which, const char *start, const char *end)
+static int wide_order(const void *one, const void *other)
+{
+    const wide_integer *a = one, *b = other;
+    int64_t order = a->row != b->row ? a->row - b->row : a->slot - b->slot;
+    return (order > 0) - (order < 0);
+}
+
+/* A field, as places in the data. */
+typedef struct {
+    int64_t slot, row;
+    int32_t start, end;
+} csv_place;
+
+static void note_first(csv_place at, int64_t *tally, int which)
 {
     if (tally[which] >= 0)
         return;
-    tally[which] = r->rows;
-    tally[which + 1] = start - r->data;
-    tally[which + 2] = end - r->data;
+    tally[which] = at.row;
+    tally[which + 1] = at.start;
+    tally[which + 2] = at.end;
 }
 
-INLINE void add_number(csv_reading *r, int64_t slot, int64_t *tally, const number *n, const char *start, const char *end)
+static void add_number(csv_reading *r, csv_place at, const number *n)
 {
-    int64_t at = slot * r->capacity + r->rows;
-    r->values[at] = n->value;
-    r->validity[at >> 3] |= (uint8_t)(1 << (at & 7));
-    if (n->leading_zero) {
-        tally[CODES]++;
-        note_first(r, tally, FIRST_CODE, start, end);
-    } else
-        tally[NUMBERS]++;
+    int64_t *tally = r->tallies + at.slot * CSV_TALLIES;
+    r->values[at.slot * r->capacity + at.row] = n->value;
+    tally[n->leading_zero ? CODES : NUMBERS]++;
+    if (n->leading_zero)
+        note_first(at, tally, FIRST_CODE);
     if (!n->integer || n->magnitude > (uint64_t)INT64_MAX + (uint64_t)n->negative)
         tally[FRACTIONS]++;
     if (n->integer && n->magnitude > (uint64_t)1 << 53 && !(n->negative && n->magnitude > (uint64_t)1 << 63) &&
         (fabs(n->value) >= 18446744073709551616.0 || (uint64_t)fabs(n->value) != n->magnitude))
-        add_wide(r, slot, n);
+        add_wide(r, at.slot, at.row, n);
 }
 
-/* Read a field of at most nine characters that is nothing but a number, with a word of the data behind its start. */
-INLINE int read_short(csv_reading *r, int32_t slot, const char *start, const char *end)
+INLINE void put_no_number(csv_reading *r, int64_t slot, int64_t row)
 {
-    int64_t *tally = r->tallies + slot * CSV_TALLIES, at = slot * r->capacity + r->rows;
-    int negative = *start == '-', places;
-    uint64_t m;
-    double value;
-    start += negative;
-    if (!read_eight(start, (int)(end - start), r->notation.decimal, &m, &places))
-        return 0;
-    value = (double)m / small_powers[places];
-    value = negative ? -value : value;
-    if (r->missing.numbers && is_missing_number(&r->missing, value))
-        return 0;
-    r->values[at] = value;
-    r->validity[at >> 3] |= (uint8_t)(1 << (at & 7));
-    tally[NUMBERS]++;
-    tally[FRACTIONS] += end[-1 - places] == r->notation.decimal;
-    return 1;
+    int64_t at = slot * r->capacity + row;
+    r->values[at] = 0;
+    r->validity[at >> 3] &= (uint8_t)~(1 << (at & 7));
 }
 
-/* Read a field as a number; its span is that of the number's text, without quotes and spaces, or of all. */
-INLINE void read_field(csv_reading *r, int32_t slot, const char *start, const char *end, int quoting)
+/* Whether quotes stand around all of a field and nowhere else, or what else. */
+static int quoting_of(const char *start, const char *end)
 {
-    int64_t *tally = r->tallies + slot * CSV_TALLIES;
-    const char *from = start + (quoting == QUOTED_FIELD), *to = end - (quoting == QUOTED_FIELD);
-    int32_t *span = r->spans ? r->spans + 2 * (r->rows * r->wanted + slot) : NULL;
+    if (start == end || *start != '"')
+        return PLAIN_FIELD;
+    return end - start > 1 && memchr(start + 1, '"', (size_t)(end - start - 1)) == end - 1 ? QUOTED_FIELD : MIXED_FIELD;
+}
+
+INLINE void put_span(csv_reading *r, csv_place at)
+{
+    int32_t *span = r->spans + 2 * (at.row * r->columns + at.slot);
+    span[0] = at.start;
+    span[1] = at.end;
+}
+
+/* Read any field as a number; its span is that of the number's text, without quotes and spaces, or of all. */
+static void read_field(csv_reading *r, csv_place at)
+{
+    int64_t *tally = r->tallies + at.slot * CSV_TALLIES;
+    const char *start = r->data + at.start, *end = r->data + at.end, *from, *to;
+    int quoting = quoting_of(start, end), what;
     number n;
-    int what;
-    if (quoting == PLAIN_FIELD && end - start <= 9 && r->end - start > 9 && read_short(r, slot, start, end)) {
-        if (span) {
-            span[0] = (int32_t)(start - r->data);
-            span[1] = (int32_t)(end - r->data);
-        }
-        return;
-    }
+    from = start + (quoting == QUOTED_FIELD);
+    to = end - (quoting == QUOTED_FIELD);
     if (quoting == MIXED_FIELD) {
         char *copy = scratch_of(&r->parts, (size_t)(end - start));
         if (copy == NULL)
@@ -147,22 +155,111 @@ INLINE void read_field(csv_reading *r, int32_t slot, const char *start, const ch
         to = unquoted(start, end, copy);
     }
     trim_spaces(&from, &to);
-    if (span) {
-        int whole = quoting == MIXED_FIELD || r->kinds[slot] == WHOLE_NUMBER_FIELD;
-        span[0] = (int32_t)((whole ? start : from) - r->data);
-        span[1] = (int32_t)((whole ? end : to) - r->data);
-    }
+    if (r->spans && quoting != MIXED_FIELD && r->kinds[at.slot] != WHOLE_NUMBER_FIELD)
+        put_span(r, (csv_place){at.slot, at.row, (int32_t)(from - r->data), (int32_t)(to - r->data)});
+    else if (r->spans)
+        put_span(r, at);
     what = read_value(from, to, &r->missing, &r->notation, &n);
     if (what == IS_NUMBER) {
-        add_number(r, slot, tally, &n, start, end);
+        add_number(r, at, &n);
         return;
     }
-    r->values[slot * r->capacity + r->rows] = 0;
+    put_no_number(r, at.slot, at.row);
     tally[what == IS_MISSING ? MISSING_TEXTS : OTHERS]++;
     if (what == IS_OTHER) {
         tally[LOOKS] += looks_like_number(from, to);
-        note_first(r, tally, FIRST_OTHER, start, end);
+        note_first(at, tally, FIRST_OTHER);
     }
+}
+
+/* Read a field of a column of numbers that is not short and plain. */
+static void read_other(csv_reading *r, csv_place at)
+{
+    if (at.start < at.end || !r->missing.empty) {
+        read_field(r, at);
+        return;
+    }
+    r->tallies[at.slot * CSV_TALLIES + MISSING_TEXTS]++;
+    put_no_number(r, at.slot, at.row);
+    if (r->spans)
+        put_span(r, at);
+}
+
+/* Note where a field of some records stands, without quotes where `inner`. */
+static void note_spans(csv_reading *r, int64_t slot, const field_of_records *f, int inner)
+{
+    for (int64_t i = 0; i < f->records; i++) {
+        const int32_t *at = f->ends + f->first_marks[i];
+        int32_t start = at[-1] + 1, end = at[0];
+        int quoted = inner && end - start > 1 && f->data[start] == '"' && f->data[end - 1] == '"';
+        put_span(r, (csv_place){slot, r->rows + i, start + quoted, end - quoted});
+    }
+}
+
+/* Read a column of numbers of some records: first those that are short and plain, which most are. */
+static void read_numbers(csv_reading *r, int64_t slot, const field_of_records *f)
+{
+    short_numbers *n = &r->numbers;
+    n->many_count = n->other_count = n->fractions = 0;
+    if (r->spans)
+        note_spans(r, slot, f, r->kinds[slot] != WHOLE_NUMBER_FIELD);
+    if (r->missing.numbers == 0)
+        read_short_fields(f, r->notation.decimal, n);
+    else
+        for (int64_t i = 0; i < f->records; i++)
+            put_other(n, i);
+    divide_digits(n, f->records, r->values + slot * r->capacity + r->rows);
+    r->tallies[slot * CSV_TALLIES + NUMBERS] += f->records - n->other_count;
+    r->tallies[slot * CSV_TALLIES + FRACTIONS] += n->fractions;
+    for (int64_t i = 0; i < n->other_count; i++) {
+        const int32_t *at = f->ends + f->first_marks[n->others[i]];
+        read_other(r, (csv_place){slot, r->rows + n->others[i], at[-1] + 1, at[0]});
+    }
+}
+
+/* Note where records end. */
+static void note_ends(csv_reading *r, int64_t slot, const field_of_records *f)
+{
+    for (int64_t i = 0; i < f->records; i++) {
+        int32_t end = f->ends[f->first_marks[i] - 1];
+        put_span(r, (csv_place){slot, r->rows + i, end, end});
+    }
+}
+
+/* Read what is wanted of some records. */
+static void read_columns(csv_reading *r, const csv_marks *m, int64_t records)
+{
+    for (Py_ssize_t slot = 0; slot < r->columns; slot++) {
+        field_of_records f = {r->data, m->ends + r->wanted[slot], r->records, records};
+        if (r->kinds[slot] != TEXT_FIELD)
+            read_numbers(r, slot, &f);
+        else if (r->wanted[slot] < r->fields)
+            note_spans(r, slot, &f, 0);
+        else
+            note_ends(r, slot, &f);
+    }
+}
+
+/* Room for what is known of as many records as there can be marks. */
+static int make_reading_room(csv_reading *r, int64_t records)
+{
+    size_t many = (size_t)records;
+    short_numbers *n = &r->numbers;
+    r->records = malloc(many * sizeof *r->records);
+    n->digits = malloc(many * sizeof *n->digits);
+    n->divisors = malloc(many * sizeof *n->divisors);
+    n->many = malloc(many * sizeof *n->many);
+    n->others = malloc(many * sizeof *n->others);
+    return r->records && n->digits && n->divisors && n->many && n->others ? 0 : -1;
+}
+
+static void free_reading_room(csv_reading *r)
+{
+    free(r->records);
+    free(r->numbers.digits);
+    free(r->numbers.divisors);
+    free(r->numbers.many);
+    free(r->numbers.others);
 }
 
 static int is_padding(const char *at, const char *end)
@@ -172,73 +269,60 @@ static int is_padding(const char *at, const char *end)
     return at == end;
 }
 
-/* Count a record whose fields were read, or find that it has too few, or more than empty ones beyond the header's. */
-static int end_record(csv_reading *r, int32_t found, int surplus)
+/* Whether one of the fields that end at these marks is not empty. */
+static int holds_more(const csv_reading *r, const csv_marks *m, int64_t from, int64_t to)
 {
-    if (found < r->fields || surplus) {
-        r->found = found;
-        return 0;
-    }
-    if (found > r->fields && r->padded++ == 0)
-        r->first_padded = r->rows;
-    r->rows++;
-    return 1;
+    for (; from < to; from++)
+        if (!is_padding(r->data + m->ends[from - 1] + 1, r->data + m->ends[from]))
+            return 1;
+    return 0;
 }
 
-INLINE void put_span(csv_reading *r, int32_t slot, const char *start, const char *end)
+/* Leave out the fields beyond the header's of a record with so many that there is no room for them. */
+static void fold_record(csv_reading *r, csv_marks *m)
 {
-    int32_t *span = r->spans + 2 * (r->rows * r->wanted + slot);
-    span[0] = (int32_t)(start - r->data);
-    span[1] = (int32_t)(end - r->data);
+    int64_t kept = r->fields + 1;
+    m->folded_more |= holds_more(r, m, m->folded ? kept + 1 : kept, m->count);
+    m->folded += m->count - kept - 1;
+    m->ends[kept] = m->ends[m->count - 1];
+    m->count = kept + 1;
 }
 
-/* Read what begins at `at`, a record, an empty line or a comment; return behind it, or NULL where it is wrong. */
-INLINE const char *read_record(csv_reading *r, scanner *s, const char *at)
+/* Take down the next whole records whose fields are as many as the header has, without empty lines and comments. */
+static int64_t next_records(csv_reading *r, csv_marks *m)
 {
-    int32_t field = 0;
-    int surplus = 0, quoting;
-    if (ends_line(*at)) {
-        next_mark(s);
-        return at + 1;
-    }
-    if (r->comment && *at == r->comment) {
-        at = line_end(s);
-        return at + (at < s->end);
-    }
-    for (;; field++) {
-        const char *end = field_end(s, at, &quoting);
-        if (end == NULL) {
-            r->open = at - r->data;
-            return NULL;
+    int64_t records = 0, first = 1;
+    for (int64_t i = 0; i < m->line_count && r->found < 0; first = m->lines[i++] + 1, m->folded = m->folded_more = 0) {
+        int64_t found = m->lines[i] - first + 1 + m->folded, kept = first + r->fields + (m->folded > 0);
+        int32_t start = m->ends[first - 1] + 1;
+        if ((found == 1 && m->ends[first] == start) || (r->comment && r->data[start] == r->comment))
+            continue;
+        if (found < r->fields || (found > r->fields && (m->folded_more || holds_more(r, m, kept, m->lines[i] + 1)))) {
+            r->found = found;
+            continue;
         }
-        if (field >= r->fields)
-            surplus |= !is_padding(at, end);
-        else if (r->slots[field] >= 0 && r->kinds[r->slots[field]] != TEXT_FIELD)
-            read_field(r, r->slots[field], at, end, quoting);
-        else if (r->slots[field] >= 0)
-            put_span(r, r->slots[field], at, end);
-        if (field + 1 == r->fields && r->slots[r->fields] >= 0)
-            put_span(r, r->slots[r->fields], end, end);
-        at = end + (end < s->end);
-        if (end == s->end || *end != r->delimiter)
-            return end_record(r, field + 1, surplus) ? at : NULL;
+        if (found > r->fields && r->padded++ == 0)
+            r->first_padded = r->rows + records;
+        r->records[records++] = (int32_t)first;
     }
+    return records;
 }
 
-INLINE void read_records_body(csv_reading *r, mark_finder marks)
+static void read_records(csv_reading *r, csv_marks *m)
 {
-    scanner s = scan(r->data, r->end, r->delimiter, marks);
-    const char *at = r->data;
-    while (at != NULL && at < r->end && !r->notation.out_of_memory && !r->parts.out_of_memory)
-        at = read_record(r, &s, at);
+    do {
+        int64_t records;
+        find_marks(m);
+        records = next_records(r, m);
+        read_columns(r, m, records);
+        r->rows += records;
+        if (m->line_count == 0 && !m->done)
+            fold_record(r, m);
+        forget_marks(m);
+    } while (!m->done && r->found < 0 && !r->notation.out_of_memory && !r->parts.out_of_memory);
+    if (r->found < 0 && m->open)
+        r->open = m->open - r->data;
 }
-
-#define CSV_LOOPS(suffix, target) \
-    target static void read_records_##suffix(csv_reading *r) { read_records_body(r, marks_##suffix); }
-EACH_TARGET(CSV_LOOPS)
-
-static void (*read_records)(csv_reading *);
-#define USE_CSV_LOOPS(suffix) (read_records = read_records_##suffix)
 
 /* Room for rows: no more than the delimiters of a row leave room for, and of many also no more than there are line ends,
  * and one. Memory that is not written to costs nothing. */

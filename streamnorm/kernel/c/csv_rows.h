@@ -5,7 +5,7 @@
 #include <Python.h>
 #include <string.h>
 
-#include "csv_scanner.h"
+#include "csv_marks.h"
 
 /* Behind the last line end in [from, to), or `from`; a carriage return at the very end may be half of one. */
 static const char *behind_line_end(const char *from, const char *to, const char *end)
@@ -54,14 +54,6 @@ static const char *behind_last_row(const char *start, const char *end, char deli
         at = plain = closed;
     }
     return later(last, plain, behind_line_end(plain, end, all));
-}
-
-/* Whether the bits below, or at, each bit are odd in number. */
-INLINE uint64_t parities(uint64_t bits)
-{
-    for (int shift = 1; shift < 64; shift *= 2)
-        bits ^= bits << shift;
-    return bits;
 }
 
 /* The same by 64 bytes at a time, from the first quote on: what is quoted follows from the number of quotes before it.

@@ -81,43 +81,8 @@ INLINE const char *read_digits(const char *at, const char *end, uint64_t *magnit
     return at;
 }
 
-static const double small_powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7};
-
-/* Read one to eight characters that are digits but for one decimal sign: the digits' value and how many stand behind
- * the sign; 0 if they are anything else, or begin with a zero and another digit. Eight bytes can be read. */
-INLINE int read_eight(const char *at, int size, char decimal, uint64_t *digits, int *places)
-{
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    const uint64_t ones = 0x0101010101010101u, zeros = 0x3030303030303030u;
-    uint64_t word, other, sign;
-    if (size < 1 || size > 8 || (at[0] == '0' && size > 1 && at[1] != decimal))
-        return 0;
-    memcpy(&word, at, sizeof word);
-    if (size < 8)
-        word = word << (64 - 8 * size) | zeros >> (8 * size);
-    other = word ^ ones * (uint8_t)decimal;
-    sign = (other - ones) & ~other & 0x8080808080808080u;
-    *places = 0;
-    if (sign) {
-        int below = trailing_zeros(sign) & ~7; /* bits below the sign's byte */
-        uint64_t before = word & (((uint64_t)1 << below) - 1);
-        if (size == 1)
-            return 0;
-        *places = 7 - below / 8;
-        word = (word >> below >> 8 << 8 << below) | before << 8 | '0';
-    }
-    if (!are_eight_digits(word))
-        return 0;
-    *digits = eight_digits(word);
-    return 1;
-#else
-    (void)at, (void)size, (void)decimal, (void)digits, (void)places;
-    return 0;
-#endif
-}
-
 /* The float64 next to m * 10^q for any word m, as bits without a sign. */
-static uint64_t bits_of_product(uint64_t m, int64_t q)
+INLINE uint64_t bits_of_product(uint64_t m, int64_t q)
 {
     const uint64_t infinity = (uint64_t)0x7FF << MANTISSA_BITS;
     int zeros, upper, power;

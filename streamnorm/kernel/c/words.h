@@ -64,4 +64,16 @@ INLINE int trailing_zeros(uint64_t nonzero)
 #endif
 }
 
+INLINE int bits_set(uint64_t word)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    return __builtin_popcountll(word);
+#else
+    int ones = 0;
+    for (; word; word &= word - 1)
+        ones++;
+    return ones;
+#endif
+}
+
 #endif

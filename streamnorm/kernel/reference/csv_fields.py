@@ -1,4 +1,4 @@
-"""Records and values of CSV: the twin of csv_scanner.h, csv_values.h, csv_fields.h and decimal_text.h."""
+"""Records and values of CSV: the twin of csv_scanner.h to csv_fields.h, and of decimal_text.h."""
 
 from __future__ import annotations
 
@@ -191,10 +191,10 @@ def csv_fields(
             unclosed = record
             break
         beyond = [text[start:end] for start, end, _ in record.fields[fields:]]
-        reading.add([*record.fields, *[(0, 0, False)] * (fields - len(record.fields))][:fields])
         if len(record.fields) < fields or any(field.strip(PADDING) for field in beyond):
             found = len(record.fields)
             break
+        reading.add(record.fields[:fields])
         if beyond:
             first_padded = reading.rows if not padded else first_padded
             padded += 1
