@@ -144,7 +144,8 @@ def numbers(count: int) -> np.ndarray:
     whole = rng.integers(-(10**6), 10**6, count).astype(float)
     rounded = np.round(rng.normal(0, 1000, count), 3)
     powers = np.concatenate([2.0 ** np.arange(-1074, 1024), 10.0 ** np.arange(-323, 309)])
-    some = np.concatenate([bits, whole, rounded, rng.normal(size=count), powers, [0.0, -0.0, 5e-324, np.inf, -np.inf]])
+    longest = np.full(count, -1.2345678901234567e-06)
+    some = np.concatenate([longest, bits, whole, rounded, rng.normal(size=count), powers, [0.0, -0.0, 5e-324, np.inf, -np.inf]])
     return some[~np.isnan(some)]
 
 

@@ -69,6 +69,7 @@ class Splicer:
             else:
                 ends.append(_Edit(len(reader.names), _APPEND, source, target))
         self._edits, self._ends = sorted(edits), ends
+        self._removes = any(edit.action == _REMOVE for edit in edits)
         kinds = {fields[name]: TEXT for name in keys}
         kinds |= {edit.field: TEXT for edit in self._edits if edit.action == _REPLACE and edit.source != edit.target}
         kinds |= {fields[name]: NUMBER for name in targets}
@@ -93,7 +94,7 @@ class Splicer:
         found = self._reader.parse(piece, self._targets, self._keys, beside=self._wanted, spans=True)
         return self._reader.columns(piece, found, dict.fromkeys([*self._targets, *self._keys])), found
 
-    def write(self, mapped: pa.RecordBatch, found: Parsed) -> bytes:
+    def write(self, mapped: pa.RecordBatch, found: Parsed) -> bytes | bytearray:
         """Give the piece with every record's fields edited.
 
         Parameters
@@ -108,7 +109,10 @@ class Splicer:
         edits = [*self._edits, *self._ends]
         if not edits or not found.rows:
             return bytes(found.data)
-        spans = np.ascontiguousarray(found.spans[:, [slots[edit.field] for edit in edits]])
+        order = [slots[edit.field] for edit in edits]
+        spans = found.spans
+        if order != list(range(len(found.wanted))) or self._removes:
+            spans = np.ascontiguousarray(spans[:, order])
         removed = {edit.field for edit in self._edits if edit.action == _REMOVE}
         first_kept = next((field for field in range(len(self._reader.names)) if field not in removed), 0)
         for i, edit in enumerate(edits):
@@ -116,7 +120,7 @@ class Splicer:
                 spans[:, i, 0] -= edit.field > first_kept
                 spans[:, i, 1] += edit.field < first_kept
         done = [_prepared(edit, mapped, found.numbers(names[edit.source]) if edit.source else None) for edit in edits]
-        written: bytes = kernel.csv_splice(found.data, spans, found.rows, done, found.dialect.delimiter, self._decimal)
+        written: bytes | bytearray = kernel.csv_splice(found.data, spans, found.rows, done, found.dialect.delimiter, self._decimal)
         return written
 
 

@@ -21,8 +21,8 @@
 #define CHOICE_OF_TARGETS 1
 #define EACH_TARGET(M)                        \
     M(baseline, )                             \
-    M(avx2, __attribute__((target("avx2,fma")))) \
-    M(avx512, __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma"))))
+    M(avx2, __attribute__((target("avx2,fma,bmi,bmi2,lzcnt")))) \
+    M(avx512, __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,bmi,bmi2,lzcnt"))))
 #define FUSED_baseline 0
 #else
 #define CHOICE_OF_TARGETS 0

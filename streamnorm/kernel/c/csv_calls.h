@@ -255,19 +255,21 @@ static int parse_edit(PyObject *item, csv_edit *e, Py_buffer *views, int64_t row
 static PyObject *spliced(const Py_buffer *data, const Py_buffer *spans, const csv_edit *edits, Py_ssize_t count, int64_t rows,
                          csv_signs signs)
 {
-    char *start = malloc((size_t)data->len + (size_t)rows * (size_t)count * (LONGEST_TEXT + 4) + 2 * PIECE), *end;
-    PyObject *result;
-    if (start == NULL)
-        return PyErr_NoMemory();
+    Py_ssize_t most = data->len + (Py_ssize_t)rows * count * (LONGEST_TEXT + 3) + 2 * PIECE;
+    PyObject *result = PyByteArray_FromStringAndSize(NULL, most);
+    char *start, *end;
+    if (result == NULL)
+        return NULL;
+    start = PyByteArray_AsString(result);
     Py_BEGIN_ALLOW_THREADS
     end = splice(data->buf, (const char *)data->buf + data->len, spans->buf, edits, count, rows, signs, start);
     Py_END_ALLOW_THREADS
-    result = PyBytes_FromStringAndSize(start, end - start);
-    free(start);
+    if (PyByteArray_Resize(result, end - start) < 0)
+        Py_CLEAR(result);
     return result;
 }
 
-PyDoc_STRVAR(csv_splice_doc, "csv_splice(data, spans, rows, edits, delimiter, decimal) -> the data with every record edited");
+PyDoc_STRVAR(csv_splice_doc, "csv_splice(data, spans, rows, edits, delimiter, decimal) -> a bytearray: the data with every record edited");
 
 static PyObject *kernel_csv_splice(PyObject *self, PyObject *args)
 {

@@ -119,7 +119,7 @@ static const char last_bytes[64] = {THIRTY_TWO(0), THIRTY_TWO(-1)}, first_bytes[
 
 /* Read those of the others that have at most 19 digits, maybe in quotes, but are no integers of more than 15: the
  * characters in front of the sign are moved by one, and pairs of neighbours added. */
-__attribute__((target("avx2"))) INLINE void read_longer_avx2(const field_of_records *f, char decimal, short_numbers *out)
+__attribute__((target("avx2,bmi,bmi2,lzcnt"))) INLINE void read_longer_avx2(const field_of_records *f, char decimal, short_numbers *out)
 {
     const __m256i nine = _mm256_set1_epi8(9), zero = _mm256_set1_epi8('0'), wanted = _mm256_set1_epi8(decimal);
     const char *data = f->data;
@@ -129,7 +129,7 @@ __attribute__((target("avx2"))) INLINE void read_longer_avx2(const field_of_reco
         int32_t i = others[k];
         const int32_t *at = f->ends + f->first_marks[i];
         int32_t start = at[-1] + 1, end = at[0];
-        int negative, size = end - start, places, bad;
+        int negative, size = end - start, places;
         double power;
         uint64_t lower, upper, digits;
         uint32_t signs;
@@ -148,13 +148,15 @@ __attribute__((target("avx2"))) INLINE void read_longer_avx2(const field_of_reco
         text = SOME(data, end - 32);
         x = _mm256_and_si256(_mm256_cmpeq_epi8(text, wanted), SOME(last_bytes, size));
         signs = (uint32_t)_mm256_movemask_epi8(x);
-        places = signs ? 31 - trailing_zeros(signs) : NO_SIGN;
+        places = leading_zeros((uint64_t)signs << 32 | 1u << 31);
         x = _mm256_blendv_epi8(text, SOME(data, end - 33), SOME(first_bytes, places)); /* up to the sign, which is lost */
-        size -= signs != 0;
+        size -= places != NO_SIGN;
         x = _mm256_and_si256(_mm256_sub_epi8(x, zero), SOME(last_bytes, size));
-        bad = _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(x, nine), nine)) != -1;
-        bad |= (data[start + negative] == '0') & (size - (places & (NO_SIGN - 1)) > 1);
-        if (bad | (size == 0) | (size > WORD_DIGITS) | ((size > EXACT_DIGITS) & (signs == 0)))
+        if (_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(x, nine), nine)) != -1 || size == 0 || size > WORD_DIGITS)
+            goto other;
+        if ((data[start + negative] == '0') & (size - (places & (NO_SIGN - 1)) > 1))
+            goto other;
+        if (size > EXACT_DIGITS && places == NO_SIGN)
             goto other;
         x = _mm256_maddubs_epi16(x, _mm256_set1_epi16(1 << 8 | 10));
         x = _mm256_madd_epi16(x, _mm256_set1_epi32(1 << 16 | 100));
@@ -168,7 +170,7 @@ __attribute__((target("avx2"))) INLINE void read_longer_avx2(const field_of_reco
         out->divisors[i] = negative ? -power : power;
         out->many[many_count] = (many_digits){i, places};
         many_count += size > EXACT_DIGITS;
-        fractions += signs != 0;
+        fractions += places != NO_SIGN;
         continue;
     other:
         out->others[left++] = i;

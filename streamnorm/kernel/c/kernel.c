@@ -19,11 +19,24 @@
 #include "segments.h"
 #include "statistics.h"
 
+#if CHOICE_OF_TARGETS
+#include <cpuid.h>
+#endif
+
 static const char *target_in_use;
 #define USE_TARGET(suffix) \
     (target_in_use = #suffix, USE_ARITHMETIC_LOOPS(suffix), USE_COLUMNS_LOOPS(suffix), \
      USE_DIGITS_LOOPS(suffix), USE_MARKS_LOOPS(suffix), USE_EXTREMES_LOOPS(suffix), USE_HISTOGRAM_LOOPS(suffix), USE_HYBRID_LOOPS(suffix), \
      USE_LANES_LOOPS(suffix), USE_MOMENTS_LOOPS(suffix), USE_ROWS_LOOPS(suffix))
+
+#if CHOICE_OF_TARGETS
+/* Whether zeros in front of a word are counted by one instruction; older compilers do not know its name. */
+static int counts_zeros(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(0x80000001u, &a, &b, &c, &d) && (c >> 5 & 1);
+}
+#endif
 
 static void choose_target(const char *at_most)
 {
@@ -35,8 +48,10 @@ static void choose_target(const char *at_most)
         return;
     if (__builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1"))
         checksum_of_rest = checksum_by_products;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        USE_TARGET(avx2);
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi") ||
+        !__builtin_cpu_supports("bmi2") || !counts_zeros())
+        return;
+    USE_TARGET(avx2);
     if (strcmp(at_most, "avx2") == 0)
         return;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&

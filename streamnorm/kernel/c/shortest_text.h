@@ -11,19 +11,50 @@
 #include "powers_of_ten.h"
 #include "words.h"
 
-/* Characters of the longest text, -2.2250738585072014e-308, and the exponents of ten that are written as such. */
-enum { LONGEST_TEXT = 24, LEAST_FIXED = -6, LEAST_LARGE = 10 };
-/* Bytes copied at a time, at least the digits of a number. */
-enum { PIECE = 20 };
+/* Characters of the longest text, -0.0000012345678901234567, and the exponents of ten that are written as such. */
+enum { LONGEST_TEXT = 25, LEAST_FIXED = -6, LEAST_LARGE = 10 };
+/* Bytes copied at a time, at least the digits of a number and the zeros in front of them. */
+enum { PIECE = 32 };
 
-/* The top word of g * c, with its last bit set where anything lies below: enough to compare exactly. */
-INLINE uint64_t round_to_odd(wide g, uint64_t c)
+/* A product of three words, the lowest first. */
+typedef struct {
+    uint64_t word[3];
+} triple;
+
+INLINE triple product_of_three(wide g, uint64_t c)
 {
     wide low = wide_product(g.low, c), high = wide_product(g.high, c);
-    high.low += low.high;
-    high.high += high.low < low.high;
-    return high.high | (high.low > 1);
+    triple p = {{low.low, high.low + low.high, high.high}};
+    p.word[2] += p.word[1] < low.high;
+    return p;
 }
+
+/* The same and g * 2^shift, for shifts from 1 to 63, and without it. */
+INLINE triple shifted_triple(wide g, int shift)
+{
+    return (triple){{g.low << shift, g.high << shift | g.low >> (64 - shift), g.high >> (64 - shift)}};
+}
+
+INLINE triple triple_sum(triple a, triple b)
+{
+    triple sum = {{a.word[0] + b.word[0], a.word[1] + b.word[1], a.word[2] + b.word[2]}};
+    uint64_t carry = sum.word[0] < a.word[0];
+    sum.word[2] += (sum.word[1] < a.word[1]) + (sum.word[1] + carry < carry);
+    sum.word[1] += carry;
+    return sum;
+}
+
+INLINE triple triple_difference(triple a, triple b)
+{
+    uint64_t borrow = a.word[0] < b.word[0];
+    triple rest = {{a.word[0] - b.word[0], a.word[1] - b.word[1], a.word[2] - b.word[2]}};
+    rest.word[2] -= (a.word[1] < b.word[1]) + (rest.word[1] < borrow);
+    rest.word[1] -= borrow;
+    return rest;
+}
+
+/* The top word, with its last bit set where anything lies below: enough to compare exactly. */
+INLINE uint64_t round_to_odd(triple p) { return p.word[2] | (p.word[1] > 1); }
 
 /* floor(log2(10^e)), and floor(log10(2^e)) or of three quarters of it: exact for all exponents of float64. */
 INLINE int log2_of_ten_to(int e) { return (e * 1741647) >> 19; }
@@ -34,29 +65,26 @@ INLINE uint64_t shortest_digits(uint64_t c, int q, int closer, int *exponent)
 {
     int k = log10_of_two_to(q, closer), shift = q + log2_of_ten_to(-k) + 1;
     const uint64_t *power = powers_of_five[-k - LEAST_POWER];
-    uint64_t odd = c & 1, low, middle, high, s;
+    uint64_t odd = c & 1, low, middle, high, s, tens, round;
+    triple product;
+    int below, above, shorter;
     wide g;
     g.high = power[0];
     g.low = power[1] + (-k < LEAST_CEILED || -k > LAST_EXACT); /* rounded up, as the proof wants it */
-    low = round_to_odd(g, (4 * c - 2 + (uint64_t)closer) << shift) + odd;
-    middle = round_to_odd(g, (4 * c) << shift);
-    high = round_to_odd(g, (4 * c + 2) << shift) - odd;
+    product = product_of_three(g, (4 * c) << shift);
+    middle = round_to_odd(product);
+    low = round_to_odd(triple_difference(product, shifted_triple(g, shift + 1 - closer))) + odd;
+    high = round_to_odd(triple_sum(product, shifted_triple(g, shift + 1))) - odd;
     s = middle / 4;
-    if (s >= 10) {
-        uint64_t tens = s / 10;
-        int below = low <= 40 * tens, above = 40 * tens + 40 <= high;
-        if (below != above) {
-            *exponent = k + 1;
-            return tens + (uint64_t)above;
-        }
-    }
-    *exponent = k;
-    {
-        int below = low <= 4 * s, above = 4 * s + 4 <= high;
-        if (below != above)
-            return s + (uint64_t)above;
-        return s + (middle > 4 * s + 2 || (middle == 4 * s + 2 && (s & 1)));
-    }
+    tens = s / 10;
+    below = low <= 4 * s;
+    above = 4 * s + 4 <= high;
+    round = below != above ? (uint64_t)above : middle > 4 * s + 2 - (s & 1); /* of the middle to the even one */
+    below = low <= 40 * tens;
+    above = 40 * tens + 40 <= high;
+    shorter = (s >= 10) & (below != above);
+    *exponent = k + shorter;
+    return shorter ? tens + (uint64_t)above : s + round;
 }
 
 /* The characters of a number below 10^8 in a word, the first in its lowest byte. */
@@ -80,13 +108,14 @@ INLINE void put_word(char *out, uint64_t word)
 #endif
 }
 
-/* Write 24 digits of a number with zeros in front. */
-INLINE void put_all_digits(char out[24], uint64_t value)
+/* Write 24 digits of a number with zeros in front; give the last eight as a word. */
+INLINE uint64_t put_all_digits(char out[24], uint64_t value)
 {
-    uint64_t upper = value / 100000000u;
+    uint64_t upper = value / 100000000u, last = eight_characters(value % 100000000u);
     put_word(out, eight_characters(upper / 100000000u));
     put_word(out + 8, eight_characters(upper % 100000000u));
-    put_word(out + 16, eight_characters(value % 100000000u));
+    put_word(out + 16, last);
+    return last;
 }
 
 INLINE int digits_in(uint64_t value)
@@ -114,14 +143,19 @@ static char *put_exponent(char *out, int power)
  * too: pieces of one size are copied faster than what is needed. */
 INLINE char *put_digits(char *out, uint64_t digits, int exponent, char decimal)
 {
-    char all[24 + PIECE] = {0}, *first;
-    int count, top;
-    put_all_digits(all, digits);
-    count = digits_in(digits);
-    first = all + 24 - count;
-    top = exponent + count - 1;
-    while (count > 1 && first[count - 1] == '0')
-        count--;
+    char all[16 + 24 + 16 + PIECE], *first;
+    uint64_t zeros = 0x3030303030303030u, last;
+    int count = digits_in(digits), top = exponent + count - 1, lead;
+    put_word(all, zeros);
+    put_word(all + 8, zeros);
+    last = put_all_digits(all + 16, digits) ^ zeros;
+    memset(all + 40, '0', sizeof all - 40);
+    first = all + 40 - count;
+    if (last)
+        count -= leading_zeros(last) >> 3;
+    else
+        while (count > 1 && first[count - 1] == '0')
+            count--;
     if (top < LEAST_FIXED || top >= LEAST_LARGE) {
         *out++ = *first;
         if (count > 1) {
@@ -131,17 +165,13 @@ INLINE char *put_digits(char *out, uint64_t digits, int exponent, char decimal)
         }
         return put_exponent(out, top);
     }
-    if (top < 0) {
-        memcpy(out, "0.0000000", 9);
-        out[1] = decimal;
-        memcpy(out + 1 - top, first, PIECE);
-        return out + 1 - top + count;
-    }
-    memcpy(out, first, PIECE);
-    if (count <= top + 1) { /* an integer */
-        memset(out + count, '0', (size_t)(top + 1 - count));
+    lead = top < 0 ? -top : 0; /* zeros in front that are written */
+    first -= lead;
+    count += lead;
+    top += lead;
+    memcpy(out, first, PIECE); /* with zeros behind */
+    if (count <= top + 1) /* an integer */
         return out + top + 1;
-    }
     memcpy(out + top + 2, first + top + 1, PIECE);
     out[top + 1] = decimal;
     return out + count + 1;
