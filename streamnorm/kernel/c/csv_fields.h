@@ -14,8 +14,6 @@ enum {
 };
 enum { TEXT_FIELD, NUMBER_FIELD, WHOLE_NUMBER_FIELD }; /* the span of the last is all of the field */
 
-enum { COUNTED_FROM = 1 << 22 }; /* bytes of data that are worth looking for line ends in */
-
 /* An integer that float64 cannot hold. */
 typedef struct {
     int64_t slot, row, negative;
@@ -185,14 +183,28 @@ static void read_other(csv_reading *r, csv_place at)
         put_span(r, at);
 }
 
-/* Note where a field of some records stands, without quotes where `inner`. */
-static void note_spans(csv_reading *r, int64_t slot, const field_of_records *f, int inner)
+/* Note where the wanted fields of some records stand; of numbers without quotes. */
+static void note_spans(csv_reading *r, const int32_t *ends, int64_t records)
 {
-    for (int64_t i = 0; i < f->records; i++) {
-        const int32_t *at = f->ends + f->first_marks[i];
-        int32_t start = at[-1] + 1, end = at[0];
-        int quoted = inner && end - start > 1 && f->data[start] == '"' && f->data[end - 1] == '"';
-        put_span(r, (csv_place){slot, r->rows + i, start + quoted, end - quoted});
+    int32_t *span = r->spans + 2 * r->rows * r->columns;
+    for (int64_t i = 0; i < records; i++) {
+        const int32_t *marks = ends + r->records[i];
+        for (Py_ssize_t slot = 0; slot < r->columns; slot++, span += 2) {
+            const int32_t *at = marks + r->wanted[slot];
+            int inner = r->kinds[slot] == NUMBER_FIELD;
+            int32_t start = at[-1] + 1, end;
+            if (r->wanted[slot] == r->fields) {
+                span[0] = span[1] = at[-1];
+                continue;
+            }
+            end = at[0];
+            if (inner && end - start > 1 && r->data[start] == '"' && r->data[end - 1] == '"') {
+                start++;
+                end--;
+            }
+            span[0] = start;
+            span[1] = end;
+        }
     }
 }
 
@@ -201,8 +213,6 @@ static void read_numbers(csv_reading *r, int64_t slot, const field_of_records *f
 {
     short_numbers *n = &r->numbers;
     n->many_count = n->other_count = n->fractions = 0;
-    if (r->spans)
-        note_spans(r, slot, f, r->kinds[slot] != WHOLE_NUMBER_FIELD);
     if (r->missing.numbers == 0)
         read_short_fields(f, r->notation.decimal, n);
     else
@@ -217,27 +227,14 @@ static void read_numbers(csv_reading *r, int64_t slot, const field_of_records *f
     }
 }
 
-/* Note where records end. */
-static void note_ends(csv_reading *r, int64_t slot, const field_of_records *f)
-{
-    for (int64_t i = 0; i < f->records; i++) {
-        int32_t end = f->ends[f->first_marks[i] - 1];
-        put_span(r, (csv_place){slot, r->rows + i, end, end});
-    }
-}
-
 /* Read what is wanted of some records. */
 static void read_columns(csv_reading *r, const csv_marks *m, int64_t records)
 {
-    for (Py_ssize_t slot = 0; slot < r->columns; slot++) {
-        field_of_records f = {r->data, m->ends + r->wanted[slot], r->records, records};
+    if (r->spans)
+        note_spans(r, m->ends, records);
+    for (Py_ssize_t slot = 0; slot < r->columns; slot++)
         if (r->kinds[slot] != TEXT_FIELD)
-            read_numbers(r, slot, &f);
-        else if (r->wanted[slot] < r->fields)
-            note_spans(r, slot, &f, 0);
-        else
-            note_ends(r, slot, &f);
-    }
+            read_numbers(r, slot, &(field_of_records){r->data, m->ends + r->wanted[slot], r->records, records});
 }
 
 /* Room for what is known of as many records as there can be marks. */
@@ -324,17 +321,11 @@ static void read_records(csv_reading *r, csv_marks *m)
         r->open = m->open - r->data;
 }
 
-/* Room for rows: no more than the delimiters of a row leave room for, and of many also no more than there are line ends,
- * and one. Memory that is not written to costs nothing. */
+/* Room for rows: no more than there are line ends, and one, nor than the delimiters of a row leave room for. */
 static int64_t rows_at_most(const char *at, const char *end, int32_t fields)
 {
-    int64_t most = (end - at) / (fields > 1 ? fields : 1), ends = 0;
-    if (end - at > COUNTED_FROM) {
-        for (; at < end; at++)
-            ends += *at == '\n' || *at == '\r';
-        most = ends < most ? ends : most;
-    }
-    return (most + 1 + 7) / 8 * 8;
+    int64_t most = (end - at) / (fields > 1 ? fields : 1), ends = line_ends(at, end);
+    return ((ends < most ? ends : most) + 1 + 7) / 8 * 8;
 }
 
 #endif

@@ -190,11 +190,27 @@ INLINE void find_marks_body(csv_marks *m, mark_finder marks, mark_finder places)
     }
 }
 
-#define MARKS_LOOPS(suffix, target) \
-    target static void find_marks_##suffix(csv_marks *m) { find_marks_body(m, marks_##suffix, places_##suffix); }
+/* How many bytes end lines. */
+INLINE int64_t line_ends_body(const char *at, const char *end, mark_finder places)
+{
+    int64_t ends = 0;
+    for (; end - at >= SPAN; at += SPAN)
+        ends += bits_set(places(at, '\n') | places(at, '\r'));
+    for (; at < end; at++)
+        ends += ends_line(*at);
+    return ends;
+}
+
+#define MARKS_LOOPS(suffix, target)                                                                               \
+    target static void find_marks_##suffix(csv_marks *m) { find_marks_body(m, marks_##suffix, places_##suffix); } \
+    target static int64_t line_ends_##suffix(const char *at, const char *end)                                     \
+    {                                                                                                             \
+        return line_ends_body(at, end, places_##suffix);                                                          \
+    }
 EACH_TARGET(MARKS_LOOPS)
 
 static void (*find_marks)(csv_marks *);
-#define USE_MARKS_LOOPS(suffix) (find_marks = find_marks_##suffix)
+static int64_t (*line_ends)(const char *, const char *);
+#define USE_MARKS_LOOPS(suffix) (find_marks = find_marks_##suffix, line_ends = line_ends_##suffix)
 
 #endif

@@ -61,8 +61,8 @@ INLINE int is_nan_at(const csv_edit *e, int64_t row)
 }
 
 /* Copy the data with every record's fields edited, in the order in which they stand; return the end of the copy. */
-static char *splice(const char *data, const char *end, const int32_t *spans, const csv_edit *edits, Py_ssize_t count,
-                    int64_t rows, csv_signs signs, char *out)
+INLINE char *splice_body(const char *data, const char *end, const int32_t *spans, const csv_edit *edits, Py_ssize_t count,
+                         int64_t rows, csv_signs signs, char *out)
 {
     const char *at = data;
     for (int64_t row = 0; row < rows; row++)
@@ -82,5 +82,16 @@ static char *splice(const char *data, const char *end, const int32_t *spans, con
     memcpy(out, at, (size_t)(end - at));
     return out + (end - at);
 }
+
+#define TEXTS_LOOPS(suffix, target)                                                                                       \
+    target static char *splice_##suffix(const char *data, const char *end, const int32_t *spans, const csv_edit *edits,   \
+                                        Py_ssize_t count, int64_t rows, csv_signs signs, char *out)                       \
+    {                                                                                                                     \
+        return splice_body(data, end, spans, edits, count, rows, signs, out);                                             \
+    }
+EACH_TARGET(TEXTS_LOOPS)
+
+static char *(*splice)(const char *, const char *, const int32_t *, const csv_edit *, Py_ssize_t, int64_t, csv_signs, char *);
+#define USE_TEXTS_LOOPS(suffix) (splice = splice_##suffix)
 
 #endif

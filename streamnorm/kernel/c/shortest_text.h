@@ -108,14 +108,27 @@ INLINE void put_word(char *out, uint64_t word)
 #endif
 }
 
-/* Write 24 digits of a number with zeros in front; give the last eight as a word. */
-INLINE uint64_t put_all_digits(char out[24], uint64_t value)
+/* The digits of a number below 10^17, with zeros in front, in words of eight. */
+typedef struct {
+    uint64_t word[3];
+} seventeen_digits;
+
+INLINE seventeen_digits digits_of(uint64_t value)
 {
-    uint64_t upper = value / 100000000u, last = eight_characters(value % 100000000u);
-    put_word(out, eight_characters(upper / 100000000u));
-    put_word(out + 8, eight_characters(upper % 100000000u));
-    put_word(out + 16, last);
-    return last;
+    uint64_t upper = value / 100000000u;
+    return (seventeen_digits){{0x3030303030303030u + ((upper / 100000000u) << 56), eight_characters(upper % 100000000u),
+                               eight_characters(value % 100000000u)}};
+}
+
+/* How many of the last digits are zeros, of a number that is none. */
+INLINE int last_zeros(const seventeen_digits *d)
+{
+    for (int i = 2; i > 0; i--) {
+        uint64_t digits = d->word[i] ^ 0x3030303030303030u;
+        if (digits)
+            return 8 * (2 - i) + (leading_zeros(digits) >> 3);
+    }
+    return 16;
 }
 
 INLINE int digits_in(uint64_t value)
@@ -130,32 +143,30 @@ INLINE int digits_in(uint64_t value)
 
 static char *put_exponent(char *out, int power)
 {
-    char digits[24];
-    int size = power < 0 ? -power : power, count = size >= 100 ? 3 : size >= 10 ? 2 : 1;
-    put_all_digits(digits, (uint64_t)size);
+    int size = power < 0 ? -power : power;
     *out++ = 'e';
     *out++ = power < 0 ? '-' : '+';
-    memcpy(out, digits + 24 - count, (size_t)count);
-    return out + count;
+    if (size >= 100)
+        *out++ = (char)('0' + size / 100);
+    if (size >= 10)
+        *out++ = (char)('0' + size / 10 % 10);
+    *out++ = (char)('0' + size % 10);
+    return out;
 }
 
 /* Digits with a decimal sign or an exponent, without zeros that say nothing. PIECE bytes behind the text are written to,
  * too: pieces of one size are copied faster than what is needed. */
 INLINE char *put_digits(char *out, uint64_t digits, int exponent, char decimal)
 {
-    char all[16 + 24 + 16 + PIECE], *first;
-    uint64_t zeros = 0x3030303030303030u, last;
+    enum { FRONT = 8, END = FRONT + 24 };
+    char all[END + 16 + PIECE], *first;
+    seventeen_digits d = digits_of(digits);
     int count = digits_in(digits), top = exponent + count - 1, lead;
-    put_word(all, zeros);
-    put_word(all + 8, zeros);
-    last = put_all_digits(all + 16, digits) ^ zeros;
-    memset(all + 40, '0', sizeof all - 40);
-    first = all + 40 - count;
-    if (last)
-        count -= leading_zeros(last) >> 3;
-    else
-        while (count > 1 && first[count - 1] == '0')
-            count--;
+    memset(all, '0', sizeof all);
+    for (int i = 0; i < 3; i++)
+        put_word(all + FRONT + 8 * i, d.word[i]);
+    first = all + END - count;
+    count -= last_zeros(&d);
     if (top < LEAST_FIXED || top >= LEAST_LARGE) {
         *out++ = *first;
         if (count > 1) {
