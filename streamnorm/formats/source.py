@@ -69,7 +69,7 @@ class Editor(Protocol):
     def read(self, unit: Unit) -> tuple[pa.RecordBatch, Any]:
         """Give the columns that the result is made of, and where they stand."""
 
-    def write(self, mapped: pa.RecordBatch, found: Any) -> bytes | bytearray:
+    def write(self, mapped: pa.RecordBatch, found: Any) -> bytes | memoryview:
         """Give the part with the results in place, for the sink."""
 
 

@@ -46,12 +46,12 @@ class CsvSink:
         else:
             self._put(head_of(schema.names, self._delimiter))
 
-    def _put(self, data: bytes | bytearray) -> None:
-        self._file.write(self._encoder.encode(data.decode()) if self._encoder else data)
+    def _put(self, data: bytes | memoryview) -> None:
+        self._file.write(self._encoder.encode(str(data, "utf-8")) if self._encoder else data)
 
-    def write(self, batch: pa.RecordBatch | bytes | bytearray) -> None:
+    def write(self, batch: pa.RecordBatch | bytes | memoryview) -> None:
         """Write a line for each row, or a piece as it is."""
-        self._put(batch if isinstance(batch, (bytes, bytearray)) else lines_of(text_of(batch), self._delimiter))
+        self._put(batch if isinstance(batch, (bytes, memoryview)) else lines_of(text_of(batch), self._delimiter))
 
     def end_unit(self) -> None:
         """Do nothing: lines go out as they come."""

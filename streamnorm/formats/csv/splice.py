@@ -94,7 +94,7 @@ class Splicer:
         found = self._reader.parse(piece, self._targets, self._keys, beside=self._wanted, spans=True)
         return self._reader.columns(piece, found, dict.fromkeys([*self._targets, *self._keys])), found
 
-    def write(self, mapped: pa.RecordBatch, found: Parsed) -> bytes | bytearray:
+    def write(self, mapped: pa.RecordBatch, found: Parsed) -> bytes | memoryview:
         """Give the piece with every record's fields edited.
 
         Parameters
@@ -108,7 +108,7 @@ class Splicer:
         names = self._reader.slots(found)
         edits = [*self._edits, *self._ends]
         if not edits or not found.rows:
-            return bytes(found.data)
+            return memoryview(found.data)
         order = [slots[edit.field] for edit in edits]
         spans = found.spans
         if order != list(range(len(found.wanted))) or self._removes:
@@ -120,8 +120,8 @@ class Splicer:
                 spans[:, i, 0] -= edit.field > first_kept
                 spans[:, i, 1] += edit.field < first_kept
         done = [_prepared(edit, mapped, found.numbers(names[edit.source]) if edit.source else None) for edit in edits]
-        written: bytes | bytearray = kernel.csv_splice(found.data, spans, found.rows, done, found.dialect.delimiter, self._decimal)
-        return written
+        memory, size = kernel.csv_splice(found.data, spans, found.rows, done, found.dialect.delimiter, self._decimal)
+        return memoryview(memory)[:size]
 
 
 def _prepared(edit: _Edit, mapped: pa.RecordBatch, before: pa.Array | None) -> tuple[object, ...]:

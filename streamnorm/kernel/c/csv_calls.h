@@ -257,19 +257,22 @@ static PyObject *spliced(const Py_buffer *data, const Py_buffer *spans, const cs
 {
     Py_ssize_t most = data->len + (Py_ssize_t)rows * count * (LONGEST_TEXT + 3) + 2 * PIECE;
     PyObject *result = PyByteArray_FromStringAndSize(NULL, most);
+    decimal_number *room = malloc((size_t)count * ROWS_AT_ONCE * sizeof *room + 1);
     char *start, *end;
-    if (result == NULL)
-        return NULL;
+    if (result == NULL || room == NULL) {
+        Py_CLEAR(result);
+        free(room);
+        return PyErr_NoMemory();
+    }
     start = PyByteArray_AsString(result);
     Py_BEGIN_ALLOW_THREADS
-    end = splice(data->buf, (const char *)data->buf + data->len, spans->buf, edits, count, rows, signs, start);
+    end = splice(data->buf, (const char *)data->buf + data->len, spans->buf, edits, count, rows, signs, room, start);
     Py_END_ALLOW_THREADS
-    if (PyByteArray_Resize(result, end - start) < 0)
-        Py_CLEAR(result);
-    return result;
+    free(room);
+    return Py_BuildValue("Nn", result, (Py_ssize_t)(end - start)); /* memory that is cut to size is never used again */
 }
 
-PyDoc_STRVAR(csv_splice_doc, "csv_splice(data, spans, rows, edits, delimiter, decimal) -> a bytearray: the data with every record edited");
+PyDoc_STRVAR(csv_splice_doc, "csv_splice(data, spans, rows, edits, delimiter, decimal) -> (memory, size) of the data with every record edited");
 
 static PyObject *kernel_csv_splice(PyObject *self, PyObject *args)
 {

@@ -22,16 +22,15 @@ typedef struct {
 
 INLINE int bit_of(const uint8_t *bits, int64_t at) { return bits == NULL || (bits[at >> 3] >> (at & 7) & 1); }
 
-/* Write the number of a row; with quotes where the decimal sign would end the field. */
-INLINE char *put_csv_number(char *out, const csv_edit *e, int64_t row, csv_signs signs, int quoted)
+/* Write a number; with quotes where the decimal sign would end the field. */
+INLINE char *put_csv_number(char *out, const decimal_number *n, csv_signs signs, int quoted)
 {
-    const char *at = e->values + row * (e->type == 'd' ? 8 : 4);
     char *end;
     if (signs.decimal != signs.delimiter || quoted)
-        return put_value(out, at, e->type, signs.decimal);
-    end = put_value(out + 1, at, e->type, signs.decimal);
+        return put_decimal(out, n, signs.decimal);
+    end = put_decimal(out + 1, n, signs.decimal);
     if (memchr(out + 1, signs.decimal, (size_t)(end - out - 1)) == NULL)
-        return put_value(out, at, e->type, signs.decimal);
+        return put_decimal(out, n, signs.decimal);
     *out = '"';
     *end = '"';
     return end + 1;
@@ -47,51 +46,67 @@ INLINE char *put_copy(char *out, const char *from, const char *to, const char *e
     return out + (to - from);
 }
 
-INLINE int is_nan_at(const csv_edit *e, int64_t row)
+enum { ROWS_AT_ONCE = 32, NOT_WRITTEN = -1 }; /* rows whose numbers are found before they are written: both are long */
+
+/* The numbers of an edit that some rows get; what is missing stays as it is written, or is left out. */
+INLINE void find_decimals(const csv_edit *e, int64_t row, int rows, decimal_number *out)
 {
-    double value;
-    float narrow;
-    if (e->type == 'd')
-        memcpy(&value, e->values + row * 8, sizeof value);
-    else {
-        memcpy(&narrow, e->values + row * 4, sizeof narrow);
-        value = narrow;
+    int width = e->type == 'd' ? 8 : 4;
+    for (int i = 0; i < rows; i++, row++) {
+        if (bit_of(e->validity, e->validity_offset + row))
+            out[i] = decimal_at(e->values + row * width, e->type);
+        else
+            out[i].text = NOT_WRITTEN;
     }
-    return isnan(value);
 }
 
-/* Copy the data with every record's fields edited, in the order in which they stand; return the end of the copy. */
+/* Whether a field stays as it is: NaN, and no value where there was none. */
+INLINE int stays(const csv_edit *e, int64_t row, const decimal_number *n)
+{
+    return e->action == REPLACE &&
+           (n->text == NOT_A_NUMBER || (n->text == NOT_WRITTEN && !bit_of(e->missing, e->missing_offset + row)));
+}
+
+/* Copy the data with every record's fields edited, in the order in which they stand; return the end of the copy. `room`
+ * is for ROWS_AT_ONCE numbers of each edit. */
 INLINE char *splice_body(const char *data, const char *end, const int32_t *spans, const csv_edit *edits, Py_ssize_t count,
-                         int64_t rows, csv_signs signs, char *out)
+                         int64_t rows, csv_signs signs, decimal_number *room, char *out)
 {
     const char *at = data;
-    for (int64_t row = 0; row < rows; row++)
-        for (Py_ssize_t i = 0; i < count; i++, spans += 2) {
-            const csv_edit *e = &edits[i];
-            const char *start = data + spans[0], *stop = data + spans[1];
-            int valid = e->action != REMOVE && bit_of(e->validity, e->validity_offset + row);
-            if (e->action == REPLACE && (valid ? is_nan_at(e, row) : !bit_of(e->missing, e->missing_offset + row)))
-                continue; /* what is missing stays as it is written */
-            out = put_copy(out, at, start, end);
-            at = stop;
-            if (e->action == APPEND)
-                *out++ = signs.delimiter;
-            if (valid)
-                out = put_csv_number(out, e, row, signs, start > data && stop < end && start[-1] == '"' && *stop == '"');
-        }
+    for (int64_t first = 0; first < rows; first += ROWS_AT_ONCE) {
+        int some = rows - first < ROWS_AT_ONCE ? (int)(rows - first) : ROWS_AT_ONCE;
+        for (Py_ssize_t i = 0; i < count; i++)
+            if (edits[i].action != REMOVE)
+                find_decimals(&edits[i], first, some, room + i * ROWS_AT_ONCE);
+        for (int row = 0; row < some; row++)
+            for (Py_ssize_t i = 0; i < count; i++, spans += 2) {
+                const csv_edit *e = &edits[i];
+                const decimal_number *n = &room[i * ROWS_AT_ONCE + row];
+                const char *start = data + spans[0], *stop = data + spans[1];
+                if (e->action != REMOVE && stays(e, first + row, n))
+                    continue;
+                out = put_copy(out, at, start, end);
+                at = stop;
+                if (e->action == APPEND)
+                    *out++ = signs.delimiter;
+                if (e->action != REMOVE && n->text != NOT_WRITTEN)
+                    out = put_csv_number(out, n, signs, start > data && stop < end && start[-1] == '"' && *stop == '"');
+            }
+    }
     memcpy(out, at, (size_t)(end - at));
     return out + (end - at);
 }
 
 #define TEXTS_LOOPS(suffix, target)                                                                                       \
     target static char *splice_##suffix(const char *data, const char *end, const int32_t *spans, const csv_edit *edits,   \
-                                        Py_ssize_t count, int64_t rows, csv_signs signs, char *out)                       \
+                                        Py_ssize_t count, int64_t rows, csv_signs signs, decimal_number *room, char *out) \
     {                                                                                                                     \
-        return splice_body(data, end, spans, edits, count, rows, signs, out);                                             \
+        return splice_body(data, end, spans, edits, count, rows, signs, room, out);                                       \
     }
 EACH_TARGET(TEXTS_LOOPS)
 
-static char *(*splice)(const char *, const char *, const int32_t *, const csv_edit *, Py_ssize_t, int64_t, csv_signs, char *);
+static char *(*splice)(const char *, const char *, const int32_t *, const csv_edit *, Py_ssize_t, int64_t, csv_signs,
+                       decimal_number *, char *);
 #define USE_TEXTS_LOOPS(suffix) (splice = splice_##suffix)
 
 #endif

@@ -13,8 +13,8 @@
 
 /* Characters of the longest text, -0.0000012345678901234567, and the exponents of ten that are written as such. */
 enum { LONGEST_TEXT = 25, LEAST_FIXED = -6, LEAST_LARGE = 10 };
-/* Bytes copied at a time, at least the digits of a number and the zeros in front of them. */
-enum { PIECE = 32 };
+/* Bytes written at a time, whatever is needed of them. */
+enum { PIECE = 24 };
 
 /* A product of three words, the lowest first. */
 typedef struct {
@@ -108,37 +108,15 @@ INLINE void put_word(char *out, uint64_t word)
 #endif
 }
 
-/* The digits of a number below 10^17, with zeros in front, in words of eight. */
-typedef struct {
-    uint64_t word[3];
-} seventeen_digits;
-
-INLINE seventeen_digits digits_of(uint64_t value)
-{
-    uint64_t upper = value / 100000000u;
-    return (seventeen_digits){{0x3030303030303030u + ((upper / 100000000u) << 56), eight_characters(upper % 100000000u),
-                               eight_characters(value % 100000000u)}};
-}
-
-/* How many of the last digits are zeros, of a number that is none. */
-INLINE int last_zeros(const seventeen_digits *d)
-{
-    for (int i = 2; i > 0; i--) {
-        uint64_t digits = d->word[i] ^ 0x3030303030303030u;
-        if (digits)
-            return 8 * (2 - i) + (leading_zeros(digits) >> 3);
-    }
-    return 16;
-}
+static const uint64_t powers_of_ten[] = {
+    1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, 10000000000u, 100000000000u,
+    1000000000000u, 10000000000000u, 100000000000000u, 1000000000000000u, 10000000000000000u, 100000000000000000u,
+    1000000000000000000u, 10000000000000000000u};
 
 INLINE int digits_in(uint64_t value)
 {
     int bits = 64 - leading_zeros(value | 1), digits = bits * 1233 >> 12; /* log10(2) */
-    static const uint64_t powers[] = {
-        1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, 10000000000u, 100000000000u,
-        1000000000000u, 10000000000000u, 100000000000000u, 1000000000000000u, 10000000000000000u, 100000000000000000u,
-        1000000000000000000u, 10000000000000000000u};
-    return digits + (digits < 20 && value >= powers[digits]);
+    return digits + (digits < 20 && value >= powers_of_ten[digits]);
 }
 
 static char *put_exponent(char *out, int power)
@@ -154,78 +132,134 @@ static char *put_exponent(char *out, int power)
     return out;
 }
 
-/* Digits with a decimal sign or an exponent, without zeros that say nothing. PIECE bytes behind the text are written to,
- * too: pieces of one size are copied faster than what is needed. */
-INLINE char *put_digits(char *out, uint64_t digits, int exponent, char decimal)
+enum { SHORTEST_DIGITS = 17 }; /* of a number's shortest text */
+
+/* Digits in words of eight, the first one apart: as many as can be, with zeros behind, and how many say something. */
+typedef struct {
+    uint64_t word[2];
+    int first, count;
+} all_digits;
+
+INLINE all_digits digits_of(uint64_t digits, int count)
 {
-    enum { FRONT = 8, END = FRONT + 24 };
-    char all[END + 16 + PIECE], *first;
-    seventeen_digits d = digits_of(digits);
-    int count = digits_in(digits), top = exponent + count - 1, lead;
-    memset(all, '0', sizeof all);
-    for (int i = 0; i < 3; i++)
-        put_word(all + FRONT + 8 * i, d.word[i]);
-    first = all + END - count;
-    count -= last_zeros(&d);
-    if (top < LEAST_FIXED || top >= LEAST_LARGE) {
-        *out++ = *first;
-        if (count > 1) {
-            *out = decimal;
-            memcpy(out + 1, first + 1, PIECE);
-            out += count;
-        }
-        return put_exponent(out, top);
-    }
-    lead = top < 0 ? -top : 0; /* zeros in front that are written */
-    first -= lead;
-    count += lead;
-    top += lead;
-    memcpy(out, first, PIECE); /* with zeros behind */
-    if (count <= top + 1) /* an integer */
-        return out + top + 1;
-    memcpy(out + top + 2, first + top + 1, PIECE);
-    out[top + 1] = decimal;
-    return out + count + 1;
+    const uint64_t zeros = 0x3030303030303030u;
+    uint64_t whole = digits * powers_of_ten[SHORTEST_DIGITS - count], upper = whole / 100000000u;
+    all_digits d = {.first = (int)(upper / 100000000u)};
+    d.word[0] = eight_characters(upper % 100000000u);
+    d.word[1] = eight_characters(whole % 100000000u);
+    if (d.word[1] != zeros)
+        d.count = SHORTEST_DIGITS - (leading_zeros(d.word[1] ^ zeros) >> 3);
+    else
+        d.count = d.word[0] != zeros ? 9 - (leading_zeros(d.word[0] ^ zeros) >> 3) : 1;
+    return d;
 }
 
-/* Write a number of `mantissa_bits`, 52 or 23, given by its bits; at most LONGEST_TEXT characters. */
-INLINE char *put_shortest(char *out, uint64_t bits, int mantissa_bits, int exponent_bits, char decimal)
+/* Digits with an exponent, or an integer of nine digits and more. */
+static char *put_large(char *out, const all_digits *d, int top, char decimal)
 {
-    uint64_t mantissa = bits & (((uint64_t)1 << mantissa_bits) - 1), digits;
-    int biased = (int)(bits >> mantissa_bits) & ((1 << exponent_bits) - 1), exponent;
+    char all[SHORTEST_DIGITS + 7];
+    all[0] = (char)('0' + d->first);
+    put_word(all + 1, d->word[0]);
+    put_word(all + 9, d->word[1]);
+    memcpy(out, all, SHORTEST_DIGITS);
+    if (top < LEAST_FIXED || top >= LEAST_LARGE) {
+        if (d->count > 1) {
+            out[1] = decimal;
+            memcpy(out + 2, all + 1, SHORTEST_DIGITS - 1);
+        }
+        return put_exponent(out + d->count + (d->count > 1), top);
+    }
+    if (d->count <= top + 1)
+        return out + top + 1;
+    out[top + 1] = decimal;
+    memcpy(out + top + 2, all + top + 1, (size_t)(SHORTEST_DIGITS - top - 1));
+    return out + d->count + 1;
+}
+
+/* Digits with a decimal sign or an exponent, without zeros that say nothing. PIECE bytes behind the text are written to,
+ * too: words are written faster than what is needed of them. */
+INLINE char *put_digits(char *out, uint64_t digits, int exponent, char decimal)
+{
+    int count = digits_in(digits), top = exponent + count - 1, small = top < 0, behind;
+    all_digits d = digits_of(digits, count);
+    uint64_t before; /* all bits of digits in front of the sign, but for the first digit's */
+    if (top < LEAST_FIXED || top > 7)
+        return put_large(out, &d, top, decimal);
+    /* No branches: signs of numbers next to 1 stand at random. Of small numbers, all digits stand behind the sign. */
+    put_word(out, 0x3030303030300030u | (uint64_t)(uint8_t)decimal << 8);
+    out += small ? 1 - top : 0;
+    behind = small ? 1 : 2;
+    top = small ? 0 : top;
+    before = ((uint64_t)1 << 8 * top) - 1;
+    before = (d.word[0] & before) | (uint64_t)(uint8_t)decimal << 8 * top | (d.word[0] & ~before) << 8;
+    *out = (char)('0' + d.first);
+    put_word(out + behind, d.word[0]);
+    put_word(out + behind + 8, d.word[1]);
+    put_word(out + 1, small ? d.word[0] : before);
+    return out + (d.count > top + 1 ? d.count + behind - 1 : top + 1);
+}
+
+/* A number as digits * 10^exponent; those that have no such digits are told by their texts. */
+typedef struct {
+    uint64_t digits;
+    int32_t exponent;
+    signed char negative, text; /* text: one of those below, or 0 */
+} decimal_number;
+
+enum { ZERO_TEXT = 1, AN_INFINITY, NOT_A_NUMBER };
+static const char *const texts[] = {"", "0", "inf", "nan"};
+
+/* The digits of a number of `mantissa_bits`, 52 or 23, given by its bits. */
+INLINE decimal_number decimal_of(uint64_t bits, int mantissa_bits, int exponent_bits)
+{
+    uint64_t mantissa = bits & (((uint64_t)1 << mantissa_bits) - 1);
+    int biased = (int)(bits >> mantissa_bits) & ((1 << exponent_bits) - 1), exponent = 0;
     int least = 2 - (1 << (exponent_bits - 1)) - mantissa_bits;
-    int negative = (int)(bits >> (mantissa_bits + exponent_bits) & 1);
+    decimal_number n = {0, 0, (signed char)(bits >> (mantissa_bits + exponent_bits) & 1), 0};
     if (biased == (1 << exponent_bits) - 1) {
-        const char *word = mantissa ? "nan" : negative ? "-inf" : "inf";
-        size_t size = strlen(word);
-        memcpy(out, word, size);
-        return out + size;
+        n.text = mantissa ? NOT_A_NUMBER : AN_INFINITY;
+        n.negative &= mantissa == 0;
+        return n;
     }
-    if (negative)
-        *out++ = '-';
-    if (biased == 0 && mantissa == 0) {
-        *out++ = '0';
-        return out;
-    }
-    if (biased == 0)
-        digits = shortest_digits(mantissa, least, 0, &exponent);
+    if (biased == 0 && mantissa == 0)
+        n.text = ZERO_TEXT;
+    else if (biased == 0)
+        n.digits = shortest_digits(mantissa, least, 0, &exponent);
     else
-        digits = shortest_digits(mantissa | (uint64_t)1 << mantissa_bits, least + biased - 1, mantissa == 0 && biased > 1,
-                                 &exponent);
-    return put_digits(out, digits, exponent, decimal);
+        n.digits = shortest_digits(mantissa | (uint64_t)1 << mantissa_bits, least + biased - 1, mantissa == 0 && biased > 1,
+                                   &exponent);
+    n.exponent = exponent;
+    return n;
+}
+
+INLINE decimal_number decimal_at(const char *at, char type)
+{
+    uint64_t bits;
+    uint32_t narrow;
+    if (type == 'd') {
+        memcpy(&bits, at, sizeof bits);
+        return decimal_of(bits, 52, 11);
+    }
+    memcpy(&narrow, at, sizeof narrow);
+    return decimal_of(narrow, 23, 8);
+}
+
+/* Write a number; at most LONGEST_TEXT characters. */
+INLINE char *put_decimal(char *out, const decimal_number *n, char decimal)
+{
+    *out = '-';
+    out += n->negative;
+    if (n->text) {
+        memcpy(out, texts[(int)n->text], strlen(texts[(int)n->text]));
+        return out + strlen(texts[(int)n->text]);
+    }
+    return put_digits(out, n->digits, n->exponent, decimal);
 }
 
 INLINE char *put_value(char *out, const char *at, char type, char decimal)
 {
-    if (type == 'd') {
-        uint64_t bits;
-        memcpy(&bits, at, sizeof bits);
-        return put_shortest(out, bits, 52, 11, decimal);
-    } else {
-        uint32_t bits;
-        memcpy(&bits, at, sizeof bits);
-        return put_shortest(out, bits, 23, 8, decimal);
-    }
+    decimal_number n = decimal_at(at, type);
+    return put_decimal(out, &n, decimal);
 }
 
 #endif

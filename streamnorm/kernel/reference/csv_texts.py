@@ -84,7 +84,7 @@ def _bit(bits: Any, at: int) -> bool:
 
 def csv_splice(
     data: Any, spans: Any, rows: int, edits: Sequence[tuple[Any, ...]], delimiter: str, decimal: str
-) -> bytes:
+) -> tuple[bytes, int]:
     """Edit fields of every record, and copy every other byte.
 
     Parameters
@@ -98,6 +98,11 @@ def csv_splice(
         (action, type, values, validity, validity_offset, missing, missing_offset) for each field: REPLACE its number,
         APPEND another behind it, or REMOVE it.
     delimiter, decimal : str
+
+    Returns
+    -------
+    tuple
+        (memory, size): the first bytes of the memory are the result.
     """
     text, out, at = bytes(data), bytearray(), 0
     pairs = np.frombuffer(spans, np.int32, 2 * rows * len(edits)).reshape(rows, len(edits), 2).tolist()
@@ -120,4 +125,5 @@ def csv_splice(
                 out += (
                     b'"%b"' % number if decimal == delimiter and not quoted and decimal.encode() in number else number
                 )
-    return bytes(out + text[at:])
+    out += text[at:]
+    return bytes(out), len(out)
