@@ -79,7 +79,9 @@ class Copy:
         dropped = [name for name in self.source.schema.names if name and name not in names]
         return self.source.editor(targets, dropped, self.table.key_names)
 
-    def map_unit(self, editor: Editor | None, unit: Unit) -> Generator[pa.RecordBatch | bytes | memoryview | UnitDone, None, None]:
+    def map_unit(
+        self, editor: Editor | None, unit: Unit
+    ) -> Generator[pa.RecordBatch | bytes | memoryview | UnitDone, None, None]:
         """Yield the mapped batches of one unit, or what the editor makes of it, ready to be written, and its end."""
         source, names, rows = self.source, list(self.table.inputs(self.inverse)), 0
         prepare, before = self.format.prepare, partial(source.rows_before, unit)

@@ -7,6 +7,7 @@ import gzip
 import itertools
 import lzma
 import random
+import sys
 from fractions import Fraction
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pytest
 from shell import streamnorm
 
 import streamnorm as sn
-from streamnorm.errors import DataError
+from streamnorm.errors import DataError, SourceError
 from streamnorm.formats.csv import pieces
 
 
@@ -192,6 +193,25 @@ def test_compressed_files_also_in_folders(tmp_path, capsys, ending, pack):
     (tmp_path / f"c.csv.{ending}").write_text("x\n1\n")
     with pytest.raises(DataError, match=f"name it without .{ending}"):
         sn.fit(tmp_path / f"c.csv.{ending}")
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize(
+    ("ending", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress), ("zst", zstd)]
+)
+def test_damaged_compressed_files(tmp_path, monkeypatch, ending, pack, quick):
+    if not quick:
+        monkeypatch.setitem(sys.modules, "isal", None)
+    rng = random.Random(3)
+    packed = pack("".join(["x\n", *(f"{rng.random()}\n" for _ in range(3000))]).encode())
+    path, middle = tmp_path / f"a.csv.{ending}", len(packed) // 2
+    path.write_bytes(packed)
+    assert sn.fit(path).learnt.types == {"x": "double"}
+    broken = [packed[:middle] + bytes(40) + packed[middle + 40 :]] if ending != "zst" else []  # it has no checksum
+    for damaged in (packed[:middle], packed[:-3], *broken):
+        path.write_bytes(damaged)
+        with pytest.raises(SourceError, match=f"a.csv.{ending} cannot be read: .*; restore the file"):
+            sn.fit(path)
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,9 @@ def numbers(count: int) -> np.ndarray:
     rounded = np.round(rng.normal(0, 1000, count), 3)
     powers = np.concatenate([2.0 ** np.arange(-1074, 1024), 10.0 ** np.arange(-323, 309)])
     longest = np.full(count, -1.2345678901234567e-06)
-    some = np.concatenate([longest, bits, whole, rounded, rng.normal(size=count), powers, [0.0, -0.0, 5e-324, np.inf, -np.inf]])
+    some = np.concatenate(
+        [longest, bits, whole, rounded, rng.normal(size=count), powers, [0.0, -0.0, 5e-324, np.inf, -np.inf]]
+    )
     return some[~np.isnan(some)]
 
 

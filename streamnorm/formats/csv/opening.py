@@ -8,7 +8,7 @@ import lzma
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -55,11 +55,56 @@ def _by_arrow(name: str, first: bytes, ending: str) -> Packing:
     )  # fmt: skip
 
 
+class _Unpacked(io.RawIOBase):
+    """Reads by a library whose errors are of kinds of its own: they become those of the system.
+
+    Parameters
+    ----------
+    file : file
+    error : type
+        What the library raises where a file is damaged.
+    """
+
+    def __init__(self, file: Any, error: type[Exception]) -> None:
+        self._file, self._error = file, error
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes.
+
+        Raises
+        ------
+        OSError
+            If the file is damaged or ends too early.
+        """
+        try:
+            return int(self._file.readinto(buffer))
+        except (EOFError, self._error) as error:
+            raise OSError(str(error)) from error
+
+
+def _gunzip(raw: Any) -> Any:
+    """Read gzip by the library that takes half the time, where it is installed."""
+    try:
+        from isal import igzip, isal_zlib
+    except ImportError:
+        return pa.CompressedInputStream(raw, "gzip")
+    file: Any = igzip
+    return _Unpacked(file.GzipFile(fileobj=raw), cast(type[Exception], isal_zlib.error))
+
+
+def _unxz(raw: Any) -> Any:
+    return _Unpacked(lzma.LZMAFile(raw), lzma.LZMAError)
+
+
 PACKINGS = (
-    _by_arrow("gzip", b"\x1f\x8b", ".gz"),
+    _by_arrow("gzip", b"\x1f\x8b", ".gz")._replace(unpack=_gunzip),
     _by_arrow("bzip2", b"BZh", ".bz2"),
     _by_arrow("zstd", b"\x28\xb5\x2f\xfd", ".zst"),
-    Packing("xz", b"\xfd7zXZ\0", ".xz", lzma.LZMAFile, partial(lzma.LZMAFile, mode="wb")),
+    Packing("xz", b"\xfd7zXZ\0", ".xz", _unxz, partial(lzma.LZMAFile, mode="wb")),
 )
 _MOST = max(len(packing.first) for packing in PACKINGS)
 

@@ -36,9 +36,11 @@ class Tally:
     @property
     def columns(self) -> dict[str, Seen]:
         """What was seen of each column."""
-        nothing = Seen()
-        counts = {name: Seen(*row) for names, rows in self._counts.items() for name, row in zip(names, rows.tolist())}
-        return {name: seen + self._firsts.get(name, nothing) for name, seen in counts.items()}
+        columns, nothing = {}, Seen()
+        for names, counts in self._counts.items():
+            for name, row in zip(names, counts.tolist(), strict=True):
+                columns[name] = Seen(*row) + self._firsts.get(name, nothing)
+        return columns
 
     def add(self, number: int, found: Parsed, slots: Mapping[str, int]) -> None:
         """Add what one piece gave; from any thread.
