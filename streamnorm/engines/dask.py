@@ -17,7 +17,7 @@ import importlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -34,8 +34,10 @@ from streamnorm.jobs import (
     map_files,
     neighbours,
     nothing,
+    open_columns,
     options_of,
     outputs_of,
+    settled,
     summarise_units,
     table_of,
     tell_of_differences,
@@ -90,18 +92,20 @@ def fit(data: Any, normalizer: Any = None, *, options: CsvOptions | None = None)
         like = nothing(table, pa.Schema.from_pandas(data._meta, preserve_index=False))
         worker = worker_table(table, like)
         parts = data[table.read_columns(like)].to_delayed()
-        states = [delayed(_summarise_frame)(worker, number, part) for number, part in enumerate(parts)]
+        tasks = [delayed(_summarise_frame)(worker, number, part) for number, part in enumerate(parts)]
     else:
         sources = expand(data, options)
         job = decide(table, sources)
         tell_of_differences(job)
         like = job.like
         worker = worker_table(table, like)
-        states = [delayed(_summarise_units)(worker, source, units) for source, units in _units(sources)]
-    while len(states) > 1:
-        groups = [states[i : i + _FAN_IN] for i in range(0, len(states), _FAN_IN)]
-        states = [delayed(_merge)(worker, group) for group in groups]
-    return table.with_learnt(wire.from_bytes(states[0].compute(), like))
+        opened = [source.with_open(open_columns(table, like)) for source in sources]
+        tasks = [delayed(_summarise_units)(worker, source, units) for source, units in _units(opened)]
+    while len(tasks) > 1:
+        groups = [tasks[i : i + _FAN_IN] for i in range(0, len(tasks), _FAN_IN)]
+        tasks = [delayed(_merge)(worker, group) for group in groups]
+    found: _Found = tasks[0].compute()
+    return table.with_learnt(settled(table, wire.from_bytes(found.summary, like), found.texts))
 
 
 def transform(
@@ -197,7 +201,21 @@ def _bare(source: Source) -> Source:
 # ---- on the workers ----
 
 
-def _summarise_units(table: Table, source: Source, units: range | None) -> bytes:
+class _Found(NamedTuple):
+    """What tasks gave.
+
+    Parameters
+    ----------
+    summary : bytes
+    texts : list of Source
+        The text files that were read, with what was seen of their columns.
+    """
+
+    summary: bytes
+    texts: list[Source]
+
+
+def _summarise_units(table: Table, source: Source, units: range | None) -> _Found:
     """Summarise units of a file, on a worker.
 
     Parameters
@@ -213,10 +231,10 @@ def _summarise_units(table: Table, source: Source, units: range | None) -> bytes
     for some in neighbours(wanted, table):
         part = summarise_units(table, table.learnt, source, some)
         total = total if part.learnt is None else total + part.learnt
-    return wire.to_bytes(total)
+    return _Found(wire.to_bytes(total), [] if source.typed else [_bare(source)])
 
 
-def _summarise_frame(table: Table, number: int, frame: Any) -> bytes:
+def _summarise_frame(table: Table, number: int, frame: Any) -> _Found:
     """Summarise one partition of a frame, on a worker.
 
     Parameters
@@ -227,11 +245,12 @@ def _summarise_frame(table: Table, number: int, frame: Any) -> bytes:
     frame : pandas.DataFrame
         The partition.
     """
-    return wire.summarise_partition(table, number, batches_of(frame))
+    return _Found(wire.summarise_partition(table, number, batches_of(frame)), [])
 
 
-def _merge(table: Table, states: Sequence[bytes]) -> bytes:
-    return wire.to_bytes(wire.merge(states, table.learnt))
+def _merge(table: Table, some: Sequence[_Found]) -> _Found:
+    total = wire.merge([found.summary for found in some], table.learnt)
+    return _Found(wire.to_bytes(total), [source for found in some for source in found.texts])
 
 
 def _map_frame(frame: Any, table: Table, inverse: bool, partition_info: dict[str, Any] | None = None) -> Any:

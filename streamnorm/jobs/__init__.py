@@ -18,6 +18,7 @@ from streamnorm.jobs.run import run
 from streamnorm.jobs.schema import check_columns, decide
 from streamnorm.jobs.schema_notes import tell_of_differences, tell_of_lacking
 from streamnorm.jobs.suggest import recipe_for
+from streamnorm.jobs.text_columns import open_columns, settled
 from streamnorm.jobs.transform import files_to_copy, transform, transform_sources
 from streamnorm.jobs.verify import verify, verify_table
 from streamnorm.jobs.work import (
@@ -53,10 +54,12 @@ __all__ = [
     "merge",
     "neighbours",
     "nothing",
+    "open_columns",
     "options_of",
     "outputs_of",
     "recipe_for",
     "run",
+    "settled",
     "summarise",
     "summarise_units",
     "table_of",

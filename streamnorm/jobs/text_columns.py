@@ -5,8 +5,10 @@ What such a column is, is decided by all its values in all files: the same for a
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -16,7 +18,7 @@ from streamnorm.errors import DataError
 from streamnorm.formats import Seen, Source, no_number
 from streamnorm.tables import Learnt, Table
 
-__all__ = ["open_columns", "settled_columns", "types_seen"]
+__all__ = ["open_columns", "settled", "settled_columns", "types_seen"]
 
 _LOG = logging.getLogger("streamnorm")
 
@@ -54,6 +56,30 @@ class Left(NamedTuple):
 def open_columns(table: Table, like: Learnt) -> frozenset[str]:
     """Name the columns that were not asked for by name: those that may turn out to hold something else."""
     return frozenset(like.types.keys() - (table.columns or {}).keys())
+
+
+def settled(table: Table, total: Learnt, sources: Iterable[Source]) -> Learnt:
+    """Give what was learnt of those columns that hold numbers in all files, and their types.
+
+    Parameters
+    ----------
+    table : Table
+        Chooses columns.
+    total : Learnt
+        Of the columns that were chosen before the files were read.
+    sources : iterable of Source
+        All of which has been read.
+
+    Raises
+    ------
+    DataError
+        If no column is left.
+    """
+    sources = sorted(sources, key=lambda source: source.location)
+    if all(source.typed for source in sources):
+        return total
+    learnt = total.only(settled_columns(table, total, sources, added=False, strict=False))
+    return dataclasses.replace(learnt, types=MappingProxyType(types_seen(learnt.types, sources, None)))
 
 
 def settled_columns(

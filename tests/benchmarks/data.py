@@ -7,6 +7,8 @@ integers, floats of few different values, nulls, float32, strings and timestamps
 from __future__ import annotations
 
 import argparse
+import gzip
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -113,6 +115,14 @@ class Kind:
         path = self.folder / f"{self.name}.csv"
         self.folder.mkdir(parents=True, exist_ok=True)
         pv.write_csv(self._table(self.csv_rows, 0), path)
+        return path
+
+    @cached_property
+    def gzipped(self) -> Path:
+        """The same, compressed as gzip does it by default."""
+        path = self.csv.with_name(f"{self.csv.name}.gz")
+        with self.csv.open("rb") as file, gzip.open(path, "wb", compresslevel=6) as packed:
+            shutil.copyfileobj(file, packed, 1 << 20)
         return path
 
     @cached_property

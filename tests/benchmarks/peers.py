@@ -153,3 +153,14 @@ def polars_map_parquet(folder: Path, output: Path, statistics: Mapping[str, tupl
     pl.scan_parquet(folder).with_columns(columns).sink_parquet(
         output / "all.parquet", compression="snappy", sync_on_close="all" if safe else None
     )
+
+
+def polars_map_csv(path: Path, output: Path, statistics: Mapping[str, tuple[float, float]], safe: bool) -> None:
+    """Stream standardised columns to one CSV file; `safe` to disk, as ours is."""
+    import polars as pl
+
+    columns = [(pl.col(name) - mean) / scale for name, (mean, scale) in statistics.items()]
+    output.mkdir()
+    pl.scan_csv(path, schema_overrides=dict.fromkeys(statistics, pl.Float64)).with_columns(columns).sink_csv(
+        output / "all.csv", sync_on_close="all" if safe else None
+    )

@@ -173,11 +173,26 @@ def fit_parquet(kind: str, peer: Callable[..., Statistics], bench: Bench, *, sta
     return Pair(ours, lambda: peer(folder, names), agree)
 
 
-def fit_csv(kind: str, peer: Callable[..., Statistics], bench: Bench) -> Pair:
-    """A fit of a CSV file."""
+def fit_csv(kind: str, peer: Callable[..., Statistics], bench: Bench, *, packed: bool = False) -> Pair:
+    """A fit of a CSV file, compressed or not."""
     data: Kind = getattr(bench, kind)
-    path, names = data.csv, data.numbers
+    path, names = data.gzipped if packed else data.csv, data.numbers
     return Pair(lambda: sn.fit(path, threads=bench.threads), lambda: peer(path, names), agree)
+
+
+def map_csv(kind: str, safe: bool, bench: Bench) -> Pair:
+    """A normalised copy of a CSV file."""
+    data: Kind = getattr(bench, kind)
+    path, normalizer = data.csv, sn.fit(data.csv, threads=bench.threads)
+    scales = {
+        name: (group.summary.mean()[i], group.summary.scale()[i])
+        for name, (group, i) in normalizer.learnt.where().items()
+    }
+    return Pair(
+        lambda: sn.transform(normalizer, path, bench.output / "all.csv", threads=bench.threads),
+        lambda: peers.polars_map_csv(path, bench.output, scales, safe),
+        prepare=bench.clear,
+    )
 
 
 def map_parquet(kind: str, peer: Callable[..., None], bench: Bench) -> Pair:
@@ -272,10 +287,16 @@ def _file_rows() -> list[Row]:
                 NOT_SLOWER, partial(map_parquet, kind, partial(peers.polars_map_parquet, safe=True)), "polars"),
             Row(f"parquet-transform-{kind}-sklearn", copy, "scikit-learn-and-pandas loop", faster(9),
                 partial(map_parquet, kind, peers.sklearn_map_parquet)),
-            Row(f"csv-fit-{kind}-polars", csv, "Polars scan_csv mean, std", NOT_SLOWER,
+            Row(f"csv-fit-{kind}-polars", csv, "Polars scan_csv mean, std", at_most(0.6),
                 partial(fit_csv, kind, peers.polars_fit_csv), "polars"),
-            Row(f"csv-fit-{kind}-sklearn", csv, "scikit-learn over pandas chunks", faster(2),
+            Row(f"csv-fit-gz-{kind}-polars", f"fit a .csv.gz, {words}", "Polars scan_csv mean, std", NOT_SLOWER,
+                partial(fit_csv, kind, peers.polars_fit_csv, packed=True), "polars"),
+            Row(f"csv-fit-{kind}-sklearn", csv, "scikit-learn over pandas chunks", faster(4),
                 partial(fit_csv, kind, peers.sklearn_fit_csv)),
+            Row(f"csv-transform-{kind}-polars", f"CSV to CSV transform, {words}", "Polars scan_csv to sink_csv",
+                NOT_SLOWER, partial(map_csv, kind, False), "polars"),
+            Row(f"csv-transform-{kind}-polars-synced", f"CSV to CSV transform, {words}",
+                "Polars scan_csv to sink_csv, synced to disk as ours is", NOT_SLOWER, partial(map_csv, kind, True), "polars"),
         ]  # fmt: skip
     return rows
 

@@ -159,6 +159,22 @@ def test_csv_and_choices_are_as_in_local_jobs(tmp_path):
         assert (tmp_path.parent / "out" / name).read_bytes() == (tmp_path.parent / "local" / name).read_bytes()
 
 
+def test_columns_of_csv_are_decided_by_all_their_values(tmp_path, scheduler, caplog, monkeypatch):
+    monkeypatch.setattr(pieces, "_FIRST", 64)
+    (tmp_path / "0.csv").write_text("zip,n,t\n" + "10501,1,2\n" * 50 + "00501,2,x\n" + "10501,3.5,4\n")
+    (tmp_path / "1.csv").write_text("zip,n,t\n1,7,8\n")
+    with caplog.at_level("INFO", "streamnorm"):
+        local = sn.fit(tmp_path)
+        told = [record.getMessage() for record in caplog.records]
+        caplog.clear()
+        fitted = sn.dask.fit(tmp_path)
+        assert [record.getMessage() for record in caplog.records] == told
+    assert fitted.digest() == local.digest()
+    assert fitted.learnt.types == local.learnt.types == {"n": "double"}
+    with pytest.raises(DataError, match=r"0\.csv: column 't', row 51: expected a number"):
+        sn.dask.fit(tmp_path, sn.TableNormalizer(None, {"t": "standard"}))
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_bad_file_is_told_as_by_a_local_job(scheduler, tmp_path, damage):
     folder, output = tmp_path / "in", tmp_path / "dask"

@@ -30,8 +30,11 @@ class Tally:
         self._waiting: dict[int, tuple[int, Mapping[str, Seen], tuple[int, int]]] = {}
         self._lock = Lock()
 
-    def __reduce__(self) -> Any:  # a lock cannot be pickled; where it is sent to, nothing was read yet
-        return Tally, ()
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}  # which cannot be sent
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=Lock())
 
     @property
     def columns(self) -> dict[str, Seen]:
