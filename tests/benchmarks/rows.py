@@ -296,7 +296,8 @@ def _file_rows() -> list[Row]:
             Row(f"csv-transform-{kind}-polars", f"CSV to CSV transform, {words}", "Polars scan_csv to sink_csv",
                 NOT_SLOWER, partial(map_csv, kind, False), "polars"),
             Row(f"csv-transform-{kind}-polars-synced", f"CSV to CSV transform, {words}",
-                "Polars scan_csv to sink_csv, synced to disk as ours is", NOT_SLOWER, partial(map_csv, kind, True), "polars"),
+                "Polars scan_csv to sink_csv, synced to disk as ours is", NOT_SLOWER, partial(map_csv, kind, True),
+                "polars"),
         ]  # fmt: skip
     return rows
 

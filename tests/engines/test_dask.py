@@ -12,6 +12,7 @@ from clusters import DAMAGES, NUMBERS, SCALERS, check_job, in_order, rows, write
 
 import streamnorm as sn
 from streamnorm.errors import DataError, OutputError, StreamnormError
+from streamnorm.formats.csv import pieces
 from streamnorm.formats.options import CsvOptions
 
 dask = pytest.importorskip("dask", reason="needs the extra 'dask'")
