@@ -119,3 +119,12 @@ def test_memory_of_a_fit_does_not_grow_with_the_row_group(tmp_path):
         pq.write_table(table, path, row_group_size=rows, use_dictionary=False, compression="none")
         peaks.append(peak("fit", path, "--state", tmp_path / f"{rows}.json"))
     assert peaks[1] < peaks[0] + 40_000_000  # of 235 MB more
+
+
+def test_a_field_of_30_megabytes(tmp_path):
+    path, state = tmp_path / "long.csv", tmp_path / "s.json"
+    lines = b"".join(b"%d.25,some text,%d\n" % (i, i) for i in range(400_000))
+    path.write_bytes(b"x,t,y\n" + lines + b'1.5,"' + b"abc, \n" * (5 << 20) + b'",7\n' + lines)
+    assert path.stat().st_size > 50_000_000
+    assert peak("fit", path, "--state", state) < 300_000_000
+    assert peak("transform", state, path, "--output", tmp_path / "out.csv") < 300_000_000
