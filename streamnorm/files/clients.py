@@ -20,13 +20,13 @@ __all__ = ["BeatenError", "answered", "asked", "client_of", "library", "patientl
 T = TypeVar("T")
 _LOG = logging.getLogger("streamnorm")
 
-#: Requests that fail for a while are tried again so often, and so long: half a minute, in pauses that double.
+#: Most retries of a request that fails for a while, the seconds in which they begin, and the longest pause between two.
 _RETRIES, _RETRY_SECONDS, _LONGEST_PAUSE = 6, 60, 8
 #: Seconds between tries of what the libraries do not try again of themselves.
 _PAUSES = (0.1, 0.2, 0.5, 1, 2, 4)
 #: Seconds until a connection is given up, and a request: a part of an upload takes the longest.
 _CONNECT_SECONDS, _REQUEST_SECONDS = 10, 300
-#: What the environment says of AWS, when it holds no keys: that a profile does.
+#: What says that a profile of AWS has the keys, where the environment has none.
 _PROFILE = "AWS_PROFILE"
 _PROFILE_FILES = {"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials", "AWS_CONFIG_FILE": "~/.aws/config"}
 

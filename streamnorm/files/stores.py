@@ -6,7 +6,7 @@ import io
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import PurePath, PurePosixPath
 from typing import Any, NamedTuple
@@ -323,7 +323,8 @@ class Remote:
             yield upload
             upload.finish()
         except BaseException:
-            upload.drop()
+            with suppress(OutputError):  # what went wrong first is told
+                upload.drop()
             raise
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import crashes
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pv
@@ -74,6 +75,7 @@ def below(folder) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_the_commands_do_with_nothing_on_the_disk(bucket, files, tmp_path, monkeypatch, capsys):
     here = tmp_path / "here"
     here.mkdir()
@@ -114,6 +116,24 @@ def test_the_commands_do_with_nothing_on_the_disk(bucket, files, tmp_path, monke
     assert bucket.uploads() == []
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(bool(crashes.MISSING), reason=crashes.MISSING)
+def test_no_file_is_written_here(bucket, tmp_path):
+    changing = "trace=openat,open,creat,rename,renameat,renameat2,mkdir,mkdirat,unlink,unlinkat"
+    for words in (
+        f"run {BUCKET}/in/e.arrow --output {BUCKET}/out/ --state {STATE}",
+        f"fit {BUCKET}/in/f.arrows --state {STATE} --update --keep-parts",
+        f"transform {STATE} {BUCKET}/in/a%20b.parquet --output {BUCKET}/out/",
+    ):
+        log = tmp_path / "calls"
+        process = stores.start(bucket.endpoint, words, tmp_path, ["strace", "-f", "-qq", "-o", log, "-e", changing])
+        ended = stores.finish(process)
+        assert ended.code == 0, ended.err
+        calls = log.read_text(errors="replace").splitlines()
+        found = [call for call in calls if re.search("O_WRONLY|O_RDWR|O_CREAT|rename|mkdir|unlink|creat[(]", call)]
+        assert [call for call in found if "/dev/null" not in call] == []
+
+
 def test_python_does_too(bucket, tmp_path):
     fitted = sn.fit(f"{BUCKET}/in", state=STATE)
     assert sn.load(STATE) == fitted
@@ -127,6 +147,7 @@ def test_python_does_too(bucket, tmp_path):
     assert sn.load(f"{BUCKET}/ordered.json") == ordered
 
 
+@pytest.mark.slow
 def test_dask_writes_there(bucket, tmp_path):
     pytest.importorskip("dask")
     normalizer = sn.fit(f"{BUCKET}/in")
@@ -191,6 +212,7 @@ def test_outputs_that_cannot_be(bucket, output, message):
     assert bucket.tree() == before
 
 
+@pytest.mark.slow
 def test_a_file_that_is_wrong_half_way_leaves_nothing(bucket):
     normalizer = sn.fit(f"{BUCKET}/in")
     text = b"x,y,shop\n" + b"1.25,2,a\n" * 3_000_000 + b"1,oops,b\n"  # more than one part of an upload
@@ -201,6 +223,7 @@ def test_a_file_that_is_wrong_half_way_leaves_nothing(bucket):
     assert (bucket.tree(), bucket.uploads()) == (before, [])
 
 
+@pytest.mark.slow
 def test_an_output_of_many_parts(bucket, tmp_path):
     table = pa.table({"x": np.random.default_rng(0).normal(size=5_000_000)})
     pq.write_table(table, tmp_path / "big.parquet")

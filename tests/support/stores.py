@@ -10,13 +10,14 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
 BUCKET = "bucket"
+_REFUSALS = {"403": "AccessDenied", "503": "SlowDown"}
 CHANGING = {"PUT", "POST", "DELETE"}
 _COMMAND = [sys.executable, "-P", "-c", "from streamnorm.cli import main; main()"]
 
@@ -35,8 +36,8 @@ class Request(NamedTuple):
         return self.method in CHANGING
 
 
-#: Says what becomes of a request: "pass", "503", "reset" (nothing is done), "lost" (done, and not answered), "cut"
-#: (answered with half of the body), "stop" (done, and who asks is stopped before it is answered). It may wait.
+#: Says what becomes of a request: "pass", "403", "503", "reset" (nothing is done), "lost" (done, and not answered),
+#: "cut" (answered with half of the body), "stop" (done, and who asks is stopped before it is answered). It may wait.
 Rule = Callable[[Request], str]
 
 
@@ -133,10 +134,10 @@ class Ended(NamedTuple):
     err: str
 
 
-def start(endpoint: str, words: str, folder: Path) -> subprocess.Popen[str]:
-    """Start the command in a folder, in a process of its own that finds a server."""
+def start(endpoint: str, words: str, folder: Path, before: Sequence[object] = ()) -> subprocess.Popen[str]:
+    """Start the command in a folder, in a process of its own that finds a server, behind another command if any."""
     return subprocess.Popen(
-        [*_COMMAND, *words.split()], cwd=folder, text=True, stdin=subprocess.DEVNULL,
+        [*map(str, before), *_COMMAND, *words.split()], cwd=folder, text=True, stdin=subprocess.DEVNULL,
         env={**os.environ, **environment(endpoint), "PYTHONDONTWRITEBYTECODE": "1"},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
@@ -204,9 +205,9 @@ class Proxy:
                 fate = proxy.rule(proxy._next(self.command, self.path))
                 if fate == "reset":
                     self._hang_up()
-                elif fate == "503":
-                    text = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>slower</Message></Error>"
-                    self._answer(503, [("Content-Type", "application/xml")], text, len(text))
+                elif fate in _REFUSALS:
+                    text = f"<?xml version='1.0'?><Error><Code>{_REFUSALS[fate]}</Code></Error>".encode()
+                    self._answer(int(fate), [("Content-Type", "application/xml")], text, len(text))
                 else:
                     self._pass(body, fate)
 
