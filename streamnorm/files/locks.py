@@ -71,7 +71,8 @@ def _identify(found: os.stat_result) -> tuple[int, ...]:
 def claim(path: Target) -> int | None:
     """Lock the file or folder that has the name now, not one that it has just replaced; None where there is none.
 
-    A store has no locks: there it is found out whether it replaces a file only while that is still the same.
+    A store and Windows have no such locks: of a store it is found out whether it replaces a file only while that is
+    still the same.
 
     Raises
     ------
@@ -82,6 +83,8 @@ def claim(path: Target) -> int | None:
     """
     if not isinstance(path, Path):
         path.check_conditions()
+        return None
+    if os.name == "nt":  # which knows no such locks, and would not let a file be replaced while it is open
         return None
     while True:
         try:
@@ -137,9 +140,9 @@ def _claim_folder(folder: Path, make: bool) -> int | None:
         while handle is None and (make or folder.is_dir()):
             if make:
                 folder.mkdir(exist_ok=True)
-            if os.name == "nt":  # a folder cannot be opened there
-                break
             handle = claim(folder)
+            if os.name == "nt":
+                break
     except OSError as error:
         raise OutputError(f"{folder} cannot be used: {error.strerror}; see to it, or keep none.") from error
     return handle

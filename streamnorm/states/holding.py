@@ -129,7 +129,7 @@ def name_held(path: str | Path) -> Iterator[None]:
     StateError
         If another process has it.
     """
-    if not isinstance(place_of(path), Path):
+    if os.name == "nt" or not isinstance(place_of(path), Path):
         yield  # nothing can be held there
         return
     place = Path(os.path.realpath(path))
