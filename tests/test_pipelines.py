@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -174,3 +176,28 @@ def test_a_window_is_what_a_fit_of_it_is(run, tmp_path, january):
     again = run("rolling_window.py", inbox, "--state", state)
     assert "0 forgotten" in again.out
     assert sn.load(state) == window
+
+
+def test_a_topic_is_followed(run, tmp_path):
+    import brokers as support
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    values = [{"price": i / 7, "count": i, "shop": str(i % 3)} for i in range(200)]
+    with support.brokers() as cluster:
+        words = [cluster.names, "prices", "results", "--state", tmp_path / "s.json", "--columns", "price,count"]
+        for end in (120, 200):
+            start = 120 if end == 200 else 0
+            cluster.send("prices", [*values[start:end:2], None], 0)
+            cluster.send("prices", values[start + 1 : end : 2], 1)
+            done = run("kafka_follow.py", *words, "--messages", end - start + 1, "--every", 0)
+            whole = sn.TableNormalizer().fit(pa.Table.from_pylist(values[:end]).select(["price", "count"]))
+            assert (done.code, done.err) == (0, ""), done.err
+            assert done.out == f"{end - start + 1} messages, state {whole.digest()}\n"
+        found = [json.loads(message.value()) for message in cluster.read("results")]
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert sorted(value["shop"] for value in found) == sorted(value["shop"] for value in values)
+    assert sn.load(tmp_path / "s.json").positions_.to_json() == {
+        "prices/0": {"ranges": [[0, 102]]},
+        "prices/1": {"ranges": [[0, 100]]},
+    }

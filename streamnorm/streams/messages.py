@@ -159,7 +159,11 @@ class Json:
             for row in after.select([name for name in after.column_names if name in results]).to_pylist():
                 found = {name: value for name, value in decoded.objects[next(places)].items() if name not in gone}
                 found |= {name: _plain(value) for name, value in row.items()}
-                yield json.dumps(found, separators=(",", ":"), ensure_ascii=False).encode()
+                yield _WRITE(found).encode()
+
+
+_READ = json.JSONDecoder().decode
+_WRITE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def _plain(value: Any) -> Any:
@@ -179,7 +183,7 @@ def _parsed(value: bytes, place: int, decoded: Decoded) -> bool:
     decoded : Decoded
     """
     try:
-        decoded.objects[place] = json.loads(value)
+        decoded.objects[place] = _READ(value.decode())
     except (ValueError, RecursionError) as error:
         decoded.bad[place] = _reason(error)
     return place not in decoded.bad

@@ -77,6 +77,13 @@ def test_results_have_the_key_and_what_was_not_normalised(cluster, topic, path):
     assert {message.key() for message in found} == {b"key", b"gone"}
 
 
+def test_texts_of_all_kinds_stay(cluster, topic, path):
+    texts = ["é", "\u2028", "\U0001f600", "\x00", '"\\']
+    cluster.send(topic, [{"x": 1.0, "text": text} for text in texts])
+    follow(cluster.address(topic), path, output=cluster.address(topic + "-out"))
+    assert [json.loads(message.value())["text"] for message in cluster.read(topic + "-out")] == texts
+
+
 def test_what_a_recipe_drops_adds_and_cannot_tell(cluster, topic, path):
     cluster.send(topic, [{"x": None, "n": 1, "shop": "a"}, {"x": 2.0, "n": 2, "shop": "b"}])
     table = sn.TableNormalizer(columns={"shop": "drop", "n": "minmax"}, suffix="_z")
