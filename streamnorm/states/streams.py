@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import platform
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -64,6 +65,12 @@ class Following:
         self._changed = False
         self._since = time.monotonic()
         self._lock = threading.RLock()
+
+    @property
+    def name(self) -> str:
+        """What tells this state from others: its URI, or this machine's name and the path of the file without links."""
+        path = self._held.path
+        return f"{platform.node()}:{path.resolve()}" if isinstance(path, Path) else str(path)
 
     @property
     def positions(self) -> dict[str, tuple[Range, ...]]:

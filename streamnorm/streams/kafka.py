@@ -6,6 +6,7 @@ Nothing here knows what a message holds. Imported when a topic is named.
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -43,8 +44,8 @@ class Reader:
     """Messages of a topic, from where a state goes on.
 
     Without a group all partitions are read, those that are added later too, and offsets are the state's alone. In a
-    group each member reads the partitions that it is given, from where the group is; the group is told of what was
-    saved, before partitions are given to another member too.
+    group each member reads the partitions that it is given, from where the group is; the group is told of what is
+    to be saved, before partitions are given to another member too.
 
     Parameters
     ----------
@@ -72,7 +73,6 @@ class Reader:
         self._at_end: set[int] = set()
         self._lost = self._closing = False
         self._looked = time.monotonic()
-        self._saved: dict[int, int] = {}
         self._told: dict[int, int] = {}
         self.partitions = 0
         try:
@@ -165,7 +165,6 @@ class Reader:
                     number += 1
                     size += len(message)
         self._look()
-        self._tell_group()
         return {partition: own for partition, own in found.items() if partition in self.next}
 
     def _after(self, partition: int, found: Mapping[int, list[Any]]) -> int:
@@ -201,22 +200,32 @@ class Reader:
         else:
             _LOG.info("%s: %s; trying again", self._address, error.str())
 
-    def saved(self) -> None:
-        """Tell the group that all that was counted is saved."""
-        self._saved = dict(self.next)
-        self._tell_group()
+    def agreed(self) -> bool:
+        """Tell the group what is about to be saved; gives False where it does not take that now.
 
-    def _tell_group(self) -> None:
-        """Tell the group how far was saved, unless it knows; what it does not take is told again."""
-        if not self.shares or self._saved == self._told:
-            return
-        place = self._kafka.TopicPartition
-        offsets = [place(self._address.topic, partition, offset) for partition, offset in self._saved.items()]
+        It is told before: a member that is killed in between leaves a hole, which it fills when the partition is its
+        own again, or who follows the merged states does. Told after, both it and the next member would have counted.
+        """
+        new = {partition: offset for partition, offset in self.next.items() if offset != self._told.get(partition)}
+        if not self.shares or not new:
+            return True
+        offsets = [
+            self._kafka.TopicPartition(
+                self._address.topic, partition, offset, metadata=self._signed(self._told.get(partition, offset))
+            )
+            for partition, offset in new.items()
+        ]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
-            self._told = dict(self._saved)
         except self._kafka.KafkaException as error:
-            _LOG.info("%s: the group was not told how far it is: %s; trying again", self._address, _words(error))
+            _LOG.info("%s: the group cannot be told how far it is: %s; trying again", self._address, _words(error))
+            return False
+        self._told |= new
+        return True
+
+    def _signed(self, start: int) -> str:
+        """Say who tells the group an offset, and from where on it is counted by that."""
+        return json.dumps({"state": self._state.name, "from": start})
 
     # ---- where to begin ----
 
@@ -247,7 +256,10 @@ class Reader:
         name = self.name(given.partition)
         known = self._state.position(name, -1)
         if self.shares and given.offset >= 0:  # what another member has counted is its business
-            (known, _), *_ = self._state.uncounted(name, given.offset, _FURTHEST)
+            start = given.offset
+            if given.metadata and json.loads(given.metadata)["state"] == self._state.name:
+                start = min(start, json.loads(given.metadata)["from"])  # it may have been killed before it saved that
+            (known, _), *_ = self._state.uncounted(name, start, _FURTHEST)
         place = self._place(given, known)
         self.next[given.partition] = known if known >= 0 else place.offset
         return place
@@ -291,18 +303,15 @@ class Reader:
     # ---- the group ----
 
     def _assigned(self, consumer: Any, partitions: list[Any]) -> None:
-        self._forget()
         consumer.assign(self._begin(one.partition for one in partitions))
+        self._told = dict(self.next)
 
     def _revoked(self, consumer: Any, partitions: list[Any]) -> None:
         if not self._closing:
             self.before_revoked()
-            self._tell_group()
-        self._forget()
-
-    def _forget(self) -> None:
-        for known in (self.next, self._saved, self._told):
-            known.clear()
+            self._lost = self._state.is_due()  # it could not be saved: the next member counts it
+        self.next.clear()
+        self._told.clear()
 
     def _were_lost(self, consumer: Any, partitions: list[Any]) -> None:
         self._lost = not self._closing

@@ -1,7 +1,7 @@
 """A topic of Kafka, followed: its messages are counted once, and written normalised to another one at least once.
 
 The journey of a message: `Reader.take` gives those that came, `Format.decode` makes tables of them, `Following.add`
-counts them, `Writer.write` sends the results, and `settle` waits for these, saves the state, and tells the group.
+counts them, `Writer.write` sends the results, and `settle` waits for these, tells the group, and saves the state.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ class Topic:
                 if state.is_due(every):
                     if writer:
                         writer.flush()
-                    if state.save():
-                        reader.saved()
+                    if reader.agreed():
+                        state.save()
 
             reader.before_revoked = settle
             while not (self._stop() or (self._once and reader.ended)):
@@ -104,6 +104,8 @@ class Topic:
                     self._count(state, reader, partition, found, writer)
                 settle(self._every)
             settle()
+            if state.is_due():
+                raise LostError
 
     def _count(
         self, state: Following, reader: Reader, partition: int, found: Sequence[Any], writer: Writer | None
@@ -134,7 +136,7 @@ class Topic:
             if writer:
                 self._write(state, some, decoded, writer)
             self.tally += Counter(message=len(some)) + apart
-        reader.next[partition] = found[-1].offset() + 1
+        reader.next[partition] = max(reader.next[partition], found[-1].offset() + 1)
 
     def _tell_of_bad(self, name: str, full: Sequence[Any], decoded: Decoded) -> None:
         """Raise DataError for a message that cannot be read, or say which were passed over.
