@@ -256,9 +256,7 @@ class Reader:
         name = self.name(given.partition)
         known = self._state.position(name, -1)
         if self.shares and given.offset >= 0:  # what another member has counted is its business
-            start = given.offset
-            if given.metadata and json.loads(given.metadata)["state"] == self._state.name:
-                start = min(start, json.loads(given.metadata)["from"])  # it may have been killed before it saved that
+            start = min(given.offset, _own_start(given.metadata, self._state.name, given.offset))
             (known, _), *_ = self._state.uncounted(name, start, _FURTHEST)
         place = self._place(given, known)
         self.next[given.partition] = known if known >= 0 else place.offset
@@ -315,6 +313,25 @@ class Reader:
 
     def _were_lost(self, consumer: Any, partitions: list[Any]) -> None:
         self._lost = not self._closing
+
+
+def _own_start(metadata: str | None, state: str, offset: int) -> int:
+    """Give from where on a state may not have what it told the group: it may have been killed before it saved that.
+
+    Parameters
+    ----------
+    metadata : str or None
+        What was told with the offset.
+    state : str
+        The name of the state.
+    offset : int
+        What it is where another state has told that, or another program.
+    """
+    try:
+        told = json.loads(metadata or "{}")
+        return int(told["from"]) if told["state"] == state else offset
+    except (ValueError, KeyError, TypeError):
+        return offset
 
 
 class Writer:

@@ -19,6 +19,7 @@ from shell import streamnorm
 
 import streamnorm as sn
 from streamnorm.errors import DataError, SourceError, StateError
+from streamnorm.jobs import merge
 
 SCHEMA = pa.schema([("x", pa.float64()), ("n", pa.int64()), ("shop", pa.string())])
 ROWS = [{"x": x, "n": n, "shop": "ab"[n % 2]} for n, x in enumerate(np.random.default_rng(5).normal(size=90).tolist())]
@@ -79,7 +80,7 @@ def test_results_have_the_key_and_what_was_not_normalised(cluster, topic, path):
 
 def test_texts_of_all_kinds_stay(cluster, topic, path):
     texts = ["é", "\u2028", "\U0001f600", "\x00", '"\\']
-    cluster.send(topic, [{"x": 1.0, "text": text} for text in texts])
+    cluster.send(topic, [{"x": 1.0, "n": 1, "text": text} for text in texts])
     follow(cluster.address(topic), path, output=cluster.address(topic + "-out"))
     assert [json.loads(message.value())["text"] for message in cluster.read(topic + "-out")] == texts
 
@@ -337,11 +338,41 @@ def test_a_signal_ends_the_command_in_order(cluster, topic, tmp_path, number):
     assert sn.load(tmp_path / "s.json") == fit(ROWS)  # nothing was due to be saved before
 
 
+def write_quick(folder: Path) -> Path:
+    """Let members of a group be given up soon: these brokers wait for those that have left."""
+    path = folder / "quick.properties"
+    path.write_text("session.timeout.ms=6000\nheartbeat.interval.ms=200\n")
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("same", [True, False])
+def test_a_member_that_ends_between_telling_and_saving(same, cluster, topic, tmp_path, monkeypatch):
+    """Its group is further than its state: it goes on from its state; another one leaves a hole, which is filled."""
+    address, paths = cluster.address(topic, topic), [tmp_path / f"{i}.json" for i in range(2)]
+    quick = {"settings": write_quick(tmp_path)}
+    cluster.send(topic, ROWS[:10])
+    follow(address, paths[0], **quick)
+    cluster.send(topic, ROWS[10:20])
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="ended here"):
+        patch.setattr(sn.Following, "save", lambda self, **choices: (_ for _ in ()).throw(RuntimeError("ended here")))
+        follow(address, paths[0], **quick)
+    assert sn.load(paths[0]) == fit(ROWS[:10])
+    cluster.send(topic, ROWS[20:30])
+    follow(address, paths[0 if same else 1], **quick)
+    if same:
+        assert sn.load(paths[0]) == fit(ROWS[:30])
+        return
+    assert sn.load(paths[1]) == fit(ROWS[20:30])
+    merge(paths, tmp_path / "both.json")
+    assert sn.load(tmp_path / "both.json").positions_.of(f"{topic}/0").ranges == ((0, 10), (20, 30))
+    assert follow(cluster.address(topic), tmp_path / "both.json") == fit(ROWS[:30])
+
+
 @pytest.mark.slow
 def test_members_of_a_group_count_each_message_once_together(cluster, topic, tmp_path):
     address, stops = cluster.address(topic, "members"), [threading.Event() for _ in range(2)]
-    (tmp_path / "quick.properties").write_text("session.timeout.ms=6000\nheartbeat.interval.ms=200\n")
-    choices = {"once": False, "every": 0.1, "settings": tmp_path / "quick.properties"}
+    choices = {"once": False, "every": 0.1, "settings": write_quick(tmp_path)}
     paths = [tmp_path / f"{i}.json" for i in range(2)]
 
     def start(i):
@@ -372,8 +403,6 @@ def test_members_of_a_group_count_each_message_once_together(cluster, topic, tmp
         for thread in threads:
             thread.join()
     assert paths[1].exists()
-    from streamnorm.jobs import merge
-
     merge(paths, tmp_path / "both.json")
     both = sn.load(tmp_path / "both.json")
     assert both == fit(ROWS)
