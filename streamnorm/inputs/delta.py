@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -149,7 +150,8 @@ class DeltaLake(ChangingTable):
             rows = None if sizes is None or sizes[i] is None else sizes[i] - (0 if deleted is None else len(deleted))
             yield TableFile(
                 place, relative, CsvOptions(), f"{path}{mark}", columns,
-                {name: array.slice(i, 1) for name, array in values.items()}, deleted, rows, lengths[i],
+                {name: array.slice(i, 1) for name, array in values.items()},
+                None if deleted is None else partial(_itself, deleted), rows, lengths[i],
             )  # fmt: skip
 
     def commits(self, before: int, after: int) -> Sequence[Commit]:
@@ -206,7 +208,8 @@ def _columns(schema: Any, configuration: Mapping[str, str]) -> tuple[TableColumn
             stored = str(known[f"{_MAPPING}physicalName"])
         elif mode == "id":
             stored = int(known[f"{_MAPPING}id"])
-        found.append(TableColumn(item.remove_metadata(), str(stored), stored))
+        names = (str(known[f"{_MAPPING}physicalName"]),) if mode == "id" else ()
+        found.append(TableColumn(item.remove_metadata(), str(stored), stored, names))
     return tuple(found)
 
 
@@ -229,6 +232,10 @@ def _plain_path(path: str) -> str:
     if path.startswith("file:"):
         return str(Path(unquote(urlsplit(path).path)))
     return unquote(path) if "://" in path else str(Path(path).absolute())
+
+
+def _itself(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    return rows
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:

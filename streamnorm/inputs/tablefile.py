@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,11 +35,14 @@ class TableColumn:
         What stays when it is renamed, and is another for another column of its name.
     stored : str or int
         What it is called in data files, or the id of its field there.
+    names : tuple of str
+        What it may be called in files whose fields have no ids.
     """
 
     field: pa.Field
     identity: str
     stored: str | int
+    names: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -59,20 +62,23 @@ class TableFile(Source):
         Of the table.
     constants : mapping of str to pyarrow.Array
         Columns whose value is the table's and not the file's, with one element each.
-    gone : ndarray of int64 or None
-        Rows that are deleted, ascending.
+    deleted : callable or None
+        Gives the rows that are deleted, ascending.
     told_rows : int or None
         How many rows the table says that it has, without those deleted.
     listed_size : int
         Its bytes, as the table says.
+    defaults : mapping of str to pyarrow.Array
+        Values of columns that the file lacks, with one element each; else they are null.
     """
 
     key: str = ""
     columns: tuple[TableColumn, ...] = ()
     constants: Mapping[str, pa.Array] = field(default_factory=dict, compare=False)
-    gone: NDArray[np.int64] | None = field(default=None, compare=False)
+    deleted: Callable[[], NDArray[np.int64]] | None = field(default=None, compare=False)
     told_rows: int | None = field(default=None, compare=False)
     listed_size: int = field(default=0, compare=False)
+    defaults: Mapping[str, pa.Array] = field(default_factory=dict, compare=False)
 
     @property
     def log_path(self) -> str:
@@ -84,14 +90,21 @@ class TableFile(Source):
         return ParquetSource(self.path, self.relative, self.options)
 
     @once
+    def gone(self) -> NDArray[np.int64] | None:
+        """Rows that are deleted, ascending."""
+        return None if self.deleted is None else self.deleted()
+
+    @once
     def _stored(self) -> dict[str, str]:
         """Give what the columns that the file has are called in it."""
         there = self._file.schema
-        by_id = {int((item.metadata or {}).get(_FIELD_ID, -1)): item.name for item in there}
+        by_id = {int(item.metadata[_FIELD_ID]): item.name for item in there if _FIELD_ID in (item.metadata or {})}
         names = set(there.names)
         found = {}
         for column in self.columns:
-            stored = by_id.get(column.stored) if isinstance(column.stored, int) else column.stored
+            stored: str | None = column.stored if isinstance(column.stored, str) else by_id.get(column.stored)
+            if not by_id:
+                stored = next((name for name in (str(column.stored), *column.names) if name in names), None)
             if column.name not in self.constants and stored in names:
                 found[column.name] = str(stored)
         return found
@@ -101,14 +114,15 @@ class TableFile(Source):
         """Names of the table's columns, with the types that they have in the file, if they are in it."""
         there, stored = self._file.schema, self._stored
         kinds = {name: there.field(other).type for name, other in stored.items()}
-        kinds |= {name: value.type for name, value in self.constants.items()}
+        others = {**self.defaults, **self.constants}
+        kinds = {name: value.type for name, value in others.items()} | kinds
         return pa.schema([_plain(column.field, kinds.get(column.name)) for column in self.columns])
 
     @property
     def is_plain(self) -> bool:
         """Whether the file holds all that the table has of it, as the table has it."""
         names = [column.name for column in self.columns]
-        return self.gone is None and [*self._stored] == names == [*self._stored.values()] == self._file.schema.names
+        return self.deleted is None and [*self._stored] == names == [*self._stored.values()] == self._file.schema.names
 
     def as_plain(self) -> Source:
         """Give the file itself, where it holds all that the table has of it and as the table has it."""
@@ -116,6 +130,7 @@ class TableFile(Source):
 
     def units(self) -> Iterator[Unit]:
         """Yield the row groups, each with its share of the file."""
+        self.check_rows()
         return self._file.units()
 
     def read(
@@ -173,20 +188,21 @@ class TableFile(Source):
     def _array(self, name: str, batch: pa.RecordBatch) -> pa.Array:
         if name in self._stored:
             return batch.column(self._stored[name])
-        if name in self.constants:
-            return self.constants[name].take(integers(np.zeros(batch.num_rows, np.int64)))
+        constant = self.constants.get(name, self.defaults.get(name))
+        if constant is not None:
+            return constant.take(integers(np.zeros(batch.num_rows, np.int64)))
         return pa.nulls(batch.num_rows, self.schema.field(name).type)
 
     def bounds(self, unit: Unit, names: Collection[str]) -> Mapping[str, Bounds]:
         """Give least and greatest values that the footer tells exactly, where no row is deleted."""
-        if self.gone is not None:
+        if self.deleted is not None:
             return {}
         asked = {self._stored[name]: name for name in names if name in self._stored}
         return {asked[stored]: found for stored, found in self._file.bounds(unit, asked).items()}
 
     def portions(self, unit: Unit, names: Collection[str]) -> Iterator[tuple[str, int, Iterator[Portion]]]:
         """Yield columns that are read by their pages, where no row is deleted."""
-        if self.gone is None:
+        if self.deleted is None:
             asked = {self._stored[name]: name for name in names if name in self._stored}
             for stored, rows, portions in self._file.portions(unit, asked):
                 yield asked[stored], rows, portions

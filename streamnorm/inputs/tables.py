@@ -13,6 +13,7 @@ from streamnorm.files import is_elsewhere
 from streamnorm.formats import kind_of
 from streamnorm.inputs.changing import ChangingTable
 from streamnorm.inputs.delta import DeltaLake
+from streamnorm.inputs.iceberg import SCHEME, IcebergLake
 
 __all__ = ["table_named"]
 
@@ -30,7 +31,10 @@ def table_named(given: Any) -> ChangingTable | None:
         return None
     (item,) = items
     if not isinstance(item, (str, Path)):
-        return DeltaLake(item) if type(item).__module__.startswith("deltalake.") else None
+        library = type(item).__module__.partition(".")[0]
+        return DeltaLake(item) if library == "deltalake" else IcebergLake(item) if library == "pyiceberg" else None
+    if str(item).startswith(SCHEME):
+        return IcebergLake(str(item))
     return DeltaLake(item) if _is_delta(item) else None
 
 

@@ -139,6 +139,19 @@ def _move(commit: Commit, owners: dict[str, _Known], groups: list[_Known]) -> No
 
 def _is_active(group: _Known, active: dict[str, TableFile]) -> bool:
     return group.whole and all(
-        path in active and name in (None, active[path].key) and active[path].told_rows in (None, rows)
-        for path, (name, rows) in group.files.items()
+        path in active and _is_same(active[path], name, rows) for path, (name, rows) in group.files.items()
     )
+
+
+def _is_same(file: TableFile, name: str | None, rows: int) -> bool:
+    """Tell whether a file is what was counted, or was put in the place of what was.
+
+    Parameters
+    ----------
+    file : TableFile
+    name : str or None
+        What it is called in the record; None where it was put in the place of others since.
+    rows : int
+        That were counted.
+    """
+    return file.told_rows == rows if name is None else file.key == name and file.told_rows in (None, rows)

@@ -44,8 +44,8 @@ def fit(
     Parameters
     ----------
     sources : str, Path or sequence of these, or a table
-        Files, globs and folders of Parquet, CSV (also ``.gz``) or Arrow files. Or one table: the folder of a Delta
-        table, or an object of deltalake.
+        Files, globs and folders of Parquet, CSV (also ``.gz``) or Arrow files. Or one table that changes: the folder of
+        a Delta table, ``iceberg:CATALOG/NAMESPACE.TABLE``, or an object of deltalake or pyiceberg.
     normalizer : TableNormalizer or scaler, optional
         By default ``TableNormalizer()``: every numeric column is standardised. A scaler stands for a
         `TableNormalizer` that has it as its default.
@@ -67,7 +67,7 @@ def fit(
     options : CsvOptions, optional
         How CSV files are written; by default as those that the state has counted, else with commas and points.
     version : int, optional
-        Of a table; by default the newest.
+        Of a table, or the id of its snapshot; by default the newest.
     as_of : str, optional
         A time, as ``2026-01-31T12:00:00Z``, for the version of a table that was the newest then.
 

@@ -308,7 +308,7 @@ def _followed(
     names = _names_now(before, snapshot)
     again = how == "rebuild" or any(name != new for name, new in names.items())
     if not again:
-        commits = lake.commits(before.version, snapshot.version) if snapshot.version > before.version else ()
+        commits = lake.commits(before.version, snapshot.version) if snapshot.version != before.version else ()
         found = difference(before, snapshot, commits)
         state = _by_difference(known, snapshot, found, table, parts, effort)
         if state is not None:
