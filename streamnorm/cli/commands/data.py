@@ -49,8 +49,8 @@ def fit(sources: tuple[str, ...], state: str, update: bool, rebuild: bool, keep_
         version: int | None, as_of: str | None, threads: int | None, quiet: bool, **words: Any) -> None:  # fmt: skip
     """Learn the statistics of SRC and write them to STATE.
 
-    The folder of a Delta table, or iceberg:CATALOG/NAMESPACE.TABLE, alone, is followed: --update adds what has become active since and takes out what no
-    longer is, so that the state is that of the current version.
+    The folder of a Delta table, or iceberg:CATALOG/NAMESPACE.TABLE, alone, is followed: --update adds what has become
+    active since and takes out what no longer is, so that the state is that of the current version.
 
     Memory grows neither with the rows nor with the columns: of wide Parquet row groups a few columns are read at a
     time.
