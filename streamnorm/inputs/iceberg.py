@@ -201,7 +201,15 @@ def _as_value(value: Any, kind: pa.DataType) -> Any:
 
 
 def _deleted(table: Any, deletes: Sequence[Any], path: str) -> NDArray[np.int64]:
-    """Read which rows of a file are deleted, ascending."""
+    """Read which rows of a file are deleted, ascending.
+
+    Parameters
+    ----------
+    table : pyiceberg.table.Table
+    deletes : sequence of pyiceberg.manifest.DataFile
+    path : str
+        Of the data file, as the table has it.
+    """
     return _joined([_positions(table, file, path) for file in deletes])
 
 
