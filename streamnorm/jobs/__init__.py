@@ -13,6 +13,7 @@ from streamnorm.jobs.following import check_version_of_table, fit_snapshot, foll
 from streamnorm.jobs.forget import forget
 from streamnorm.jobs.ledger import Named, options_of
 from streamnorm.jobs.merge import merge
+from streamnorm.jobs.mirroring import check_mirror, mirror
 from streamnorm.jobs.outputs import outputs_of
 from streamnorm.jobs.run import run
 from streamnorm.jobs.schema import check_columns, decide
@@ -38,6 +39,7 @@ __all__ = [
     "Named",
     "check_columns",
     "check_inputs",
+    "check_mirror",
     "check_new_state",
     "check_version_of_table",
     "copy_missing",
@@ -52,6 +54,7 @@ __all__ = [
     "map_files",
     "mapped_schema",
     "merge",
+    "mirror",
     "neighbours",
     "nothing",
     "open_columns",

@@ -17,6 +17,7 @@ from streamnorm.jobs.effort import Effort, Progress
 from streamnorm.jobs.following import check_version_of_table
 from streamnorm.jobs.journal import Journal, job_of, journal_of
 from streamnorm.jobs.ledger import options_of
+from streamnorm.jobs.mirroring import check_mirror, mirror
 from streamnorm.jobs.outputs import outputs_of, refuse_existing_output
 from streamnorm.jobs.schema_notes import tell_of_lacking
 from streamnorm.states import state_of
@@ -40,6 +41,7 @@ def transform(
     options: CsvOptions | None = None,
     version: int | None = None,
     as_of: str | None = None,
+    update: bool = False,
 ) -> list[Path | str]:
     """Write normalised copies of files, or of the rows of a table that changes.
 
@@ -67,6 +69,9 @@ def transform(
         Of a table; by default the newest.
     as_of : str, optional
         A time, as ``2026-01-31T12:00:00Z``, for the version of a table that was the newest then.
+    update : bool, default=False
+        Of a table: keep `output` as a Delta table that mirrors it, and write what it lacks; rows that are in the table
+        no more are removed from the mirror too, all in one commit.
 
     Returns
     -------
@@ -91,6 +96,10 @@ def transform(
     known = state_of(normalizer)
     lake = table_named(sources)
     check_version_of_table(lake, version, as_of)
+    if update:
+        mirrored = check_mirror(lake, inverse or overwrite or resume)
+        effort = Effort(threads, progress)
+        return list(mirror(known.table, mirrored, output, version=version, as_of=as_of, effort=effort).paths)
     if lake is None:
         found = expand(sources, options or options_of(known.sources))
     else:

@@ -485,6 +485,34 @@ def test_files_of_another_table_by_their_whole_path(tmp_path):
     assert not table.exists()
 
 
+def test_a_table_in_a_store():
+    from moto.server import ThreadedMotoServer
+    from pyarrow import fs
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    address = f"127.0.0.1:{server.get_host_and_port()[1]}"
+    settings = f"scheme=http&endpoint_override={address}&region=us-east-1&allow_bucket_creation=true"
+    filesystem, _ = fs.FileSystem.from_uri(f"s3://key:secret@bucket?{settings}")
+    filesystem.create_dir("bucket")
+    options = {
+        "AWS_ENDPOINT_URL": f"http://{address}", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
+    }  # fmt: skip
+    table = f"s3://key:secret@bucket/a/t?{settings}"
+    rows = some_rows(np.random.default_rng(0), 60)
+    write_deltalake("s3://bucket/a/t", rows, storage_options=options, partition_by=["k"])
+    assert sn.fit(table, state="s.json") == sn.TableNormalizer().fit(rows)
+    write_deltalake("s3://bucket/a/t", rows.slice(0, 9), storage_options=options, mode="append")
+    fitted = sn.fit(table, state="s.json", update=True)
+    assert fitted == sn.TableNormalizer().fit(pa.concat_tables([rows, rows.slice(0, 9)]))
+    assert fitted.sources_[0].location == "s3://bucket/a/t"
+    DeltaTable("s3://bucket/a/t", storage_options=options).optimize.compact()
+    assert sn.fit(table, state="s.json", update=True) == fitted
+    assert sum(len(pq.read_table(p, partitioning=None)) for p in sn.transform("s.json", table, "out")) == 69
+    server.stop()
+
+
 # ---- the walk ----
 
 KINDS = {

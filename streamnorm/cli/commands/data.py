@@ -119,11 +119,12 @@ def _follow(lake: ChangingTable, state: str, how: jobs.How, at: tuple[int | None
 @SOURCES
 @OUTPUT
 @VERSION_OF_TABLE
+@click.option("--update", is_flag=True, help="Of a table: keep DST as a Delta table that mirrors it.")
 @click.option("--inverse", is_flag=True, help="Undo the normalisation.")
 @CSV
 @COMMON
 def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, inverse: bool,
-              version: int | None, as_of: str | None, threads: int | None, quiet: bool,
+              update: bool, version: int | None, as_of: str | None, threads: int | None, quiet: bool,
               **words: Any) -> None:  # fmt: skip
     """Write normalised copies of SRC to DST, by the statistics in STATE.
 
@@ -137,6 +138,15 @@ def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool
 
     known, lake = read(state), table_named(sources)
     jobs.check_version_of_table(lake, version, as_of)
+    if update:
+        mirrored = jobs.check_mirror(lake, inverse or overwrite or resume)
+        with progress_of([], quiet) as progress:
+            done = jobs.mirror(known.table, mirrored, output, version=version, as_of=as_of,
+                               effort=jobs.Effort(threads, progress))  # fmt: skip
+        if not quiet:
+            say(f"{output}: version {done.version} mirrored: {amount(done.added, 'file')} added, "
+                f"{done.removed:,} taken out; in all {amount(len(done.paths), 'file')}")  # fmt: skip
+        return
     if lake is None:
         found = sources_of(sources, words, known.sources)
     else:
