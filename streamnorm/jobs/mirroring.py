@@ -18,7 +18,7 @@ import pyarrow as pa
 import xxhash
 
 from streamnorm.errors import DataError, OutputError
-from streamnorm.files import replacing
+from streamnorm.files import is_elsewhere, location_of, replacing
 from streamnorm.inputs import ChangingTable, Snapshot, TableFile
 from streamnorm.jobs.copies import check_inputs, map_files
 from streamnorm.jobs.copy import Copy
@@ -95,6 +95,8 @@ def mirror(
     SourceError, DataError
         If the table cannot be read, or a column does not fit. The mirror stays as it was.
     """
+    if is_elsewhere(output):
+        raise OutputError(f"{location_of(output)} is no folder of this machine, where a mirror lies: choose one.")
     return at_version(lake, (version, as_of), lambda snapshot: _bring(table, snapshot, Path(output), effort))
 
 

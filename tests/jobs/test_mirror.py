@@ -109,7 +109,11 @@ def test_what_is_no_mirror_stays_as_it_is(monkeypatch):
     write_deltalake("other", some_rows(np.random.default_rng(0), 6))
     Path("full").mkdir()
     Path("full/file").write_text("here")
-    for output, words in (("other", "is a Delta table and no mirror of this one"), ("full", "exists and is no mirror")):
+    for output, words in (
+        ("other", "is a Delta table and no mirror of this one"),
+        ("full", "exists and is no mirror"),
+        ("s3://bucket/z", "s3://bucket/z is no folder of this machine"),
+    ):
         with pytest.raises(OutputError, match=words):
             sn.transform("s.json", "t", output, update=True)
     pq.write_table(pa.table({"x": [1.0]}), "a.parquet")
