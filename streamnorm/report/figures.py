@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamnorm.errors import amount
 from streamnorm.kernel import COUNTS
 from streamnorm.plans import Affine
 from streamnorm.report.keys import keys_to_json, of_all
@@ -259,6 +260,10 @@ def about_sources(state: State) -> str:
     if not state.sources:
         streams = len(state.positions.streams)
         return f"{streams:,} stream{'' if streams == 1 else 's'}" if streams else "no file on record"
+    (table, *others) = [source.table for source in state.sources]
+    if table is not None and not others:
+        where = f"version {table.version} of {state.sources[0].location}"
+        return f"{where}, {amount(table.files, 'file')}, {amount(state.sources[0].rows, 'row')} counted"
     files = f"{len(state.sources):,} source{'' if len(state.sources) == 1 else 's'}"
     return f"{files}, {sum(source.rows for source in state.sources):,} rows counted"
 
@@ -272,7 +277,7 @@ def to_json(state: State) -> str:
         **keys_to_json(state.table.learnt),
         "columns": [column.to_json() for column in figures_of(state)],
         "dropped": list(state.table.learnt.dropped),
-        "sources": [vars(source) for source in state.sources],
+        "sources": [{**vars(source), "table": source.table and source.table.to_json()} for source in state.sources],
         **({"positions": state.positions.to_json()} if state.positions else {}),
     }
     return json.dumps(document, indent=2, allow_nan=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import shutil
 from pathlib import Path
 
@@ -65,7 +66,18 @@ def test_a_table_is_followed_and_every_command_says_how_it_stands(capsys):
     )
     found = pa.concat_tables(pq.read_table(path) for path in sorted(Path("out").rglob("*.parquet")))
     assert found.sort_by([(name, "ascending") for name in rows.column_names]).equals(expected)
-    assert "1 source, " in streamnorm(capsys, "show", "s.json").out
+    assert f"version 2 of t, 1 file, {left} rows counted" in streamnorm(capsys, "show", "s.json").out
+    shown = json.loads(streamnorm(capsys, "show", "s.json", "--json").out)
+    assert shown["sources"][0]["table"]["version"] == 2
+    done = streamnorm(capsys, "run", "t", "--output", "ran")
+    assert (done.code, done.err) == (0, "ran: 1 file, 4 columns normalised\n")
+    expected = sn.load("s.json").transform(rows_of("t"))
+    (written,) = Path("ran").rglob("*.parquet")
+    order = [(name, "ascending") for name in expected.column_names]
+    assert pq.read_table(written).cast(expected.schema).sort_by(order).equals(expected.sort_by(order))
+    done = streamnorm(capsys, "run", "t", "--output", "again", "--state", "r.json")
+    assert (done.code, "fit it (streamnorm fit t --state r.json), then transform" in done.err) == (2, True)
+    assert "[columns.x]" in streamnorm(capsys, "init", "t").out
     for words in ("forget s.json t", "fit out --state s.json --update", "verify s.json out"):
         done = streamnorm(capsys, *words.split())
         assert (done.code, "follows the table t, and counts nothing else" in done.err) == (1, True), done.err

@@ -9,8 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from icebergs import IceWalk, catalog_in, delete_rows, rewrite
+from icebergs import IceWalk, append_file, catalog_in, delete_by_vector, delete_rows, rewrite
+from pyiceberg.manifest import FileFormat
 from pyiceberg.transforms import IdentityTransform
+from pyiceberg.typedef import Record
 from pyiceberg.types import DoubleType
 from shell import streamnorm
 
@@ -118,6 +120,39 @@ def test_deletes_by_value_are_refused():
     with pytest.raises(SourceError, match=r"cannot be read as an Iceberg table: .*equality deletes"):
         sn.fit(NAME, state="s.json", update=True)
     assert Path("s.json").read_bytes() == before
+
+
+AVRO, ENCRYPTED = {"file_format": FileFormat.AVRO}, {"key_metadata": b"key"}
+
+
+@pytest.mark.parametrize(("words", "more"), [("is written as AVRO", AVRO), ("is encrypted", ENCRYPTED)])
+def test_files_that_are_no_plain_parquet_are_refused(words, more):
+    table = made(x(1, 2, 3))
+    update(table)
+    append_file(table, x(4), **more)
+    before = Path("s.json").read_bytes()
+    with pytest.raises(SourceError, match=rf"\.parquet {words}, which is not read: write the table as plain Parquet"):
+        sn.fit(NAME, state="s.json", update=True)
+    assert Path("s.json").read_bytes() == before
+
+
+def test_rows_that_are_deleted_by_a_vector():
+    table = made(x(1, 2, 3, 4, 5))
+    update(table)
+    (task,) = table.scan().plan_files()
+    delete_by_vector(table, task.file.file_path, [1, 3])
+    assert update(table).sources_[0].rows == 3
+
+
+def test_a_column_of_a_partition_that_stands_in_no_file():
+    rows = pa.table({"x": [1.0, 2.0], "day": pa.array([1, 1], pa.int32()).cast(pa.date32())})
+    table = catalog_in(Path.cwd()).create_table("ns.t", schema=rows.schema)
+    with table.update_spec() as spec:
+        spec.add_identity("day")
+    table.refresh().append(rows)
+    append_file(table.refresh(), x(7, 8, 9), Record(20))
+    update(table, normalizer=sn.TableNormalizer(None, {"x": "standard"}, by="day"))
+    assert len(sn.load("s.json").learnt.keyed.keys) == 2
 
 
 def test_columns_are_known_by_their_ids(caplog):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import struct
 import uuid
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +76,45 @@ def _write(table: Table, kind: str, rows: pa.Table) -> str:
 
 
 def _file(table: Table, path: str, rows: int, content: DataFileContent, **more: Any) -> DataFile:
-    file = DataFile.from_args(
-        content=content, file_path=path, file_format=FileFormat.PARQUET, partition=Record(), record_count=rows,
-        file_size_in_bytes=Path(path.removeprefix("file://")).stat().st_size, spec_id=table.spec().spec_id, **more,
-    )  # fmt: skip
+    plain = {
+        "content": content, "file_path": path, "file_format": FileFormat.PARQUET, "partition": Record(),
+        "record_count": rows, "file_size_in_bytes": Path(path.removeprefix("file://")).stat().st_size,
+        "spec_id": table.spec().spec_id,
+    }  # fmt: skip
+    file = DataFile.from_args(**{**plain, **more})
     file.spec_id = table.spec().spec_id
     return file
+
+
+def append_file(table: Table, rows: pa.Table, partition: Record | None = None, **more: Any) -> None:
+    """Add a file of these rows, whose columns get the ids that they have in the table."""
+    ids = {field.name: str(field.field_id) for field in table.schema().fields}
+    fields = [pa.field(f.name, f.type, metadata={"PARQUET:field_id": ids[f.name]}) for f in rows.schema]
+    path = _write(table, "data", rows.cast(pa.schema(fields)))
+    file = _file(table, path, len(rows), DataFileContent.DATA, partition=partition or Record(), **more)
+    number = _number()
+    output = table.io.new_output(f"{table.location()}/metadata/{uuid.uuid4()}-m0.avro")
+    with write_manifest(2, table.spec(), table.schema(), output, number, "deflate") as writer:
+        writer.add_entry(ManifestEntry.from_args(status=ADDED, snapshot_id=number, data_file=file))
+    _commit(table, number, [*table.current_snapshot().manifests(table.io), writer.to_manifest_file()], Operation.APPEND)
+
+
+def delete_by_vector(table: Table, data: str, rows: list[int]) -> None:
+    """Delete rows of a data file by a vector in a Puffin file."""
+    from pyroaring import BitMap64
+
+    body = bytes.fromhex("D1D33964") + BitMap64(rows).serialize()
+    blob = struct.pack(">I", len(body)) + body + struct.pack(">I", zlib.crc32(body))
+    about = {
+        "type": "deletion-vector-v1", "fields": [], "snapshot-id": -1, "sequence-number": -1, "offset": 4,
+        "length": len(blob), "properties": {"referenced-data-file": data, "cardinality": str(len(rows))},
+    }  # fmt: skip
+    footer = json.dumps({"blobs": [about], "properties": {}}).encode()
+    path = f"{table.location()}/data/{uuid.uuid4()}-deletes.puffin"
+    end = struct.pack("<I", len(footer)) + b"\0" * 4 + b"PFA1"
+    Path(path.removeprefix("file://")).write_bytes(b"PFA1" + blob + b"PFA1" + footer + end)
+    content = DataFileContent.POSITION_DELETES
+    _add_deletes(table, _file(table, path, len(rows), content, file_format=FileFormat.PUFFIN))
 
 
 def delete_rows(table: Table, rows: dict[str, list[int]], equal: int | None = None) -> None:
@@ -92,6 +128,10 @@ def delete_rows(table: Table, rows: dict[str, list[int]], equal: int | None = No
     path = _write(table, "deletes", pa.table(columns, schema=pa.schema(fields)))
     content = DataFileContent.POSITION_DELETES if equal is None else DataFileContent.EQUALITY_DELETES
     file = _file(table, path, len(found), content, equality_ids=None if equal is None else [equal])
+    _add_deletes(table, file)
+
+
+def _add_deletes(table: Table, file: DataFile) -> None:
     number = _number()
     output = table.io.new_output(f"{table.location()}/metadata/{uuid.uuid4()}-m0.avro")
     with _DeletesWriter(table.spec(), table.schema(), output, number, "deflate") as writer:

@@ -173,7 +173,15 @@ def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, st
     """
     from streamnorm import jobs
 
-    found = sources_of(sources, words)
+    lake = table_named(sources)
+    if lake is not None and state:
+        raise click.UsageError(
+            f"a state follows a table: fit it (streamnorm fit {lake.location} --state {state}), then transform."
+        )
+    if lake is None:
+        found = sources_of(sources, words)
+    else:
+        found, sources = jobs.files_to_copy(lake.snapshot()), (lake.location,)
     with piped(output, found, resume) as target:
         result = jobs.run(found, sources, target, table_of(words), state=state, overwrite=overwrite, resume=resume,
                           threads=threads, watch=partial(progress_of, quiet=quiet))  # fmt: skip
@@ -204,6 +212,7 @@ def init(sources: tuple[str, ...], threads: int | None, quiet: bool, **words: An
     """Look at SRC and print a recipe to edit, for --recipe: what would become of each column, and why."""
     from streamnorm import jobs
 
-    found = sources_of(sources, words)
+    lake = table_named(sources)
+    found = sources_of(sources, words) if lake is None else lake.snapshot().sources
     with progress_of(found, quiet) as progress:
         click.echo(jobs.recipe_for(found, threads=threads, progress=progress), nl=False)
