@@ -23,7 +23,7 @@ from streamnorm.inputs import ChangingTable, Snapshot, TableFile
 from streamnorm.jobs.count import How
 from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.files_now import Difference, difference
-from streamnorm.jobs.forget import taken_out
+from streamnorm.jobs.forget import not_subtracted, taken_out
 from streamnorm.jobs.outputs import check_state_path
 from streamnorm.jobs.reading import fit_state
 from streamnorm.jobs.schema import check_choices, decide, decided
@@ -126,6 +126,7 @@ def follow(
                 return _followed(known, snapshot, lake, table, how, parts, place, effort)
 
             result = at_version(lake, (version, as_of), bring)
+            _keep_sums(result.state, parts)
             parts.settle()
             held.write(result.state)
         except BaseException:
@@ -134,6 +135,13 @@ def follow(
             raise
         parts.tidy(result.state.sources)
     return result
+
+
+def _keep_sums(state: State, parts: Parts) -> None:
+    """Keep the sums of groups of parts, so that taking some out the next time reads few."""
+    (entry,), groups = state.sources, not_subtracted(state.table.learnt)
+    if groups and entry.part_names:
+        parts.sum_of(entry.part_names, groups)
 
 
 def at_version(lake: ChangingTable, at: tuple[int | None, str | None], work: Callable[[Snapshot], T]) -> T:

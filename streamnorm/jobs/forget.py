@@ -19,7 +19,7 @@ from streamnorm.states import Counted, Parts, State, holding
 from streamnorm.summaries import Moments
 from streamnorm.tables import Group, Keyed, Learnt
 
-__all__ = ["forget", "taken_out"]
+__all__ = ["forget", "not_subtracted", "taken_out"]
 
 
 def forget(
@@ -200,8 +200,8 @@ def taken_out(learnt: Learnt, gone: Learnt, left: Sequence[str], parts: Parts) -
     MergeError
         If what is taken out was never counted.
     """
-    subtracted = [i for i, group in enumerate(learnt.groups) if _can_subtract(group)]
-    added_up = [i for i in range(len(learnt.groups)) if i not in subtracted]
+    added_up = not_subtracted(learnt)
+    subtracted = [i for i in range(len(learnt.groups)) if i not in added_up]
     rest: Learnt | None = learnt.of_groups(added_up).emptied()
     if added_up and left:
         rest = parts.sum_of(left, added_up)
@@ -210,6 +210,11 @@ def taken_out(learnt: Learnt, gone: Learnt, left: Sequence[str], parts: Parts) -
     some = learnt.of_groups(subtracted) - gone.of_groups(subtracted)
     by_position = dict(zip([*subtracted, *added_up], [*some.groups, *rest.groups], strict=True))
     return dataclasses.replace(learnt, groups=tuple(by_position[i] for i in range(len(learnt.groups))))
+
+
+def not_subtracted(learnt: Learnt) -> list[int]:
+    """Give the positions of the groups that are added up from the parts that stay, where parts are taken out."""
+    return [i for i, group in enumerate(learnt.groups) if not _can_subtract(group)]
 
 
 def _can_subtract(group: Group) -> bool:

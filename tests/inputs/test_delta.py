@@ -371,6 +371,21 @@ def test_files_known_together_are_added_up_when_there_are_many(monkeypatch):
     assert fitted == sn.TableNormalizer("robust").fit(rows_of("t"))
 
 
+def test_taking_out_one_of_many_reads_few_parts(monkeypatch):
+    from streamnorm.states.parts import Parts
+
+    table = Path("t")
+    files = [add(table, f"{i}.parquet", x(i, i + 0.5)) for i in range(120)]
+    commit(table, 0, protocol(), metadata([column("x")]), *files)
+    sn.fit("t", sn.RobustScaler(), state="r.json")
+    commit(table, 1, remove("77.parquet"))
+    read = []
+    get = Parts._get
+    monkeypatch.setattr(Parts, "_get", lambda self, key: (found := get(self, key)) and read.append(key) or found)
+    assert sn.fit("t", state="r.json", update=True) == sn.TableNormalizer("robust").fit(rows_of("t"))
+    assert len(read) <= 40
+
+
 def test_a_table_that_only_says_that_rows_were_moved_is_compared_by_their_number():
     table = Path("t")
     fields = metadata([column("x")])
