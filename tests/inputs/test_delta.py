@@ -381,7 +381,7 @@ def test_taking_out_one_of_many_reads_few_parts(monkeypatch):
     commit(table, 1, remove("77.parquet"))
     read = []
     get = Parts._get
-    monkeypatch.setattr(Parts, "_get", lambda self, key: (found := get(self, key)) and read.append(key) or found)
+    monkeypatch.setattr(Parts, "_get", lambda self, key: ((found := get(self, key)) and read.append(key)) or found)
     assert sn.fit("t", state="r.json", update=True) == sn.TableNormalizer("robust").fit(rows_of("t"))
     assert len(read) <= 40
 
@@ -520,21 +520,21 @@ def test_a_table_in_a_store():
     server.start()
     address = f"127.0.0.1:{server.get_host_and_port()[1]}"
     settings = f"scheme=http&endpoint_override={address}&region=us-east-1&allow_bucket_creation=true"
-    filesystem, _ = fs.FileSystem.from_uri(f"s3://key:secret@bucket?{settings}")
-    filesystem.create_dir("bucket")
+    filesystem, _ = fs.FileSystem.from_uri(f"s3://key:secret@lake?{settings}")
+    filesystem.create_dir("lake")  # servers of one process share their buckets
     options = {
         "AWS_ENDPOINT_URL": f"http://{address}", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
     }  # fmt: skip
-    table = f"s3://key:secret@bucket/a/t?{settings}"
+    table = f"s3://key:secret@lake/a/t?{settings}"
     rows = some_rows(np.random.default_rng(0), 60)
-    write_deltalake("s3://bucket/a/t", rows, storage_options=options, partition_by=["k"])
+    write_deltalake("s3://lake/a/t", rows, storage_options=options, partition_by=["k"])
     assert sn.fit(table, state="s.json") == sn.TableNormalizer().fit(rows)
-    write_deltalake("s3://bucket/a/t", rows.slice(0, 9), storage_options=options, mode="append")
+    write_deltalake("s3://lake/a/t", rows.slice(0, 9), storage_options=options, mode="append")
     fitted = sn.fit(table, state="s.json", update=True)
     assert fitted == sn.TableNormalizer().fit(pa.concat_tables([rows, rows.slice(0, 9)]))
-    assert fitted.sources_[0].location == "s3://bucket/a/t"
-    DeltaTable("s3://bucket/a/t", storage_options=options).optimize.compact()
+    assert fitted.sources_[0].location == "s3://lake/a/t"
+    DeltaTable("s3://lake/a/t", storage_options=options).optimize.compact()
     assert sn.fit(table, state="s.json", update=True) == fitted
     assert sum(len(pq.read_table(p, partitioning=None)) for p in sn.transform("s.json", table, "out")) == 69
     server.stop()
