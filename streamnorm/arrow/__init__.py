@@ -7,7 +7,17 @@ Arrow type is to a normalizer.
 from streamnorm.arrow.arrays import boolean_of, booleans, integers, large_strings, null_of, strings
 from streamnorm.arrow.batches import Column, bytes_of, in_large_batches, no_rows, with_columns, with_fields
 from streamnorm.arrow.compute import compute
-from streamnorm.arrow.containers import batch_of, batches_of, flat, held, label_name, numbers_of, schema_of, to_batches
+from streamnorm.arrow.containers import (
+    as_table,
+    batch_of,
+    batches_of,
+    flat,
+    held,
+    label_name,
+    numbers_of,
+    schema_of,
+    to_batches,
+)
 from streamnorm.arrow.frames import (
     arrays_of_frame,
     as_output,
@@ -37,6 +47,7 @@ __all__ = [
     "arrays_of_frame",
     "as_output",
     "as_pandas",
+    "as_table",
     "batch_of",
     "batches_of",
     "boolean_of",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from streamnorm.errors import DataError
 
 __all__ = [
     "_array_of_column",
+    "as_table",
     "batch_of",
     "batches_of",
     "flat",
@@ -40,9 +41,9 @@ def flat(X: Any) -> Iterator[Any]:
         for part in parts_of(X):
             yield from flat(part)
     elif hasattr(X, "__arrow_c_array__") and is_arrow(X):
-        yield pa.record_batch(X)
+        yield _imported(pa.record_batch, X)
     elif is_arrow(X):
-        yield pa.RecordBatchReader.from_stream(X)
+        yield _imported(pa.RecordBatchReader.from_stream, X)
     else:
         raise DataError(
             f"expected a table (pyarrow, pandas, polars or what exports Arrow data), found {type(X).__name__}: give "
@@ -65,9 +66,22 @@ def to_batches(X: Any) -> Iterator[pa.RecordBatch]:
     elif isinstance(X, pa.RecordBatchReader):
         yield from X
     elif hasattr(X, "__arrow_c_array__"):
-        yield pa.record_batch(X)
+        yield _imported(pa.record_batch, X)
     else:
-        yield from pa.RecordBatchReader.from_stream(X)
+        yield from _imported(pa.RecordBatchReader.from_stream, X)
+
+
+def as_table(X: Any) -> pa.Table:
+    """Give Arrow data of any kind as a table."""
+    return X if isinstance(X, pa.Table) else _imported(pa.table, X)
+
+
+def _imported(take: Callable[[Any], Any], X: Any) -> Any:
+    try:
+        return take(X)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        kind, words = type(X).__name__, str(error).splitlines()[0].rstrip(".")
+        raise DataError(f"X is a {kind}, which exports no table of Arrow ({words}): give a table.") from None
 
 
 def schema_of(frame: Any) -> pa.Schema:

@@ -229,13 +229,19 @@ def naming_text(X: Any) -> Iterator[None]:
             yield
     except StreamnormError:
         raise
-    except (ValueError, TypeError, RuntimeError, NotImplementedError, AttributeError, pa.ArrowException) as error:
+    except (ValueError, TypeError, RuntimeError, OverflowError, AttributeError, pa.ArrowException) as error:
         if is_sparse(X):
             raise (SparseError if isinstance(error, TypeError) else DataError)(str(error)) from None
-        place = _first_odd(X) if isinstance(error, (ValueError, TypeError, pa.ArrowException)) else None
+        place = _first_odd(X) if isinstance(error, (ValueError, TypeError, OverflowError, pa.ArrowException)) else None
         if place is None:
-            raise DataError(str(error)) from None
+            words = str(error)
+            raise DataError(words if "eature names" in words else " ".join(words.split())) from None
         row, column, value = place
+        if isinstance(error, OverflowError):
+            raise DataError(
+                f"column {column!r}, row {row} of the batch: this {type(value).__name__} is beyond float64: leave the "
+                "row out, or divide the column by a power of ten before."
+            ) from None
         if isinstance(value, (str, bytes)):
             raise DataError(
                 f"could not convert string to float: {value!r} in column {column!r}, row {row} of the batch. "
@@ -264,11 +270,11 @@ def _first_odd(X: Any) -> tuple[int, Any, Any] | None:
 
 
 def _is_number(value: Any) -> bool:
-    if value is None or type(value) in (float, int, bool):
+    if value is None or type(value) in (float, bool):
         return True
     try:
         float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return not isinstance(value, complex)
 

@@ -115,9 +115,12 @@ def _of_xarray(X: Any) -> Any:
 def _of_datasets(X: Any) -> Any:
     if isinstance(X, Mapping):
         raise DataError(f"X is a {type(X).__name__} of several splits: give one of {', '.join(map(str, X))}.")
+    if not hasattr(X, "with_format"):
+        raise DataError(f"X is a {type(X).__name__} of datasets, one column and no table: give X.source, its dataset.")
     if hasattr(X, "__len__"):
         return X.with_format("arrow")[:]
-    return (_table_of_columns(batch, X.features) for batch in X.iter(batch_size=_ROWS))
+    plain = X.with_format(None)  # of some types the library cannot make arrays, frames or tensors row by row
+    return (_table_of_columns(batch, X.features) for batch in plain.iter(batch_size=_ROWS))
 
 
 def _table_of_columns(columns: Mapping[str, Any], features: Any) -> pa.Table:

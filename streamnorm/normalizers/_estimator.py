@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from streamnorm.arrow import (
     arrays_of_frame,
+    as_table,
     is_arrow,
     is_stream,
     known,
@@ -108,7 +109,7 @@ class Normalizer(FromStatistics, Algebra, StreamTransformer):
             yield self._block(X, first, sample_weight), 0
             return
         if sample_weight is not None and not isinstance(X, (pa.Table, pa.RecordBatch)):
-            X = pa.table(X)
+            X = as_table(X)
         weights, start = weights_of(sample_weight, X, first=first), 0
         for batch in to_batches(X):
             self._check_names(batch, not self.__sklearn_is_fitted__())

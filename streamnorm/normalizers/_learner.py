@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import pyarrow as pa
-
-from streamnorm.arrow import is_arrow, is_at_hand, is_stream, known, parts_of
+from streamnorm.arrow import as_table, is_arrow, is_at_hand, is_stream, known, parts_of
 from streamnorm.errors import DataError, InfiniteValueError, NoWeightError
 from streamnorm.normalizers._callbacks import CallbackSupportMixin, with_callbacks
 from streamnorm.tables import learning_lock
@@ -229,4 +227,4 @@ def batches_in(stream: Any) -> Iterator[Any]:
         if is_stream(part):
             yield from batches_in(part)
         else:
-            yield pa.table(part) if is_arrow(part) and not hasattr(part, "shape") else part
+            yield as_table(part) if is_arrow(part) and not hasattr(part, "shape") else part

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from streamnorm import kernel
 from streamnorm.arrow import (
+    as_table,
     is_arrow,
     is_numeric,
     is_stream,
@@ -260,7 +261,7 @@ def _exact(value: Any) -> Any:
 
 def _table(X: Any) -> pa.Table:
     """Give Arrow data as a table of numbers."""
-    table = pa.table(X)
+    table = as_table(X)
     for i, field in enumerate(table.schema):
         if pa.types.is_duration(field.type):
             seconds = pa.chunked_array([readable(chunk, field.name) for chunk in table[i].chunks], pa.float64())

@@ -15,6 +15,7 @@ from sklearn.utils.validation import validate_data
 
 from streamnorm.arrow import (
     as_output,
+    as_table,
     is_arrow,
     naming_text,
     no_rows,
@@ -121,7 +122,7 @@ class StreamTransformer(Learner, OneToOneFeatureMixin, TransformerMixin, BaseEst
             schema = self._map_arrow(no_rows(X.schema), plan_of, inverse).schema
             return pa.RecordBatchReader.from_batches(schema, self._map_batches(X, plan_of, inverse))
         if not isinstance(X, (pa.Table, pa.RecordBatch)):
-            X = pa.table(X)
+            X = as_table(X)
         plan = plan_of(X)
         batches = list(self._map_batches(to_batches(X), lambda X: plan, inverse))
         if output == "polars":
@@ -146,7 +147,7 @@ class StreamTransformer(Learner, OneToOneFeatureMixin, TransformerMixin, BaseEst
             return self._map_parts(X, mapped)
         parts = list(batches_in(X))
         if parts and all(map(is_arrow, parts)):
-            return mapped(pa.concat_tables([pa.table(part) for part in parts]))
+            return mapped(pa.concat_tables([as_table(part) for part in parts]))
         with naming_text(X):
             return np.concatenate([np.asarray(mapped(part)) for part in parts])
 

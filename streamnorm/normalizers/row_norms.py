@@ -12,7 +12,17 @@ from sklearn import preprocessing
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import validate_data
 
-from streamnorm.arrow import is_arrow, is_stream, known, naming_text, plain_numbers, readable, to_batches
+from streamnorm.arrow import (
+    as_table,
+    is_arrow,
+    is_stream,
+    known,
+    naming_text,
+    plain_numbers,
+    readable,
+    refuse_no_numbers,
+    to_batches,
+)
 from streamnorm.columns import float_type, matrix_of_batch
 from streamnorm.errors import DataError
 from streamnorm.normalizers._namespaces import Namespace
@@ -99,7 +109,7 @@ class Normalizer(StreamTransformer):
     def _learn_batch(self, X: Any, sample_weight: Any) -> None:
         first = not self.__sklearn_is_fitted__()
         if is_arrow(X):
-            for batch in to_batches(X if isinstance(X, (pa.Table, pa.RecordBatch)) else pa.table(X)):
+            for batch in to_batches(X if isinstance(X, (pa.Table, pa.RecordBatch)) else as_table(X)):
                 self._check_names(batch, not self.__sklearn_is_fitted__())
                 self._refuse_missing(_matrix_of(batch))
             return
@@ -112,6 +122,8 @@ class Normalizer(StreamTransformer):
                 self, namespace.to_numpy(X), reset=first, accept_sparse="csr", dtype="numeric",
                 ensure_all_finite=False,
             )  # fmt: skip
+            refuse_no_numbers(X)
+            X = X.astype(np.float64) if X.dtype.kind in "OSU" else X
         self._refuse_missing(X)
 
     def transform(self, X: Any, copy: bool | None = None) -> Any:

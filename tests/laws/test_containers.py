@@ -144,11 +144,43 @@ TABLES: dict[str, Make] = {
     "dataset": lambda values: pyarrow.dataset.dataset(arrow(values)),
     "Dataset of Hugging Face": of_datasets,
     "IterableDataset": of_datasets_one_by_one,
+    "IterableDataset of arrow": lambda values: of_datasets_one_by_one(values).with_format("arrow"),
+    "IterableDataset of pandas": lambda values: of_datasets_one_by_one(values).with_format("pandas"),
+    "IterableDataset of polars": lambda values: of_datasets_one_by_one(values).with_format("polars"),
+    "IterableDataset of numpy": lambda values: of_datasets_one_by_one(values).with_format("numpy"),
     "list of frames": lambda values: halves(frame(values)),
     "list of batches": lambda values: arrow(values).to_batches(),
     "iterator of tables": lambda values: iter(halves(arrow(values))),
     "iterable of frames": lambda values: Batches(halves(frame(values))),
 }
+
+
+class OneColumn:
+    """Something that exports Arrow data, and no table."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.column = pa.array(values[:, 0])
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> Any:
+        return self.column.__arrow_c_array__(requested_schema)
+
+
+class Stream(OneColumn):
+    """The same as a stream."""
+
+    __arrow_c_array__ = None
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
+        return pa.chunked_array([self.column]).__arrow_c_stream__(requested_schema)
+
+
+class NoStream(Stream):
+    """Something that exports nothing."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
+        return None
+
+
 REFUSED: dict[str, tuple[Make, str]] = {
     "pandas Series": (lambda values: pd.Series(values[:, 0]), "X is a pandas Series, one column .*: give X.to_frame"),
     "pandas Index": (lambda values: pd.Index(values[:, 0]), "X is a pandas Index, one column .*: give X.to_frame"),
@@ -164,6 +196,13 @@ REFUSED: dict[str, tuple[Make, str]] = {
         lambda values: pytest.importorskip("datasets").DatasetDict(train=of_datasets(values)),
         "X is a DatasetDict of several splits: give one of train",
     ),
+    "Column of Hugging Face": (
+        lambda values: of_datasets(values)["a"],
+        "X is a Column of datasets, one column",
+    ),
+    "exported array": (OneColumn, r"X is a OneColumn, which exports no table of Arrow \(.*\): give a table"),
+    "exported column": (Stream, r"X is a Stream, which exports no table of Arrow \(.*\): give a table"),
+    "exported nothing": (NoStream, r"X is a NoStream, which exports no table of Arrow \(.*\): give a table"),
     "dict": (lambda values: {"a": values[:, 0]}, r"X is a dict, which is no table: give pa.table\(X\)"),
     "set": (lambda values: {1.0}, "X is a set, which is no table"),
     "None": (lambda values: None, "X is a NoneType, which is no table"),
@@ -172,6 +211,8 @@ REFUSED: dict[str, tuple[Make, str]] = {
 }
 NORMALIZERS: dict[str, Callable[[], Any]] = {
     "standard": lambda: sn.StandardScaler(with_mean=False),
+    "power": lambda: sn.PowerTransformer(max_bins=64),
+    "rows": sn.Normalizer,
     "minmax": lambda: sn.MinMaxScaler((0, 2)),
     "maxabs": sn.MaxAbsScaler,
     "robust": lambda: sn.RobustScaler(with_centering=False),
@@ -208,6 +249,12 @@ def expected(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float64)
 
 
+def methods_of(new: Any, fitted: Any) -> list[Callable[[Any], Any]]:
+    """Give all that takes rows; what rows were before they had norm 1, nothing tells."""
+    back = [] if isinstance(fitted, sn.Normalizer) else [fitted.inverse_transform]
+    return [new.fit, new.partial_fit, fitted.transform, *back]
+
+
 def made(make: Make, values: np.ndarray) -> Any:
     """Put values into a container; skip where it cannot hold them."""
     try:
@@ -238,12 +285,16 @@ def test_numbers_are_those_of_asarray(name, kind, container):
         with pytest.raises(DataError, match="found timedelta"):
             NORMALIZERS[name]().fit(given)
         return
-    if sparse.issparse(given) and name in ("minmax", *ORDERED):
+    if sparse.issparse(given) and name in ("minmax", "power", *ORDERED):
         with pytest.raises((StreamnormError, TypeError, ValueError), match=r"[Ss]parse"):
             NORMALIZERS[name]().fit(given)
         return
+    if name == "rows" and np.isnan(wanted).any():
+        with pytest.raises(DataError, match=r"missing|NaN"):
+            numbers(NORMALIZERS[name]().fit_transform(given))
+        return
     fitted = NORMALIZERS[name]().fit(BASE)
-    for method in (fitted.transform, fitted.inverse_transform):
+    for method in (fitted.transform, *([] if name == "rows" else [fitted.inverse_transform])):
         found, right = numbers(method(made(make, values))), method(wanted)
         assert np.allclose(found, right, rtol=1e-3 if kind == "f2" else 1e-6, atol=1e-12, equal_nan=True)
     if name == "batch" and hasattr(given, "__iter__") and not hasattr(given, "shape"):
@@ -258,15 +309,14 @@ def test_numbers_are_those_of_asarray(name, kind, container):
 
 @pytest.mark.parametrize("container", [*ARRAYS, *TABLES])
 @pytest.mark.parametrize("kind", OTHERS)
-@pytest.mark.parametrize("name", ["standard", "quantile", "batch", "table"])
+@pytest.mark.parametrize("name", ["standard", "quantile", "power", "batch", "rows", "table"])
 def test_what_is_no_number_is_a_sentence(name, kind, container):
     make = {**ARRAYS, **TABLES}[container]
     if container == "list" and kind in ("date", "NaT"):
         pytest.skip("NumPy gives nanoseconds as integers")
     one = sn.TableNormalizer if name == "table" else NORMALIZERS[name]
     fitted = one().fit(arrow(BASE) if name == "table" else BASE)
-    methods = [one().fit, one().partial_fit, fitted.transform, fitted.inverse_transform]
-    for method in methods:
+    for method in methods_of(one(), fitted):
         with pytest.raises(StreamnormError) as told:
             numbers(method(made(make, OTHERS[kind])))
         assert len(str(told.value)) > 20
@@ -295,7 +345,7 @@ def test_what_is_no_table_says_what_to_give(name, container):
     make, words = REFUSED[container]
     one = sn.TableNormalizer if name == "table" else NORMALIZERS[name]
     fitted = one().fit(arrow(BASE))
-    for method in (one().fit, one().partial_fit, fitted.transform, fitted.inverse_transform):
+    for method in methods_of(one(), fitted):
         with pytest.raises(DataError, match=words):
             method(make(BASE))
 
@@ -306,6 +356,15 @@ def test_a_table_normalizer_says_that_arrays_have_no_names(make):
     for method in (sn.TableNormalizer().fit, fitted.transform):
         with pytest.raises(DataError, match=r"expected a table .*, found .*: give its columns names"):
             numbers(method(make(BASE)))
+
+
+@pytest.mark.parametrize("name", [*NORMALIZERS])
+@pytest.mark.parametrize("make", [lambda values: values, frame, np.ndarray.tolist], ids=["rows", "pandas", "list"])
+def test_integers_beyond_float64_are_a_sentence(make, name):
+    fitted, beyond = NORMALIZERS[name]().fit(BASE), make(np.array([[10**400, 2], [3, 4]], object))
+    for method in methods_of(NORMALIZERS[name](), fitted):
+        with pytest.raises(DataError, match=r"column .*, row 0 of the batch: this int is beyond float64: leave"):
+            method(beyond)
 
 
 def test_masked_values_are_missing():
