@@ -50,6 +50,19 @@ def scheduler(request):
         yield request.param
 
 
+@pytest.mark.parametrize("values", [[None, None], ["x", "y"], [700.0, 702.0]], ids=str)
+def test_columns_of_nulls_are_remembered(values):
+    blank = pd.DataFrame({"a": [1.0, 3.0], "b": pd.Series([None, None], dtype=object)})
+    given = pd.DataFrame({"a": [1.0, 3.0], "b": values})
+    with dask.config.set({"scheduler": "threads", "dataframe.convert-string": False}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a column without a value
+        fitted = sn.dask.fit(dd.from_pandas(blank, npartitions=1))
+        assert fitted.learnt.types["b"] == "null"
+        found = sn.dask.transform(fitted, dd.from_pandas(given, npartitions=1)).compute()
+        wanted = sn.TableNormalizer().fit(blank).transform(given)
+    pd.testing.assert_frame_equal(found, wanted)
+
+
 def frame_of(folder):
     """Give a frame with a partition for each file, where `read_parquet` would put small ones together."""
     return dd.from_map(

@@ -113,6 +113,18 @@ def test_keys(spark, folder):
     assert in_order(sn.spark.transform(fitted, df).toArrow()) == in_order(expected)
 
 
+def test_columns_of_nulls_are_remembered(spark):
+    blank = spark.sql("SELECT 1.0D a, NULL b UNION ALL SELECT 3.0D, NULL")
+    fitted = sn.spark.fit(blank)
+    assert fitted == sn.TableNormalizer().fit(pa.table({"a": [1.0, 3.0], "b": pa.nulls(2)}))
+    text = spark.sql("SELECT 1.0D a, 'x' b")
+    assert sn.spark.transform(fitted, text).toArrow().to_pylist() == [{"a": -1.0, "b": "x"}]
+    assert sn.spark.transform(fitted, blank).toArrow()["b"].null_count == 2
+    with pytest.warns(UserWarning, match="no value of column 'b' was seen"):
+        numbers = sn.spark.transform(fitted, spark.sql("SELECT 1.0D a, 700.0D b"))
+    assert np.isnan(numbers.toArrow()["b"][0].as_py())
+
+
 def test_the_session_is_a_real_one_of_its_kind(spark, request):
     kind = {"classic": "pyspark.sql.session", "connect": "pyspark.sql.connect.session"}
     assert type(spark).__module__ == kind[request.node.callspec.params["spark"]]

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import re
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,6 +59,16 @@ def arrow(values: np.ndarray) -> pa.Table:
 def polars(values: np.ndarray) -> pl.DataFrame:
     columns = [values[:, i].tolist() if values.dtype == object else values[:, i] for i in range(2)]
     return pl.DataFrame(dict(zip("ab", columns, strict=True)))
+
+
+class Exported:
+    """Something of nobody's that exports a table."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
+        return self.table.__arrow_c_stream__(requested_schema)
 
 
 class Batches:
@@ -140,6 +152,7 @@ TABLES: dict[str, Make] = {
     "polars": polars,
     "Table": arrow,
     "RecordBatch": lambda values: arrow(values).combine_chunks().to_batches()[0],
+    "exported": lambda values: Exported(arrow(values)),
     "reader": lambda values: arrow(values).to_reader(),
     "dataset": lambda values: pyarrow.dataset.dataset(arrow(values)),
     "Dataset of Hugging Face": of_datasets,
@@ -226,6 +239,55 @@ pytestmark = [
     pytest.mark.filterwarnings(f"ignore:{words}")
     for words in ("n_quantiles", ".*feature names", ".*was seen", "the matrix subclass")
 ]
+
+
+#: Containers by their words in the guide, without what stands there in parentheses.
+WORDS = {
+    "ndarray": ["ndarray", "columns"],
+    "memory map": ["memory map"],
+    "matrix": ["matrix"],
+    "nested list": ["list"],
+    "Dask array": ["dask array"],
+    "xarray `DataArray`": ["DataArray"],
+    "tensor": ["tensor", "gradient"],
+    "masked array": ["masked"],
+    "scipy sparse": ["csr", "csc", "coo", "dok", "csr_matrix"],
+    "DataFrame of pandas or Polars": [name for name in TABLES if name.startswith(("pandas", "polars"))],
+    "`pa.Table`": ["Table"],
+    "`RecordBatch`": ["RecordBatch"],
+    "what exports Arrow data": ["exported"],
+    "`RecordBatchReader`": ["reader"],
+    "dataset of pyarrow": ["dataset"],
+    "`Dataset` of Hugging Face": ["Dataset of Hugging Face"],
+    "`IterableDataset`": [name for name in TABLES if name.startswith("IterableDataset")],
+    "`DataLoader`": ["DataLoader"],
+    "iterator": ["iterator", "iterator of tables"],
+    "other iterable": ["iterable", "iterable of frames"],
+    "list of batches": ["tuple of arrays", "list of frames", "list of batches"],
+    "`Series`": ["pandas Series", "polars Series"],
+    "`Index`": ["pandas Index"],
+    "`ChunkedArray`": ["ChunkedArray"],
+    "a column that exports Arrow data": ["exported array", "exported column", "exported nothing"],
+    "`LazyFrame`": ["LazyFrame"],
+    "Dask frame": ["dask frame"],
+    "xarray `Dataset`": ["xarray Dataset"],
+    "`DatasetDict`": ["DatasetDict"],
+    "`Column` of Hugging Face": ["Column of Hugging Face"],
+    "dict": ["dict"],
+    "set": ["set"],
+    "text": ["text", "None"],
+    "number": ["number"],
+}
+
+
+def test_the_guide_has_the_table():
+    text = (Path(sn.__file__).parent / "docs" / "guide.md").read_text(encoding="utf-8")
+    table = text.split("## What containers are read as")[1].split("\n## ")[0]
+    rows = [row.split("|")[1:] for row in table.splitlines() if row.startswith("| ") and "---" not in row][1:]
+    words = {re.sub(r" \(.*?\)", "", word).strip(): row[1] for row in rows for word in row[0].split(", ")}
+    assert list(words) == list(WORDS)
+    assert {name for names in WORDS.values() for name in names} == {*ARRAYS, *TABLES, *REFUSED}
+    assert {name for word, read in words.items() if "refused" in read for name in WORDS[word]} == {*REFUSED}
 
 
 def numbers(result: Any) -> np.ndarray:
