@@ -76,7 +76,7 @@ def test_a_task_that_runs_twice_at_once_counts_once(master, tmp_path):
     for path in (folder, marks, log):
         path.mkdir()
     write_folder(folder, [rows(700, 0), rows(500, 2)])
-    done = run_script(Path(__file__).with_name("speculation.py"), master, folder, marks, log)
+    done = run_script(Path(__file__).parents[1] / "support" / "speculation.py", master, folder, marks, log)
     assert done.returncode == 0, done.stderr
 
     assert sorted(path.name for path in marks.iterdir()) == ["0", "1"]  # both gave their summary
