@@ -138,8 +138,9 @@ def _one_by_one(batch: pa.RecordBatch, new: Mapping[str, Column], without: Colle
     return batch
 
 
-#: Types that pyarrow has no arrays of.
-_INTERVALS = (pa.lib.Type_INTERVAL_MONTHS, pa.lib.Type_INTERVAL_DAY_TIME)
+#: Types that pyarrow has no arrays of, by their numbers in Arrow's ``type_fwd.h``: intervals of months, and of days and
+#: milliseconds, which `pyarrow.lib` names from some version on.
+_INTERVALS = (21, 22)
 
 
 def _has_arrays(kind: pa.DataType) -> bool:
