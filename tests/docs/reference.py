@@ -87,7 +87,8 @@ def _signature(name: str, thing: Any) -> str:
             shown.append("*")
         star = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
         shown.append(f"{star}{p.name}" + ("" if p.default is p.empty else f"={p.default!r}"))
-    return f"{name}({', '.join(shown)})"
+    text = f"{name}({', '.join(shown)})"
+    return re.sub(r"<class '(\w+)'>", r"\1", text)  # a default that is a type
 
 
 def _markdown(docstring: str) -> str:
