@@ -29,6 +29,7 @@ CONTENTS = """
 guide
 commands
 python
+speed
 compatibility
 changes
 ```

@@ -48,8 +48,9 @@ class Copy:
         """
         inputs = table.inputs(inverse)
         with naming(source.path):
-            has, left = set(source.schema.names), _without_numbers(table, source, inverse)
-            there = {name: other for name, other in inputs.items() if name in has - left}
+            has = set(source.schema.names)
+            numbers = has - _without_numbers(table, source, inverse)
+            there = {name: other for name, other in inputs.items() if name in numbers}
             if inputs and has.isdisjoint(inputs):
                 raise DataError(
                     f"it has none of the columns that are normalised ({listed(map(repr, inputs))}): leave it out."
