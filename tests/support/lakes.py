@@ -185,6 +185,8 @@ class Walk:
 
     def restore(self) -> None:
         table = self.table
+        if not table.version():  # there is none before it
+            return
         try:
             table.restore(max(0, table.version() - int(self.rng.integers(1, 4))))
         except Exception as error:  # files of that version may have been vacuumed
