@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -75,6 +77,20 @@ class ChangingTable(ABC):
     location: str
     #: Whether what was given is one version, and not the table as it is now.
     is_fixed: bool = False
+    #: What it is, and what to do where it cannot be read, for messages.
+    kind: ClassVar[str]
+    remedy: ClassVar[str]
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Turn what goes wrong while the table's log is read into one sentence that names the table."""
+        try:
+            yield
+        except SourceError:
+            raise
+        except Exception as error:  # libraries of tables raise errors of many kinds, and their engines bare ones
+            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+            raise SourceError(f"{self.location} cannot be read as {self.kind}: {reason}; {self.remedy}.") from error
 
     @abstractmethod
     def snapshot(self, version: int | None = None, as_of: str | None = None) -> Snapshot:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +39,9 @@ class DeltaLake(ChangingTable):
         Its folder, here or in an object store; or the table itself, whose version then counts.
     """
 
+    kind = "a Delta table"
+    remedy = "name a version that there is, or see to the table"
+
     def __init__(self, given: Any) -> None:
         self._version = None
         self._options: dict[str, str] | None = None
@@ -67,19 +69,6 @@ class DeltaLake(ChangingTable):
             if as_of is not None:
                 table.load_as_version(as_of)
         return table
-
-    @contextmanager
-    def _naming(self) -> Iterator[None]:
-        try:
-            yield
-        except SourceError:
-            raise
-        except Exception as error:  # deltalake raises errors of many kinds, and its engine bare ones
-            reason = " ".join(str(error).split()).rstrip(".")
-            raise SourceError(
-                f"{self.location} cannot be read as a Delta table: {reason}; name a version that there is, or see to "
-                "the table."
-            ) from error
 
     def snapshot(self, version: int | None = None, as_of: str | None = None) -> Snapshot:
         """Give the newest version, or another one."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,9 @@ class IcebergLake(ChangingTable):
         whose snapshot then counts.
     """
 
+    kind = "an Iceberg table"
+    remedy = "see to the table and to pyiceberg's configuration"
+
     def __init__(self, given: Any) -> None:
         self._given = None if isinstance(given, str) else given
         self.is_fixed = self._given is not None
@@ -53,19 +55,6 @@ class IcebergLake(ChangingTable):
         if not (catalog and slash and name):
             raise SourceError(f"{self.location} names no table: name it as {SCHEME}CATALOG/NAMESPACE.TABLE.")
         return load_catalog(catalog).load_table(name)
-
-    @contextmanager
-    def _naming(self) -> Iterator[None]:
-        try:
-            yield
-        except SourceError:
-            raise
-        except Exception as error:  # pyiceberg raises errors of many kinds, and those of its catalogs
-            reason = " ".join(str(error).split()).rstrip(".")
-            raise SourceError(
-                f"{self.location} cannot be read as an Iceberg table: {reason or type(error).__name__}; see to the "
-                "table and to pyiceberg's configuration."
-            ) from error
 
     def snapshot(self, version: int | None = None, as_of: str | None = None) -> Snapshot:
         """Give the current snapshot, or another one by its id."""
