@@ -343,3 +343,14 @@ def test_events_see_what_is_read_by_pages(tmp_path, monkeypatch):
     on_reading(monkeypatch, lambda _, columns: seen.append(columns))
     sn.fit(tmp_path)
     assert seen == [["x"]]
+
+
+def test_a_dictionary_outlives_the_piece_that_it_stood_in(tmp_path):
+    """Of a chunk that is not packed the dictionary is no copy, and pieces are read over each other."""
+    rng = np.random.default_rng(0)
+    table = pa.table({"x": np.sort(rng.normal(size=4096))[rng.integers(0, 4096, 2_000_000)]})
+    pq.write_table(table, tmp_path / "a.parquet", compression="none", data_page_size=100_000, row_group_size=2_000_000)
+    assert (
+        pq.read_metadata(tmp_path / "a.parquet").row_group(0).column(0).total_compressed_size > 1.5 * decode.PIECE_BYTES
+    )
+    assert sn.fit(tmp_path / "a.parquet", "robust") == sn.TableNormalizer("robust").fit(table)

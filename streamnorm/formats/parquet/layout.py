@@ -7,15 +7,18 @@ chunk lies in another.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
 from streamnorm.formats.parquet.tree import Struct, read_struct
 
-__all__ = ["Chunk", "Field", "Layout", "NotByPagesError", "read_at"]
+__all__ = ["Chunk", "Field", "Layout", "NotByPagesError", "Read", "read_at", "read_view"]
+
+#: Gives bytes of a file: where they begin and how many they are.
+Read: TypeAlias = Callable[[pa.NativeFile, int, int], memoryview]
 
 _MAGIC, _SEALED = b"PAR1", b"PARE"
 #: Bytes at the end: the footer's length and the magic.
@@ -202,3 +205,8 @@ def read_at(file: pa.NativeFile, start: int, size: int) -> Any:
     if len(data) != size:
         raise ValueError("the file ends before what is told of")
     return data
+
+
+def read_view(file: pa.NativeFile, start: int, size: int) -> memoryview:
+    """Read bytes of a file as `read_at` does, and view them."""
+    return memoryview(read_at(file, start, size))
