@@ -208,5 +208,12 @@ def read_at(file: pa.NativeFile, start: int, size: int) -> Any:
 
 
 def read_view(file: pa.NativeFile, start: int, size: int) -> memoryview:
-    """Read bytes of a file as `read_at` does, and view them."""
+    """Read bytes of a file as `read_at` does, and view them; errors are the same.
+
+    Parameters
+    ----------
+    file : pyarrow.NativeFile
+    start, size : int
+        In bytes.
+    """
     return memoryview(read_at(file, start, size))
