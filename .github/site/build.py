@@ -29,7 +29,6 @@ CONTENTS = """
 guide
 commands
 python
-speed
 compatibility
 changes
 ```

@@ -25,7 +25,16 @@ _CHANGING = {
     "mkdir", "mkdirat", "rmdir", "ftruncate", "truncate", "fallocate", "link", "symlink", "copy_file_range",
 }  # fmt: skip
 _READING = {"open", "openat", "read", "pread64", "stat", "lstat", "newfstatat", "statx", "getdents64", "flock"}
-_COMMAND = [sys.executable, "-P", "-c", "from streamnorm.cli import main; main()"]
+#: The signals as a terminal gives them, whatever who runs the tests ignores (a shell's background, nohup).
+_COMMAND = [
+    sys.executable,
+    "-P",
+    "-c",
+    "import signal\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "if hasattr(signal, 'SIGHUP'): signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+    "from streamnorm.cli import main; main()",
+]
 _LINE = re.compile(r"(\d+) +(\w+)\((.*)")
 _RANDOM = re.compile(r"\.[0-9a-f]{8}\.streamnorm")
 _TIMEOUT = 60
