@@ -1,7 +1,8 @@
 """Build the site: ``python .github/site/build.py OUT``, with the extra 'docs' installed.
 
 The pages are the README, those of `streamnorm/docs`, and the changes, as they stand in the repository; OUT/VERSION gets
-them as HTML with search, and OUT/index.html leads to the newest that was built there. A warning is an error.
+them as HTML with search. OUT/index.html leads to the newest version there, and OUT/versions.html, which every page links
+to, lists all of them. A warning is an error.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -29,6 +31,7 @@ CONTENTS = """
 guide
 commands
 python
+speed
 compatibility
 changes
 ```
@@ -59,6 +62,7 @@ def gather(folder: Path) -> None:
     for picture in (ROOT / "data").glob("*.png"):
         shutil.copy(picture, folder / "data")
     shutil.copy(HERE / "conf.py", folder)
+    shutil.copytree(HERE / "templates", folder / "templates")
 
 
 def build(out: Path) -> Path:
@@ -69,12 +73,24 @@ def build(out: Path) -> Path:
         gather(Path(folder))
         words = ["-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-D", f"release={version}"]
         subprocess.run([sys.executable, *words, folder, out / version], check=True)
-    (out / "index.html").write_text(
-        f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; {version}/"><title>streamnorm'
-        f'</title><a href="{version}/">streamnorm {version}</a>\n',
+    versions = sorted((page.parent.name for page in out.glob("*/index.html")), key=_numbers, reverse=True)
+    newest = versions[0]
+    _write_page(out / "index.html", [newest], f'<meta http-equiv="refresh" content="0; {newest}/">')
+    _write_page(out / "versions.html", versions)
+    return out / version
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
+def _write_page(page: Path, versions: Iterable[str], head: str = "") -> None:
+    items = "".join(f'<li><a href="{version}/">streamnorm {version}</a></li>' for version in versions)
+    page.write_text(
+        '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"{head}<title>streamnorm</title><h1>streamnorm</h1><ul>{items}</ul>\n",
         encoding="utf-8",
     )
-    return out / version
 
 
 if __name__ == "__main__":

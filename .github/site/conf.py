@@ -9,3 +9,14 @@ html_title = "streamnorm"
 html_show_sphinx = False
 html_show_copyright = False
 pygments_style = "tango"
+templates_path = ["templates"]
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "versions.html",
+        "sidebar/scroll-end.html",
+    ]
+}
