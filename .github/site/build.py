@@ -1,8 +1,8 @@
 """Build the site: ``python .github/site/build.py OUT``, with the extra 'docs' installed.
 
 The pages are the README, those of `streamnorm/docs`, and the changes, as they stand in the repository; OUT/VERSION gets
-them as HTML with search. OUT/index.html leads to the newest version there; OUT/versions.html, which every page links to,
-lists all of them. A warning is an error.
+them as HTML with search. OUT/index.html leads to the newest version there; OUT/versions.html, which all pages link to,
+lists the others. A warning is an error.
 """
 
 from __future__ import annotations
