@@ -10,7 +10,7 @@ from streamnorm.jobs.count import How, check_new_state, count
 from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.fit import fit
 from streamnorm.jobs.following import check_version_of_table, fit_snapshot, follow
-from streamnorm.jobs.forget import forget
+from streamnorm.jobs.forget import forget, forget_keys
 from streamnorm.jobs.ledger import Named, options_of
 from streamnorm.jobs.merge import merge
 from streamnorm.jobs.mirroring import check_mirror, mirror
@@ -50,6 +50,7 @@ __all__ = [
     "fit_snapshot",
     "follow",
     "forget",
+    "forget_keys",
     "map_batch",
     "map_files",
     "mapped_schema",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -380,7 +380,7 @@ def _by_difference(
             return None
         total = reduce(add, [part for part in gone if part is not None], learnt.emptied())
         try:
-            learnt = taken_out(learnt, total, kept, parts)
+            learnt = taken_out(learnt, total, partial(parts.sum_of, kept) if kept else None)
         except MergeError:
             return None
     if learnt is None:

@@ -1,14 +1,16 @@
-"""Taking sources out of a state, exactly."""
+"""Taking sources out of a state, or all rows of a key, exactly."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from functools import reduce
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, reduce
 from operator import add
 from pathlib import Path
 
-from streamnorm.errors import DataError, MergeError, SourceError
+import numpy as np
+
+from streamnorm.errors import DataError, MergeError, SourceError, StateError
 from streamnorm.files import Target, place_of
 from streamnorm.formats import CsvOptions, Source
 from streamnorm.inputs import expand
@@ -19,7 +21,7 @@ from streamnorm.states import Counted, Parts, State, holding
 from streamnorm.summaries import Moments
 from streamnorm.tables import Group, Keyed, Learnt
 
-__all__ = ["forget", "not_subtracted", "taken_out"]
+__all__ = ["forget", "forget_keys", "not_subtracted", "taken_out"]
 
 
 def forget(
@@ -66,7 +68,10 @@ def forget(
         refuse_table(known, place)
         there = {entry: source for source, entry in pair_up(known.sources, _existing(given, options))[0] if entry}
         gone = _counted_there(known, given, there, place)
-        taken = [_part(parts, entry) or _count_again(entry, there.get(entry), known, place, effort) for entry in gone]
+        taken = [
+            entry.left(_part(parts, entry) or _count_again(entry, there.get(entry), known, place, effort))
+            for entry in gone
+        ]
         taken_out = set(gone)
         left = tuple(entry for entry in known.sources if entry not in taken_out)
         learnt = _without(known, taken, left, parts, place)
@@ -74,6 +79,48 @@ def forget(
         held.write(dataclasses.replace(known, table=known.table.with_learnt(learnt), sources=left))
         parts.tidy(left)
     return gone
+
+
+def forget_keys(path: str | Path, words: Sequence[str]) -> int:
+    """Take keys out of a state, exactly: the rest is as if their rows had never been, in whatever source they stood.
+
+    Sources that are counted later may have rows of them again.
+
+    Parameters
+    ----------
+    path : str or Path
+        The state file.
+    words : sequence of str
+        The keys, a word for each column of `by`.
+
+    Returns
+    -------
+    int
+        How many keys they are.
+
+    Raises
+    ------
+    StateError
+        If the state has no keys.
+    DataError
+        If it does not have these, or follows a table.
+    """
+    place = place_of(path)
+    with holding(place) as held:
+        known = held.read()
+        refuse_table(known, place)
+        keyed = known.table.learnt.keyed
+        if keyed is None:
+            raise StateError(f"{place} has no keys: it was fitted without --by; name the sources to forget.")
+        width = len(keyed.keys.names)
+        if not words or len(words) % width:
+            raise DataError(f"a key has a word for each of {', '.join(keyed.keys.names)}: got {len(words)} in all.")
+        at = [keyed.keys.parse(words[i : i + width]) for i in range(0, len(words), width)]
+        keys = keyed.keys.take(np.unique(np.array(at, np.int64)))
+        table = known.table.with_learnt(known.table.learnt.without(keys))
+        sources = tuple(entry.less(keys) for entry in known.sources)
+        held.write(dataclasses.replace(known, table=table, sources=sources))
+    return len(keys)
 
 
 def _part(parts: Parts, entry: Counted) -> Learnt | None:
@@ -168,7 +215,7 @@ def _without(known: State, taken: Sequence[Learnt], left: Sequence[Counted], par
     learnt = known.table.learnt
     gone = reduce(add, taken, learnt.emptied())
     try:
-        return taken_out(learnt, gone, [name for entry in left for name in entry.part_names], parts) or learnt - gone
+        return taken_out(learnt, gone, partial(_sum_of, left, parts) if left else None) or learnt - gone
     except MergeError as error:
         raise MergeError(
             f"{path}: {str(error).rstrip('.')}; count what stays again (streamnorm fit SRC --state {path} --rebuild), "
@@ -176,7 +223,31 @@ def _without(known: State, taken: Sequence[Learnt], left: Sequence[Counted], par
         ) from error
 
 
-def taken_out(learnt: Learnt, gone: Learnt, left: Sequence[str], parts: Parts) -> Learnt | None:
+def _sum_of(entries: Sequence[Counted], parts: Parts, groups: Sequence[int]) -> Learnt | None:
+    """Add up some groups of columns of parts, without the keys that were taken out; None where one was not kept.
+
+    Parameters
+    ----------
+    entries : sequence of Counted
+        Whose parts.
+    parts : Parts
+    groups : sequence of int
+        Positions of the groups in what was learnt.
+    """
+    alike: dict[str, list[Counted]] = {}
+    for entry in entries:
+        alike.setdefault("" if entry.without is None else entry.without.digest(), []).append(entry)
+    total: Learnt | None = None
+    for some in alike.values():
+        found = parts.sum_of([name for entry in some for name in entry.part_names], groups)
+        if found is None:
+            return None
+        found = some[0].left(found)
+        total = found if total is None else total + found
+    return total
+
+
+def taken_out(learnt: Learnt, gone: Learnt, left: Callable[[Sequence[int]], Learnt | None] | None) -> Learnt | None:
     """Take statistics out of others, exactly: sums are subtracted, and all else is added up again from parts that stay.
 
     Parameters
@@ -185,10 +256,8 @@ def taken_out(learnt: Learnt, gone: Learnt, left: Sequence[str], parts: Parts) -
         What is known.
     gone : Learnt
         What is taken out of it.
-    left : sequence of str
-        Names of the parts that stay.
-    parts : Parts
-        The summaries of single sources, where they are kept.
+    left : callable or None
+        Adds up some groups of columns of the parts that stay; None where none stays.
 
     Returns
     -------
@@ -204,7 +273,7 @@ def taken_out(learnt: Learnt, gone: Learnt, left: Sequence[str], parts: Parts) -
     subtracted = [i for i in range(len(learnt.groups)) if i not in added_up]
     rest: Learnt | None = learnt.of_groups(added_up).emptied()
     if added_up and left:
-        rest = parts.sum_of(left, added_up)
+        rest = left(added_up)
     if rest is None or rest + gone.of_groups(added_up) != learnt.of_groups(added_up):
         return None
     some = learnt.of_groups(subtracted) - gone.of_groups(subtracted)

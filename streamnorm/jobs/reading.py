@@ -22,7 +22,7 @@ from streamnorm.jobs.text_columns import open_columns, settled_columns, types_se
 from streamnorm.jobs.threads import in_any_order, threads_of
 from streamnorm.jobs.work import Part, neighbours, summarise_units
 from streamnorm.states import Counted, Parts, State
-from streamnorm.tables import Learnt, Table
+from streamnorm.tables import Keys, Learnt, Table
 
 __all__ = ["Reading", "fit_state"]
 
@@ -93,6 +93,7 @@ def fit_state(
     parts: Parts | None = None,
     footers: bool = True,
     strict: bool = False,
+    without: Mapping[str, Keys] | None = None,
 ) -> State:
     """Fit a table normalizer to files, on top of a known state if there is one.
 
@@ -114,6 +115,8 @@ def fit_state(
     strict : bool
         Whether a column of text files that was not named and is in doubt is an error, and not left alone: one of
         mostly numbers, and in a known state one with codes such as 00501.
+    without : mapping of str to Keys, optional
+        Keys whose rows do not count, by the locations of sources.
 
     Raises
     ------
@@ -128,7 +131,7 @@ def fit_state(
     tell_of_differences(job)
     opened = [source.with_open(frozenset() if added else open_columns(table, job.like)) for source in sources]
     readings = (Reading(*pair, job.like, footers) for pair in zip(opened, stamps, strict=True))
-    count = _Count(known, record, parts)
+    count = _Count(known, record, parts, without or {})
     found = _read_all(readings, known.table, effort, record)
     if all(source.typed for source in sources):
         for reading in found:
@@ -154,11 +157,13 @@ class _Count:
         Whether to write down what was counted.
     parts : Parts or None
         Where to keep each source's own summary.
+    without : mapping of str to Keys
+        Keys whose rows do not count, by the locations of sources.
     """
 
-    def __init__(self, known: State, record: bool, parts: Parts | None) -> None:
+    def __init__(self, known: State, record: bool, parts: Parts | None, without: Mapping[str, Keys]) -> None:
         self.total = known.table.learnt
-        self._known, self._record, self._parts = known, record, parts
+        self._known, self._record, self._parts, self._without = known, record, parts, without
         self._entries: list[Counted] = []
 
     def keep_only(self, names: Collection[str]) -> None:
@@ -168,7 +173,8 @@ class _Count:
     def add(self, reading: Reading) -> None:
         """Add what a source gave."""
         with naming(reading.source.path):
-            self.total = self.total + reading.total
+            keys = self._without.get(reading.source.location)
+            self.total = self.total + (reading.total if keys is None else reading.total.without(keys))
         if self._record:
             self._entries.append(reading.counted())
         if self._parts is not None:

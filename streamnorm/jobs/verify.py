@@ -57,7 +57,12 @@ def verify(
         )
     refuse_table(known, place)
     empty = known.emptied()
-    again = fit_state(found, known.table, known=empty, effort=effort, footers=False)
+    without = {
+        source.location: entry.without
+        for source, entry in pair_up(known.sources, found)[0]
+        if entry is not None and entry.without is not None
+    }
+    again = fit_state(found, known.table, known=empty, effort=effort, footers=False, without=without)
     differences = _differing_sources(known, again, found) if known.sources else []
     if not differences and again.table.learnt != known.table.learnt:
         names = ", ".join(map(repr, _differing_columns(known.table.learnt, again.table.learnt)))

@@ -265,7 +265,9 @@ def about_sources(state: State) -> str:
         where = f"version {table.version} of {state.sources[0].location}"
         return f"{where}, {amount(table.files, 'file')}, {amount(state.sources[0].rows, 'row')} counted"
     files = f"{len(state.sources):,} source{'' if len(state.sources) == 1 else 's'}"
-    return f"{files}, {sum(source.rows for source in state.sources):,} rows counted"
+    out = max((len(source.without) for source in state.sources if source.without is not None), default=0)
+    since = f", {amount(out, 'key')} taken out since" if out else ""
+    return f"{files}, {sum(source.rows for source in state.sources):,} rows counted{since}"
 
 
 def to_json(state: State) -> str:

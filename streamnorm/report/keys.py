@@ -61,7 +61,7 @@ def keys_to_json(learnt: Learnt) -> dict[str, Any]:
     keyed = learnt.keyed
     if keyed is None:
         return {}
-    rows = keyed.rows
+    rows = learnt.rows_of_keys
     return {
         "keys": {
             "columns": list(keyed.keys.names),
@@ -78,7 +78,7 @@ def about_keys(learnt: Learnt) -> str:
     keyed = learnt.keyed
     if keyed is None:
         return ""
-    names, rows = ", ".join(map(printable, keyed.keys.names)), keyed.rows
+    names, rows = ", ".join(map(printable, keyed.keys.names)), learnt.rows_of_keys
     if not len(rows):
         return f"by {names}: no key"
     examples = ", ".join(printable(keyed.keys.words(int(i))) for i in np.argsort(-rows, kind="stable")[:_NAMED])

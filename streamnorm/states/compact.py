@@ -43,7 +43,7 @@ def to_bytes(learnt: Learnt) -> bytes:
         "groups": [_group_to_json(group) for group in learnt.groups],
         "types": dict(learnt.types),
         "dropped": list(learnt.dropped),
-        **({"keys": keys_to_json(learnt.keyed)} if learnt.keyed is not None else {}),
+        **({"keys": keys_to_json(learnt.keyed.keys)} if learnt.keyed is not None else {}),
     }
     header = json.dumps(_without_arrays(content, arrays), separators=(",", ":")).encode()
     body = b"".join([_LENGTH.pack(len(header)), header, *arrays])
@@ -135,10 +135,10 @@ def _group_to_json(group: Group) -> dict[str, Any]:
 def _group_from_json(data: Mapping[str, Any], keys: Keys | None) -> Group:
     rule, names = rule_from_json(data["rule"]), tuple(map(str, data["names"]))
     vector = vector_from_json(data["vector"]) if "vector" in data else None
+    slots = len(names) if vector is None else vector.slots
     if keys is not None:
         columns: list[Summary] = [unpack(rule.summary.empty(len(keys)), packed) for packed in data["summary"]]
-        if len(columns) != len(names):
-            raise ValueError("there are more names than columns, or fewer")
-        return Group(rule, names, Keyed.make(keys, columns))
-    slots = len(names) if vector is None else vector.slots
+        if len(columns) != slots:
+            raise ValueError("there are more statistics than columns or elements, or fewer")
+        return Group(rule, names, Keyed.make(keys, columns), vector)
     return Group(rule, names, unpack(rule.summary.empty(slots), data["summary"]), vector)

@@ -22,6 +22,9 @@ column's `summary` have a slot for each, packed into bytes::
 
      "keys": {"count": 2, "columns": [{"name": "store", "type": "string", "values": ["a", "b"]}]},
 
+The `summary` of a column of vectors is then a list of such, one for each element. A source out of which keys were
+taken has them under ``"without"``, written as `keys` are.
+
 Version 3 is that of states which have counted streams, and is written without spaces, in one line: how far is told
 by stream (`positions`), and the summaries of all columns under a rule, but for those per key, stand with the rule,
 packed into bytes::
@@ -46,6 +49,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from streamnorm.errors import StateError
+from streamnorm.states.keyed import keys_from_json
 from streamnorm.states.ordered import HOMES
 from streamnorm.states.positions import Positions
 from streamnorm.states.state import Counted, State
@@ -230,6 +234,8 @@ def _check_settings(dtype: Any, suffix: Any, infinite: Any, **by: Any) -> None:
 
 def _source_from(options: Any = None, table: Any = None, **given: Any) -> Counted:
     tracked = None if table is None else Tracked.from_json(table)
+    if given.get("without") is not None:
+        given["without"] = keys_from_json(given["without"])
     source = Counted(**given, options=() if options is None else _options_of(options), table=tracked)
     numbers = (source.size, source.rows, source.modified, source.from_footer)
     texts = (source.location, source.fingerprint, source.digest)

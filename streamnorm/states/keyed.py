@@ -19,9 +19,8 @@ __all__ = ["columns_to_json", "keyed_from_json", "keys_from_json", "keys_to_json
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 
-def keys_to_json(keyed: Keyed) -> dict[str, Any]:
-    """Write the keys of a summary in ascending order, column by column."""
-    keys = keyed.keys
+def keys_to_json(keys: Keys) -> dict[str, Any]:
+    """Write keys in ascending order, column by column."""
     columns = zip(keys.names, keys.kinds, keys.values(), strict=True)
     return {
         "count": len(keys),

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streamnorm.errors import MergeError
+from streamnorm.states.keyed import keys_to_json
 from streamnorm.states.positions import Positions
 from streamnorm.states.tracked import Tracked
-from streamnorm.tables import Table
+from streamnorm.tables import Keys, Learnt, Table
 
 __all__ = ["Counted", "State"]
 
@@ -38,6 +39,8 @@ class Counted:
         How a CSV file is written, by the names and values of `CsvOptions`, as far as it is no common one.
     table : Tracked or None
         Where it is a table that changes: its version, and its files.
+    without : Keys or None
+        Keys whose rows in it were taken out since.
     """
 
     location: str
@@ -49,6 +52,15 @@ class Counted:
     from_footer: int = field(default=0, compare=False)
     options: tuple[tuple[str, Any], ...] = field(default=(), compare=False)
     table: Tracked | None = None
+    without: Keys | None = field(default=None, compare=False)
+
+    def less(self, keys: Keys) -> Counted:
+        """Give the entry of which keys were taken out, beside those that were before."""
+        return replace(self, without=keys if self.without is None else self.without.union(keys)[0])
+
+    def left(self, learnt: Learnt) -> Learnt:
+        """Give what counts of what was learnt from it."""
+        return learnt if self.without is None else learnt.without(self.without)
 
     @property
     def part_names(self) -> tuple[str, ...]:
@@ -62,7 +74,8 @@ class Counted:
         content = dict(vars(self))
         content["options"] = dict(self.options)
         content["table"] = self.table and self.table.to_json()
-        for name in ("from_footer", "options", "table"):
+        content["without"] = self.without and keys_to_json(self.without)
+        for name in ("from_footer", "options", "table", "without"):
             if not content[name]:
                 del content[name]
         return content

@@ -63,7 +63,7 @@ def learnt_to_json(learnt: Learnt, *, packed: bool = False) -> dict[str, Any]:
             rule_to_json(group.rule) | ({"summary": pack(group.summary)} if id(group) in with_rules else {})
             for group in learnt.groups
         ],
-        **({"keys": keys_to_json(learnt.keyed)} if learnt.keyed is not None else {}),
+        **({"keys": keys_to_json(learnt.keyed.keys)} if learnt.keyed is not None else {}),
         "columns": columns,
         **({"dropped": list(learnt.dropped)} if learnt.dropped else {}),
     }
@@ -112,14 +112,17 @@ def _group(index: int, rule: BoundRule, columns: Sequence[Mapping[str, Any]], ke
     """
     own = sorted((c for c in columns if c["rule"] == index), key=lambda c: str(c["name"]))
     names = tuple(column["name"] for column in own)
-    if keys is not None:
+    if keys is not None and not any("vector" in column for column in own):
         return Group(rule, names, keyed_from_json(keys, rule, [column["summary"] for column in own]))
     if not any("vector" in column for column in own):
         summaries = None if packed else [column["summary"] for column in own]
         return Group(rule, names, _summary(rule, summaries, packed, len(own)))
     (column,) = own
     vector = vector_from_json(column["vector"])
-    summary = _summary(rule, None if packed else column["summary"], packed, vector.slots)
+    if keys is None:
+        summary = _summary(rule, None if packed else column["summary"], packed, vector.slots)
+    else:
+        summary = keyed_from_json(keys, rule, column["summary"])
     if len(summary) != vector.slots:
         raise ValueError(f"column {names[0]!r} has {len(summary)} statistics for {vector.slots} elements")
     return Group(rule, names, summary, vector)

@@ -11,10 +11,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamnorm.columns import block_of_arrays, block_of_batch, float_type, map_array, run_of
-from streamnorm.errors import DataError, InfiniteValueError
+from streamnorm.errors import InfiniteValueError
 from streamnorm.rules import PLAIN, BoundRule
 from streamnorm.summaries import Block, Summary
 from streamnorm.tables.grouping import Found, Grouped
+from streamnorm.tables.keyed import Keyed
 from streamnorm.tables.statistics import Group
 from streamnorm.tables.vectors import Vector
 
@@ -47,23 +48,38 @@ def summarise_columns(
     DataError
         If a column cannot be summarised so, or holds an infinity that is not to be skipped.
     """
-    if grouped is not None:
-        if vector is not None:
-            raise DataError(
-                f"column {names[0]!r} holds vectors, of which there are no statistics per key: leave it out (exclude)."
-            )
-        arrays = [rule.steps.read(batch.column(name), name) for name in names]
-        keyed = grouped.summarise(rule.summary, arrays, names, skip_infinite=skip_infinite)
-        return Group(rule, tuple(names), keyed)
     if vector is not None:
         vector = vector.seen(batch.column(names[0]), names[0])
     group = Group(rule, tuple(names), rule.summary.empty(0), vector)
+    if grouped is not None:
+        return dataclasses.replace(group, summary=_by_key(group, batch, grouped, skip_infinite=skip_infinite))
     try:
         summary = rule.summary.of(_block(rule, batch, names, vector), skip_infinite=skip_infinite)
     except InfiniteValueError as error:
         row = error.row if vector is None else vector.row(error.row)
         raise InfiniteValueError(error.slot, row, group.slot_names[error.slot]) from None
     return dataclasses.replace(group, summary=summary)
+
+
+def _by_key(group: Group, batch: pa.RecordBatch, grouped: Grouped, *, skip_infinite: bool) -> Keyed:
+    """Summarise columns of a batch key by key.
+
+    Parameters
+    ----------
+    group : Group
+        The columns, with nothing learnt.
+    batch : pyarrow.RecordBatch
+    grouped : Grouped
+        The batch's rows by their keys.
+    skip_infinite : bool
+    """
+    steps, names, vector = group.rule.steps, group.names, group.vector
+    options = {"skip_infinite": skip_infinite}
+    if vector is None:
+        arrays = [steps.read(batch.column(name), name) for name in names]
+        return grouped.summarise(group.rule.summary, arrays, names, **options)
+    arrays = vector.of_slots(batch.column(names[0]), names[0], steps)
+    return grouped.summarise(group.rule.summary, arrays, group.slot_names, in_a_row=vector.in_a_row, **options)
 
 
 def _block(rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str], vector: Vector | None) -> Block:
@@ -133,6 +149,8 @@ def map_column(array: pa.Array, name: str, group: Group, slot: int, found: Found
     rule, steps = group.rule, group.rule.steps
     options["dtype"] = steps.type or options["dtype"]
     if group.vector is not None:
+        if found is not None:
+            return group.vector.map_by_key(array, name, found, rule, group.summary, **options)
         return group.vector.map(array, name, rule.plan(group.summary), steps, **options)
     before = array
     if not options["inverse"] and steps != PLAIN:

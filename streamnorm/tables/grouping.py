@@ -104,32 +104,38 @@ class Grouped:
         return cls(keys, np.frombuffer(order, np.int64), np.frombuffer(bounds, np.int64))
 
     def summarise(
-        self, kind: SummaryType, arrays: Sequence[pa.Array], names: Sequence[str], *, skip_infinite: bool
-    ) -> Keyed:
+        self, kind: SummaryType, arrays: Sequence[pa.Array], names: Sequence[str], *, skip_infinite: bool,
+        in_a_row: int = 1,
+    ) -> Keyed:  # fmt: skip
         """Summarise columns, each with a slot a key.
 
         Parameters
         ----------
         kind : SummaryType
-        arrays : sequence of pyarrow.Array of shape (n_rows,)
+        arrays : sequence of pyarrow.Array of shape (n_rows * in_a_row,)
         names : sequence of str
             Columns.
         skip_infinite : bool
             Whether infinities are counted and passed over, not an error.
+        in_a_row : int, default=1
+            Values of each row, which lie beside each other.
 
         Raises
         ------
         InfiniteValueError
             If a column holds an infinity that is not to be skipped.
         """
-        places = integers(self.order)
+        order, bounds = self.order, self.bounds * in_a_row
+        if in_a_row > 1:
+            order = (order[:, None] * in_a_row + np.arange(in_a_row)).ravel()
+        places = integers(order)
         columns = []
         for slot, (array, name) in enumerate(zip(arrays, names, strict=True)):
-            block = block_of_groups(array.take(places), name, self.bounds)
+            block = block_of_groups(array.take(places), name, bounds)
             try:
                 columns.append(kind.of(block, skip_infinite=skip_infinite))
             except InfiniteValueError as error:
-                row = int(self.order[self.bounds[error.slot] + error.row])
+                row = int(order[bounds[error.slot] + error.row]) // in_a_row
                 raise InfiniteValueError(slot, row, name) from None
         return Keyed.make(self.keys, columns)
 
@@ -163,9 +169,16 @@ class Found:
             self._known[id(summary)] = summary, few, few.keys.find(self.rows)  # the first stays, and so its id
         return self._known[id(summary)][1:]
 
+    def emptied(self, summary: Summary) -> pa.BooleanArray:
+        """Tell of each row whether all becomes null, since its key was not seen."""
+        if self.by.unseen != "null" or not isinstance(summary, Keyed):
+            return booleans(np.zeros(len(self.rows[0]), bool))
+        return booleans(self.look_up(summary)[1] < 0)
+
     def map_array(
-        self, array: pa.Array, given: pa.Array, name: str, rule: BoundRule, summary: Summary, slot: int, **options: Any
-    ) -> pa.Array:
+        self, array: pa.Array, given: pa.Array, name: str, rule: BoundRule, summary: Summary, slot: int, *,
+        in_a_row: int = 1, **options: Any,
+    ) -> pa.Array:  # fmt: skip
         """Apply to each value the plan of its key, or of all rows where the key has too few values.
 
         Parameters are those of `columns.map_array`, with a rule and a keyed summary for the plan, and with the
@@ -173,7 +186,7 @@ class Found:
 
         Parameters
         ----------
-        array : pyarrow.Array of shape (n_rows,)
+        array : pyarrow.Array of shape (n_rows * in_a_row,)
         given : pyarrow.Array
             The column before the steps of its treatment.
         name : str
@@ -182,6 +195,8 @@ class Found:
         summary : Summary
         slot : int
             The column in the summary.
+        in_a_row : int, default=1
+            Values of each row, which lie beside each other.
         options : object
             As of `columns.map_array`.
 
@@ -197,6 +212,8 @@ class Found:
         if self.by.unseen == "error" and unseen.any():
             row = int(np.argmax(unseen))
             raise UnseenKeyError(Keys(self.by.names, tuple(self.rows)).words(row), row)
+        if in_a_row > 1:
+            at, unseen = np.repeat(at, in_a_row), np.repeat(unseen, in_a_row)
         both, slots = summary.with_overall(slot), self._slots(summary, slot, at)
         filling = None if options.get("inverse") else rule.filling(both)
         if filling is not None:

@@ -170,6 +170,19 @@ class Keyed(Summary):
             return self.make(self.keys, columns)
         return self.make(self.keys.take(left), [column.take(left) for column in columns])
 
+    def without(self, keys: Keys) -> Self:
+        """Leave keys out, as if their rows had never been; those that it does not have are no matter.
+
+        Raises
+        ------
+        MergeError
+            If the keys are of other types.
+        """
+        left = np.setdiff1d(np.arange(len(self.keys)), self.keys.find(keys.columns))
+        if len(left) == len(self.keys):
+            return self
+        return self.make(self.keys.take(left), [column.take(left) for column in self.columns])
+
     def emptied(self) -> Self:
         """Give the same columns without keys."""
         none = np.empty(0, np.int64)

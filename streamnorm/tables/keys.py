@@ -190,8 +190,8 @@ class Keys:
         """Write one key for people."""
         return ", ".join("null" if (v := column[at].as_py()) is None else str(v) for column in self.columns)
 
-    def parse(self, words: str | Sequence[str]) -> int:
-        """Find the place of the key that is written so, one word a column; ``null`` is the missing one.
+    def parse(self, words: str | Sequence[str | None]) -> int:
+        """Find the place of the key that is written so, one word a column; ``null`` or None is the missing one.
 
         Raises
         ------
@@ -204,8 +204,9 @@ class Keys:
         rows = [_parsed(word, column) for word, column in zip(words, self.columns, strict=True)]
         at = int(self.find(rows)[0])
         if at < 0:
-            known = nearest(", ".join(words), [self.words(i) for i in range(min(len(self), 10000))], "keys")
-            raise DataError(f"there is no key {', '.join(words)!r}: {known}")
+            text = ", ".join("null" if word is None else word for word in words)
+            known = nearest(text, [self.words(i) for i in range(min(len(self), 10000))], "keys")
+            raise DataError(f"there is no key {text!r}: {known}")
         return at
 
 
@@ -250,7 +251,9 @@ def _same(a: pa.Array, b: pa.Array) -> bool:
     return bool(a.equals(b) or (len(a) == len(b) == a.null_count == b.null_count))
 
 
-def _parsed(word: str, column: pa.Array) -> pa.Array:
+def _parsed(word: str | None, column: pa.Array) -> pa.Array:
+    if word is None:
+        return pa.nulls(1, column.type)
     text = large_strings([word])
     present = bool(pc.any(pc.equal(column.cast(pa.large_string()), word)).as_py())
     if (word == "null" and not present) or column.type == pa.null():

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from streamnorm.arrow import is_chosen, widest
 from streamnorm.errors import DataError, MergeError
@@ -19,6 +21,7 @@ from streamnorm.once import once
 from streamnorm.rules import BoundRule
 from streamnorm.summaries import Summary
 from streamnorm.tables.keyed import Keyed
+from streamnorm.tables.keys import Keys
 from streamnorm.tables.vectors import Vector
 
 __all__ = ["Group", "Learnt"]
@@ -193,6 +196,16 @@ class Learnt:
         types = {names.get(name, name): kind for name, kind in self.types.items()}
         return Learnt(tuple(groups), MappingProxyType(types), tuple(names.get(name, name) for name in self.dropped))
 
+    def without(self, keys: Keys) -> Learnt:
+        """Leave keys out, as if their rows had never been."""
+        groups = (
+            dataclasses.replace(group, summary=group.summary.without(keys))
+            if isinstance(group.summary, Keyed)
+            else group
+            for group in self.groups
+        )
+        return dataclasses.replace(self, groups=tuple(groups))
+
     def emptied(self) -> Learnt:
         """Give the same columns and scalers with nothing learnt."""
         return dataclasses.replace(self, groups=tuple(group.emptied() for group in self.groups))
@@ -232,6 +245,14 @@ class Learnt:
     def keyed(self) -> Keyed | None:
         """The statistics per key of one group, whose keys are those of all; None where there are no keys."""
         return next((group.summary for group in self.groups if isinstance(group.summary, Keyed)), None)
+
+    @property
+    def rows_of_keys(self) -> NDArray[np.int64]:
+        """How many rows each key has, shape (n_keys,); none where there are no keys."""
+        for group in self.groups:
+            if isinstance(group.summary, Keyed):
+                return group.summary.rows // (group.vector.in_a_row if group.vector else 1)
+        return np.empty(0, np.int64)
 
     def check_shapes(self, schema: pa.Schema) -> None:
         """Raise DataError where a schema has vectors for single numbers, or the other way round."""

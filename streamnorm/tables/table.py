@@ -385,6 +385,40 @@ class Table(Learning):
             result.__dict__.pop(of_the_other, None)
         return result._set(learnt)
 
+    def without(self, *keys: Any) -> Self:
+        """Take out all that was learnt of keys, exactly: the rest is as if their rows had never been.
+
+        Every scaler can do it, since the statistics of a key are kept apart.
+
+        Parameters
+        ----------
+        *keys : str, int, datetime.date or None; tuple of these
+            A value of the column `by`, or a tuple of one for each of its columns.
+
+        Returns
+        -------
+        A normalizer of the same parameters; this one stays as it is.
+
+        Raises
+        ------
+        DataError
+            If there is no such key, or no keys at all.
+
+        Examples
+        --------
+        >>> import pyarrow as pa, streamnorm as sn
+        >>> table = pa.table({"episode": [0, 0, 17], "x": [1.0, 2.0, 9.0]})
+        >>> fitted = sn.TableNormalizer(by="episode").fit(table)
+        >>> fitted.without(17) == sn.TableNormalizer(by="episode").fit(table.slice(0, 2))
+        True
+        """
+        keyed = self.learnt.keyed
+        if keyed is None:
+            raise DataError("there are no keys here: fit with by to have statistics of each.")
+        parts = [[*key] if isinstance(key, (tuple, list)) else [key] for key in keys]
+        at = [keyed.keys.parse([None if own is None else str(own) for own in part]) for part in parts]
+        return self.with_learnt(self.learnt.without(keyed.keys.take(np.unique(np.array(at, np.int64)))))
+
     def __add__(self, other: Any) -> Self:
         return self.with_learnt(self.learnt + other.learnt) if self._combinable(other) else NotImplemented
 

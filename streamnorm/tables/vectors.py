@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from streamnorm.arrow import boolean_of, booleans, null_of, vector_values
+from streamnorm.arrow import boolean_of, booleans, integers, null_of, vector_values
 from streamnorm.arrow import compute as pc
 from streamnorm.columns import float_type, map_array, run_of
 from streamnorm.errors import DataError, InfiniteValueError, OverflowedError
 from streamnorm.plans import Column, Plan
-from streamnorm.rules import PLAIN, Steps
-from streamnorm.summaries import Block
+from streamnorm.rules import PLAIN, BoundRule, Steps
+from streamnorm.summaries import Block, Summary
+from streamnorm.tables.grouping import Found
 
 __all__ = ["Vector"]
 
@@ -94,8 +95,7 @@ class Vector:
             return Block(1, len(values), [run_of(0, _hidden(values, lists), name)])
         width = self.slots
         if values.null_count:
-            values = _hidden(values, lists)
-            elements = [values.take(pa.array(np.arange(i, len(values), width))) for i in range(width)]
+            elements = _elements(_hidden(values, lists), width)
             return Block(width, len(lists), [run_of(i, element, name) for i, element in enumerate(elements)])
         flat = run_of(0, values, name)
         validity = lists.buffers()[0] if lists.null_count else None
@@ -105,9 +105,41 @@ class Vector:
         )  # fmt: skip
         return Block(width, len(lists), [run])
 
+    def of_slots(self, array: pa.Array, name: str, steps: Steps = PLAIN) -> list[pa.Array]:
+        """Give the numbers of each slot, row by row, after the steps that come before learning.
+
+        Parameters
+        ----------
+        array : pyarrow.Array of shape (n_rows,)
+        name : str
+            The column, for messages.
+        steps : Steps
+
+        Returns
+        -------
+        list of pyarrow.Array
+            One for each element; or one of all numbers, `in_a_row` of each row.
+
+        Raises
+        ------
+        DataError
+            As `block` does.
+        """
+        lists = self._lists(array, name)
+        _refuse_filling(steps, name)
+        if self.width is None:
+            return [pa.nulls(len(lists))]
+        values = steps.read(_hidden(_values(lists), lists), name)
+        return [values] if self.whole else _elements(values, self.width)
+
+    @property
+    def in_a_row(self) -> int:
+        """How many numbers of each row are in one slot."""
+        return (self.width or 1) if self.whole else 1
+
     def row(self, at: int) -> int:
         """Give the row of what the kernel found at a row of `block`."""
-        return at // (self.width or 1) if self.whole else at
+        return at // self.in_a_row
 
     def map(
         self, array: pa.Array, name: str, plan: Plan, steps: Steps = PLAIN, *, inverse: bool = False,
@@ -146,10 +178,46 @@ class Vector:
             raise InfiniteValueError(*self._place(error.row), name) from None
         except OverflowedError as error:
             raise error.at(*self._place(error.row), name) from None
-        kind = pa.list_(lists.type.value_field.with_type(mapped.type), lists.type.list_size)
-        validity = lists.is_valid().buffers()[1] if lists.null_count else None
-        result = pa.FixedSizeListArray.from_buffers(kind, len(lists), [validity], children=[mapped])
-        return _as_given(result, array.type)
+        return _as_given(_lists_of(mapped, lists, lists.is_valid()), array.type)
+
+    def map_by_key(
+        self, array: pa.Array, name: str, found: Found, rule: BoundRule, summary: Summary, **options: Any
+    ) -> pa.Array:
+        """Apply to each vector the plans of its key; the result is as that of `map`, and so are the errors.
+
+        Parameters
+        ----------
+        array : pyarrow.Array of shape (n_rows,)
+        name : str
+            The column, for messages.
+        found : Found
+            The keys of the rows.
+        rule : BoundRule
+        summary : Summary
+            By key.
+        **options : object
+            As of `columns.map_array`.
+        """
+        lists, steps = self._lists(array, name), rule.steps
+        given = _hidden(_values(lists), lists)
+        options["dtype"] = float_type(given.type, options["dtype"])
+        values = given if options["inverse"] or steps == PLAIN else steps.read(given, name)
+        width = 1 if self.whole else lists.type.list_size
+        pairs = zip(_elements(values, width), _elements(given, width), strict=True)
+        mapped = []
+        for i, (own, own_given) in enumerate(pairs):
+            slot = min(i, self.slots - 1)  # there is one for all as long as there were nulls alone
+            try:
+                result = found.map_array(own, own_given, name, rule, summary, slot, in_a_row=self.in_a_row, **options)
+            except InfiniteValueError as error:
+                raise InfiniteValueError(slot, self.row(error.row), name) from None
+            except OverflowedError as error:
+                raise error.at(slot, self.row(error.row), name) from None
+            mapped.append(result)
+        places = np.arange(len(values)).reshape(width, -1).T.ravel() if mapped else np.empty(0, np.int64)
+        flat = pa.concat_arrays(mapped or [pa.nulls(0, pa.from_numpy_dtype(options["dtype"]))])
+        valid = pc.and_(lists.is_valid(), pc.invert(found.emptied(summary)))
+        return _as_given(_lists_of(flat.take(integers(places)), lists, valid), array.type)
 
     def _place(self, at: int) -> tuple[int, int]:
         """Give the slot and the row of a value among all."""
@@ -277,6 +345,29 @@ def _values(lists: pa.FixedSizeListArray) -> pa.Array:
     """Give the values of all rows, those under a null too."""
     width = lists.type.list_size
     return lists.values.slice(lists.offset * width, len(lists) * width)
+
+
+def _elements(values: pa.Array, width: int) -> list[pa.Array]:
+    """Take numbers that lie vector after vector apart, by their place in the vector."""
+    if width == 1:
+        return [values]
+    return [values.take(integers(np.arange(i, len(values), width))) for i in range(width)]
+
+
+def _lists_of(values: pa.Array, like: pa.FixedSizeListArray, valid: pa.BooleanArray) -> pa.FixedSizeListArray:
+    """Put numbers that lie vector after vector into lists.
+
+    Parameters
+    ----------
+    values : pyarrow.Array of shape (n_rows * width,)
+    like : pyarrow.FixedSizeListArray of shape (n_rows,)
+        Lists of the same size.
+    valid : pyarrow.BooleanArray of shape (n_rows,)
+        Which of them are not null.
+    """
+    kind = pa.list_(like.type.value_field.with_type(values.type), like.type.list_size)
+    validity = None if valid.true_count == len(valid) else valid.buffers()[1]
+    return pa.FixedSizeListArray.from_buffers(kind, len(like), [validity], children=[values])
 
 
 def _hidden(values: pa.Array, lists: pa.FixedSizeListArray) -> pa.Array:

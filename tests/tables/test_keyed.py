@@ -260,13 +260,6 @@ def test_unseen_values_are_kept_as_they_were_given():
     assert keyed.transform(new).to_pydict() == {"key": ["z", "z"], "x": [2.5, None], "n": [6.0, None]}
 
 
-def test_vectors_have_no_statistics_per_key():
-    table = pa.table({"key": ["a"], "x": [1.0], "v": pa.array([[1.0, 2.0]], pa.list_(pa.float64(), 2))})
-    with pytest.raises(DataError, match=r"column 'v' holds vectors, of which there are no statistics per key.*exclude"):
-        sn.TableNormalizer(by="key").fit(table)
-    assert sn.TableNormalizer(by="key", exclude=["v"]).fit(table).transform(table)["v"].equals(table["v"])
-
-
 def test_polars_finds_the_same_means():
     """Against another implementation, for many keys."""
     rng = np.random.default_rng(0)

@@ -27,17 +27,31 @@ def merge(states: tuple[str, ...], output: str, overwrite: bool) -> None:
 
 @click.command()
 @STATE
-@SOURCES
+@click.argument("sources", metavar="[SRC...]", nargs=-1)
+@click.option(
+    "--key", metavar="KEY", multiple=True,
+    help="Instead of SRC, all rows of a key; once for each column of --by, and again for more keys.",
+)  # fmt: skip
 @CSV
 @COMMON
-def forget(state: str, sources: tuple[str, ...], threads: int | None, quiet: bool, **words: Any) -> None:
-    """Take SRC out of STATE, exactly.
+def forget(
+    state: str, sources: tuple[str, ...], key: tuple[str, ...], threads: int | None, quiet: bool, **words: Any
+) -> None:
+    """Take SRC, or all rows of a key, out of STATE, exactly.
 
-    Files that are as they were are read again; others are taken out by their parts (fit --keep-parts).
+    Files that are as they were are read again; others are taken out by their parts (fit --keep-parts). A key needs
+    neither.
     """
     from streamnorm import jobs
     from streamnorm.states import read
 
+    if bool(sources) == bool(key):
+        raise click.UsageError("Name the sources to forget, or a key (--key), one of the two.")
+    if key:
+        keys = jobs.forget_keys(state, key)
+        if not quiet:
+            say(f"{state}: forgot {amount(keys, 'key')}")
+        return
     named = jobs.Named(sources)
     options = csv_options(words, [entry for entry in read(state).sources if named.covers(entry.location)])
     gone = jobs.forget(state, sources, options=options, threads=threads)
