@@ -11,6 +11,7 @@ from streamnorm.summaries.given import GIVEN, Given, GivenOf
 from streamnorm.summaries.histogram import Histogram, HistogramOf
 from streamnorm.summaries.moments import CONSTANT, Moments
 from streamnorm.summaries.packing import pack, pack_bytes, unpack
+from streamnorm.summaries.products import CrossProducts
 from streamnorm.summaries.profile import Profiled, ProfiledOf, needed, part
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "MAX_BINS",
     "Block",
     "Counts",
+    "CrossProducts",
     "Extremes",
     "Given",
     "GivenOf",
