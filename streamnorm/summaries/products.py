@@ -52,7 +52,13 @@ class _Pairs:
         return type(self)(self.width, self.sums - other.sums)
 
     def at(self, first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.intp]:
-        """Give the places of pairs among the sums."""
+        """Give the places of pairs among the sums.
+
+        Parameters
+        ----------
+        first, second : ndarray of int
+            Columns, in either order; ``width`` is that of ones.
+        """
         low, high = np.minimum(first, second), np.maximum(first, second)
         places: NDArray[np.intp] = low * (self.width + 1) - low * (low - 1) // 2 + high - low
         return places
@@ -65,7 +71,13 @@ class _Pairs:
         return type(self)(len(kept), self.sums.take(self.at(columns[first], columns[second])))
 
     def place(self, slots: int, at: Index) -> NoReturn:
-        """Refuse columns of which no row was seen beside the others."""
+        """Refuse columns of which no row was seen beside the others.
+
+        Parameters
+        ----------
+        slots : int
+        at : sequence of int
+        """
         raise TypeError("products of columns that were not seen together are not known")
 
     def joined(self, *others: Self) -> NoReturn:
