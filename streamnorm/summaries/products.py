@@ -264,6 +264,13 @@ class CrossProducts(Summary):
 
 
 def _ratio(value: int, first: int, second: int) -> float:
+    """Give ``value / sqrt(first * second)``, rounded once.
+
+    Parameters
+    ----------
+    value, first, second : int
+        The last two are not negative; NaN where one of them is 0.
+    """
     if not (first and second):
         return np.nan
     root = square_root(value * value, first * second)
