@@ -35,7 +35,7 @@ ROOMS = {
     "jobs": "version errors once kernel arrow files formats inputs summaries tables normalizers states",
     "streams": "errors files formats inputs tables states jobs",
     "engines": "errors arrow formats inputs tables states jobs",
-    "export": "errors files plans tables normalizers states",
+    "export": "errors files plans summaries tables normalizers states",
     "report": "errors once kernel files plans summaries tables states",
     "cli": "version errors kernel formats inputs rules tables states jobs streams export report",
     "command": "cli",

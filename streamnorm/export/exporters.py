@@ -10,6 +10,7 @@ from typing import Any
 
 from streamnorm.errors import DataError, OutputError
 from streamnorm.export._keras import dump_keras, to_keras
+from streamnorm.export._lerobot import dump_lerobot, dump_lerobot_episodes, to_lerobot, to_lerobot_episodes
 from streamnorm.export._onnx import dump_onnx, to_onnx
 from streamnorm.export._sklearn import dump_joblib, dump_skops, to_sklearn
 from streamnorm.export._sql import dump_sql, to_sql
@@ -46,6 +47,8 @@ _ROWS = [
     Exporter("sql", to_sql, {".sql": dump_sql}, ("dialect", "table", "keep")),
     Exporter("keras", to_keras, {".keras": dump_keras}),
     Exporter("torch", to_torch, {".pt": dump_torch}, ("dtype",)),
+    Exporter("lerobot", to_lerobot, {".json": dump_lerobot}, ("base",)),
+    Exporter("lerobot-episodes", to_lerobot_episodes, {".jsonl": dump_lerobot_episodes}),
 ]
 
 #: Every exporter by its name.
@@ -59,9 +62,9 @@ def write(normalizer: Any, to: str, output: str | Path, *, overwrite: bool = Fal
     ----------
     normalizer : normalizer, str or Path
         Fitted, or its state file.
-    to : {"sklearn", "onnx", "sql", "keras", "torch"}
+    to : {"sklearn", "onnx", "sql", "keras", "torch", "lerobot", "lerobot-episodes"}
     output : str or Path
-        Ends in .skops or .joblib, .onnx, .sql, .keras, .pt.
+        Ends in .skops or .joblib, .onnx, .sql, .keras, .pt, .json, .jsonl.
     overwrite : bool, default=False
         Whether it may replace one that exists.
     **options

@@ -115,6 +115,22 @@ class Histogram(Summary):
         rest = np.uint64((1 << (ALL_BITS - int(own.bits[0]))) - 1)
         return values_of_images(own.keys), values_of_images(own.keys | rest), own.counts
 
+    def bounds(self) -> tuple[_Floats, _Floats]:
+        """Give what no value of a column is below, and none above: the ends of its outermost bins.
+
+        Returns
+        -------
+        ndarray, ndarray of shape (n_slots,)
+            The least and the greatest value while all distinct ones are kept; NaN where a column has none.
+        """
+        least, greatest = np.full((2, len(self)), np.nan)
+        there = np.flatnonzero(self.bins.sizes)
+        ends = np.cumsum(self.bins.sizes)[there]
+        rest = (np.uint64(1) << (ALL_BITS - self.bits[there]).astype(np.uint64)) - np.uint64(1)
+        least[there] = values_of_images(self.bins.keys[ends - self.bins.sizes[there]])
+        greatest[there] = values_of_images(self.bins.keys[ends - 1] | rest)
+        return least, greatest
+
     def coarsen(self, bits: NDArray[np.int64]) -> Self:
         """Bring every column to `bits`, shape (n_slots,), where it has more."""
         return type(self)(self.counts, self.bins.coarsen(bits))

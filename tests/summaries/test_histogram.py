@@ -402,3 +402,18 @@ class TestJson:
         del slot["bins"][missing]
         with pytest.raises(KeyError):
             Histogram.from_json([slot])
+
+
+def test_bounds_hold_all_values_and_are_they_while_these_are_few():
+    rng = np.random.default_rng(5)
+    X = np.column_stack([rng.normal(size=9000), rng.lognormal(0, 3, 9000), np.round(rng.normal(size=9000), 1)])
+    X = np.column_stack([X, -X[:, 1], np.full(9000, np.nan)])
+    histogram = of(*X.T, max_bins=4096)
+    least, greatest = histogram.bounds()
+    for slot, column in enumerate(X.T[:4]):
+        low, high, _ = histogram.intervals(slot)
+        assert (least[slot], greatest[slot]) == (low[0], high[-1])
+        assert least[slot] <= column.min() <= column.max() <= greatest[slot]
+    assert (least[2], greatest[2]) == (X[:, 2].min(), X[:, 2].max())
+    assert np.isnan([least[4], greatest[4]]).all()
+    assert [len(ends) for ends in Histogram.empty(0).bounds()] == [0, 0]
