@@ -53,14 +53,16 @@ def gather(folder: Path) -> None:
     homes = {str(page.relative_to(ROOT)): name for name, page in pages.items()}
     for name, page in pages.items():
         text = page.read_text(encoding="utf-8")
+        text = text.replace("](../../data/", "](data/")
         text = re.sub(r"\]\(([^)#]+\.md)", lambda link: f"]({homes.get(link[1], link[1])}", text)
         text = re.sub(
             r"^(- `\S+` : .*)$", r"\1\\", text, flags=re.MULTILINE
         )  # what a parameter is, on a line of its own
         (folder / name).write_text(text + (CONTENTS if name == "index.md" else ""), encoding="utf-8")
     (folder / "data").mkdir()
-    for picture in (ROOT / "data").glob("*.png"):
-        shutil.copy(picture, folder / "data")
+    for kind in ("*.png", "*.svg"):
+        for picture in (ROOT / "data").glob(kind):
+            shutil.copy(picture, folder / "data")
     shutil.copy(HERE / "conf.py", folder)
     shutil.copytree(HERE / "templates", folder / "templates")
 
