@@ -24,6 +24,7 @@ __all__ = [
     "instructions",
     "last_row",
     "longest",
+    "memory",
     "merge_bins",
     "moments",
     "page_header",
@@ -50,6 +51,7 @@ add, arithmetic = _chosen.add, _chosen.arithmetic
 moments, extremes = _chosen.moments, _chosen.extremes
 histogram, merge_bins = _chosen.histogram, _chosen.merge_bins
 round_moments, sort = _chosen.round_moments, _chosen.sort
+memory = _chosen.memory
 instructions, plain = _chosen.instructions, _chosen.plain
 last_row, longest = _chosen.last_row, _chosen.longest
 pages, read_pages, count_pages = _chosen.pages, _chosen.read_pages, _chosen.count_pages

@@ -112,15 +112,19 @@ class Exact:
         parts = (self, *others)
         lowest = min((part.exponent for part in parts if part.width), default=0)
         highest = max((part.exponent + 64 * part.width for part in parts if part.width), default=0)
-        table = np.zeros((sum(map(len, parts)), (highest - lowest) // 64), np.uint64)
-        row = 0
-        for part in parts:
-            rows = slice(row, row := row + len(part))
-            if part.width:
-                at = (part.exponent - lowest) // 64
-                table[rows, at : at + part.width] = part.table
-                table[rows, at + part.width :] = (part.table[:, -1:] >> np.uint64(63)) * np.uint64(2**64 - 1)
-        return Exact.of_table(table, lowest)
+        width = (highest - lowest) // 64
+        return Exact(sum(map(len, parts)), b"".join(part._widened(lowest, width) for part in parts), width, lowest)
+
+    def _widened(self, exponent: int, width: int) -> bytes:
+        """Give the limbs as so many, from an exponent on."""
+        if (self.exponent, self.width) == (exponent, width):
+            return self.limbs
+        table = np.zeros((self.slots, width), np.uint64)
+        if self.width:
+            at = (self.exponent - exponent) // 64
+            table[:, at : at + self.width] = self.table
+            table[:, at + self.width :] = (self.table[:, -1:] >> np.uint64(63)) * np.uint64(2**64 - 1)
+        return table.tobytes()
 
     @property
     def table(self) -> NDArray[np.uint64]:

@@ -12,9 +12,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from streamnorm import kernel
 from streamnorm.errors import DataError
@@ -209,8 +207,7 @@ def _with_more(file: io.BufferedReader, block: _Block, start: int) -> _Block:
     start : int
     """
     kept = len(block) - start
-    empty: Any = np.empty(kept + max(_SIZE, kept), np.uint8)  # a bytearray would be filled with zeros
-    longer = memoryview(empty)
+    longer = memoryview(kernel.memory(kept + max(_SIZE, kept)))
     longer[:kept] = memoryview(block)[start:]
     size = kept
     while fresh := file.readinto(longer[size:]):

@@ -19,7 +19,6 @@ from streamnorm.formats.limits import LARGEST
 from streamnorm.formats.parquet.codecs import SNAPPY, UNCOMPRESSED, unpacked
 from streamnorm.formats.parquet.footer import start_of
 from streamnorm.formats.parquet.layout import NotByPagesError
-from streamnorm.formats.parquet.room import room
 from streamnorm.formats.parquet.walk import DATA_V2, DICTIONARY, Page, pages_of
 from streamnorm.formats.source import Counted, Portion
 
@@ -113,15 +112,14 @@ def portions_of(file: pa.NativeFile, chunk: Chunk, kind: pa.DataType) -> Iterato
         If its bytes are none that a writer makes.
     """
     reader, waiting = _Reader(chunk, kind), list[Counted]()
-    with room() as memory:
-        for data, pages in pages_of(file, chunk, PIECE_BYTES, memory.read):
-            first = pages[0].kind == DICTIONARY
-            if first:
-                reader.take_dictionary(data, pages[0])
-            for start, stop in _together([page.unpacked for page in pages], int(first)):
-                if waiting:
-                    yield Portion(waiting, 0)
-                waiting = [reader.read(data, pages[start:stop])]
+    for data, pages in pages_of(file, chunk, PIECE_BYTES):
+        first = pages[0].kind == DICTIONARY
+        if first:
+            reader.take_dictionary(data, pages[0])
+        for start, stop in _together([page.unpacked for page in pages], int(first)):
+            if waiting:
+                yield Portion(waiting, 0)
+            waiting = [reader.read(data, pages[start:stop])]
     yield reader.last(waiting)
 
 
@@ -156,8 +154,6 @@ class _Reader:
         body = self._body(data, page)
         if page.values * self._width > len(body):
             raise ValueError("its dictionary has fewer entries than its header tells of")
-        if isinstance(body, memoryview):  # of the piece, which is gone with the next
-            body = bytes(body)
         self._dictionary = self._array(pa.py_buffer(body), page.values)
         self._counts = np.zeros(page.values, np.int64)
 

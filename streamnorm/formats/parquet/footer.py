@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from itertools import accumulate
 from typing import Any
 
@@ -15,17 +14,13 @@ from streamnorm.files import Place
 __all__ = ["check_footer", "chunks_of", "start_of"]
 
 
-class _SealedError(Exception):
-    """Something of a sealed file was to be read."""
-
-
 class _Sealed:
-    """A file of a size that nothing can be read of."""
+    """A file of a size that gives nothing, and remembers whether it was asked."""
 
     closed = False
 
     def __init__(self, size: int) -> None:
-        self._size, self._at = size, 0
+        self._size, self._at, self.asked = size, 0, False
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to a place."""
@@ -37,8 +32,9 @@ class _Sealed:
         return self._at
 
     def read(self, size: int) -> bytes:
-        """Refuse to."""
-        raise _SealedError
+        """Give nothing: to raise here would take longer, since Arrow writes down where that was."""
+        self.asked = True
+        return b""
 
     def close(self) -> None:
         """Do nothing."""
@@ -63,9 +59,14 @@ def check_footer(path: Place, metadata: Any, group: int, columns: Collection[str
     """
     import pyarrow.parquet as pq
 
-    file = pa.PythonFile(_Sealed(path.stat().st_size), mode="r")
-    with suppress(_SealedError), pq.ParquetFile(file, metadata=metadata, buffer_size=1, pre_buffer=False) as parquet:
-        next(parquet.iter_batches(1, row_groups=[group], columns=list(columns), use_threads=False), None)
+    sealed = _Sealed(path.stat().st_size)
+    file = pa.PythonFile(sealed, mode="r")
+    try:
+        with pq.ParquetFile(file, metadata=metadata, buffer_size=1, pre_buffer=False) as parquet:
+            next(parquet.iter_batches(1, row_groups=[group], columns=list(columns), use_threads=False), None)
+    except OSError:
+        if not sealed.asked:
+            raise
 
 
 def chunks_of(metadata: Any, group: int, columns: Collection[str]) -> Iterator[tuple[str, Any]]:

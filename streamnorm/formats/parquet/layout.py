@@ -6,19 +6,18 @@ chunk lies in another.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from streamnorm import kernel
 from streamnorm.formats.parquet.tree import Struct, read_struct
 
-__all__ = ["Chunk", "Field", "Layout", "NotByPagesError", "Read", "read_at", "read_view"]
-
-#: Gives bytes of a file: where they begin and how many they are.
-Read: TypeAlias = Callable[[pa.NativeFile, int, int], memoryview]
+__all__ = ["Chunk", "Field", "Layout", "NotByPagesError", "read_at", "read_view"]
 
 _MAGIC, _SEALED = b"PAR1", b"PARE"
 #: Bytes at the end: the footer's length and the magic.
@@ -208,7 +207,7 @@ def read_at(file: pa.NativeFile, start: int, size: int) -> Any:
 
 
 def read_view(file: pa.NativeFile, start: int, size: int) -> memoryview:
-    """Read bytes of a file as `read_at` does, and view them; errors are the same.
+    """Read bytes of a file as `read_at` does, from a disk into memory that is used again; errors are the same.
 
     Parameters
     ----------
@@ -216,4 +215,12 @@ def read_view(file: pa.NativeFile, start: int, size: int) -> memoryview:
     start, size : int
         In bytes.
     """
-    return memoryview(read_at(file, start, size))
+    if not (isinstance(file, pa.OSFile) and hasattr(os, "preadv") and 0 <= start <= start + size <= file.size()):
+        return memoryview(read_at(file, start, size))
+    data, number, at = memoryview(kernel.memory(size)), file.fileno(), 0
+    while at < size:
+        fresh = os.preadv(number, [data[at:]], start + at)
+        if fresh == 0:
+            raise ValueError("the file ends before what is told of")
+        at += fresh
+    return data

@@ -12,7 +12,7 @@ import pyarrow as pa
 from streamnorm import kernel
 from streamnorm.errors import DataError, SourceError
 from streamnorm.files import Place
-from streamnorm.formats.parquet.layout import Read, read_view
+from streamnorm.formats.parquet.layout import read_view
 
 __all__ = ["DATA", "DATA_V2", "DICTIONARY", "Lying", "Page", "damage", "pages_of"]
 
@@ -87,7 +87,7 @@ def damage(path: Place, column: str, group: int) -> Iterator[None]:
 
 
 def pages_of(
-    file: pa.NativeFile, chunk: Lying, piece_bytes: int = _PIECE_BYTES, read: Read = read_view
+    file: pa.NativeFile, chunk: Lying, piece_bytes: int = _PIECE_BYTES
 ) -> Iterator[tuple[memoryview, list[Page]]]:
     """Yield pieces of a column chunk with the pages that are whole in each; a piece ends where its last page ends.
 
@@ -97,8 +97,6 @@ def pages_of(
     chunk : Lying
     piece_bytes : int
         What is read at a time, unless a page has more.
-    read : callable
-        Gives bytes of the file. That of a `Room` where each piece is done with before the next.
 
     Raises
     ------
@@ -108,7 +106,7 @@ def pages_of(
     at, wanted, values = 0, piece_bytes, 0
     while at < chunk.size:
         size = min(wanted, chunk.size - at)
-        data = read(file, chunk.start + at, size)
+        data = read_view(file, chunk.start + at, size)
         records, end = kernel.pages(data)
         if not end:
             if size == chunk.size - at:

@@ -4,6 +4,7 @@
 
 #include "arguments.h"
 #include "csv_texts.h"
+#include "memory.h"
 
 /* The texts of a list of bytes; they live as long as the list. */
 static int parse_missing(PyObject *list, const Py_buffer *values, missing *m)
@@ -53,17 +54,20 @@ static int32_t *parse_wanted(const Py_buffer *numbers, int32_t fields)
 /* Memory for the results: values, validity, tallies and, if asked for, spans. */
 static int make_room(csv_reading *r, int with_spans, PyObject *made[4])
 {
-    Py_ssize_t cells = r->columns * (Py_ssize_t)r->capacity;
-    Py_ssize_t sizes[4] = {8 * cells, cells / 8, r->columns * CSV_TALLIES * 8, with_spans ? 8 * cells : 0};
-    for (int i = 0; i < 4; i++)
-        if ((made[i] = PyBytes_FromStringAndSize(NULL, sizes[i])) == NULL)
-            return -1;
-    r->values = (double *)(void *)PyBytes_AsString(made[0]);
-    r->validity = (uint8_t *)PyBytes_AsString(made[1]);
+    Py_ssize_t cells = r->columns * (Py_ssize_t)r->capacity, bits = cells / 8, tallies = r->columns * CSV_TALLIES * 8;
+    memory_object *values = new_memory(8 * cells), *validity = new_memory(bits), *spans = new_memory(with_spans ? 8 * cells : 0);
+    made[0] = (PyObject *)values;
+    made[1] = (PyObject *)validity;
+    made[2] = PyBytes_FromStringAndSize(NULL, tallies);
+    made[3] = (PyObject *)spans;
+    if (values == NULL || validity == NULL || made[2] == NULL || spans == NULL)
+        return -1;
+    r->values = (double *)(void *)values->held.start;
+    r->validity = (uint8_t *)validity->held.start;
     r->tallies = (int64_t *)(void *)PyBytes_AsString(made[2]);
-    r->spans = with_spans ? (int32_t *)(void *)PyBytes_AsString(made[3]) : NULL;
-    memset(r->validity, 0xFF, (size_t)sizes[1]); /* what is no number is taken out */
-    memset(r->tallies, 0, (size_t)sizes[2]);
+    r->spans = with_spans ? (int32_t *)(void *)spans->held.start : NULL;
+    memset(r->validity, 0xFF, (size_t)bits); /* what is no number is taken out */
+    memset(r->tallies, 0, (size_t)tallies);
     for (Py_ssize_t i = 0; i < r->columns; i++)
         r->tallies[i * CSV_TALLIES + FIRST_OTHER] = r->tallies[i * CSV_TALLIES + FIRST_CODE] = -1;
     return 0;
@@ -256,20 +260,20 @@ static PyObject *spliced(const Py_buffer *data, const Py_buffer *spans, const cs
                          csv_signs signs)
 {
     Py_ssize_t most = data->len + (Py_ssize_t)rows * count * (LONGEST_TEXT + 3) + 2 * PIECE;
-    PyObject *result = PyByteArray_FromStringAndSize(NULL, most);
+    memory_object *result = new_memory(most);
     decimal_number *room = malloc((size_t)count * ROWS_AT_ONCE * sizeof *room + 1);
     char *start, *end;
     if (result == NULL || room == NULL) {
-        Py_CLEAR(result);
+        Py_XDECREF((PyObject *)result);
         free(room);
         return PyErr_NoMemory();
     }
-    start = PyByteArray_AsString(result);
+    start = result->held.start;
     Py_BEGIN_ALLOW_THREADS
     end = splice(data->buf, (const char *)data->buf + data->len, spans->buf, edits, count, rows, signs, room, start);
     Py_END_ALLOW_THREADS
     free(room);
-    return Py_BuildValue("Nn", result, (Py_ssize_t)(end - start)); /* memory that is cut to size is never used again */
+    return Py_BuildValue("Nn", (PyObject *)result, (Py_ssize_t)(end - start));
 }
 
 PyDoc_STRVAR(csv_splice_doc, "csv_splice(data, spans, rows, edits, delimiter, decimal) -> (memory, size) of the data with every record edited");

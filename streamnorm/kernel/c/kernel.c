@@ -13,6 +13,7 @@
 #include "byte_arrays.h"
 #include "csv_calls.h"
 #include "csv_rows.h"
+#include "memory.h"
 #include "parquet_pages.h"
 #include "parquet_rewrite.h"
 #include "rounding.h"
@@ -95,6 +96,7 @@ static PyMethodDef methods[] = {
     {"round_moments", kernel_round_moments, METH_VARARGS, round_moments_doc},
     {"shortest", kernel_shortest, METH_VARARGS, shortest_doc},
     {"sort", kernel_sort, METH_VARARGS, sort_doc},
+    {"memory", kernel_memory, METH_O, memory_doc},
     {"add", kernel_add, METH_VARARGS, add_doc},
     {"arithmetic", kernel_arithmetic, METH_VARARGS, arithmetic_doc},
     {"index_bounds", kernel_index_bounds, METH_VARARGS, index_bounds_doc},
@@ -111,5 +113,6 @@ PyMODINIT_FUNC PyInit__kernel(void)
 {
     prepare_checksums();
     choose_target("");
-    return PyModule_Create(&module);
+    memory_type = (PyTypeObject *)PyType_FromSpec(&memory_spec);
+    return memory_type == NULL ? NULL : PyModule_Create(&module);
 }

@@ -14,7 +14,7 @@ from streamnorm.kernel.reference.page_headers import crc32, pages
 from streamnorm.kernel.reference.page_values import unpack
 from streamnorm.kernel.reference.parquet_pages import count_pages, read_pages
 from streamnorm.kernel.reference.parquet_rewrite import index_bounds, page_header
-from streamnorm.kernel.reference.runs import instructions, plain, sort
+from streamnorm.kernel.reference.runs import instructions, memory, plain, sort
 from streamnorm.kernel.reference.text import last_row, longest
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "instructions",
     "last_row",
     "longest",
+    "memory",
     "merge_bins",
     "moments",
     "page_header",

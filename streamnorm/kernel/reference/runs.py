@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Tallies", "column_of", "finite_values", "in_segments", "instructions", "new_tallies", "plain", "sort"]
+__all__ = [
+    "Tallies",
+    "column_of",
+    "finite_values",
+    "in_segments",
+    "instructions",
+    "memory",
+    "new_tallies",
+    "plain",
+    "sort",
+]
 
 Tallies = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -113,3 +123,8 @@ def sort(groups: int, of: Any) -> tuple[bytes, bytes]:
         raise ValueError("a row is of a group that is not there")
     bounds = np.concatenate([[0], np.cumsum(np.bincount(ids, minlength=groups))]).astype(np.int64)
     return np.argsort(ids, kind="stable").astype(np.int64).tobytes(), bounds.tobytes()
+
+
+def memory(size: int) -> bytearray:
+    """Give a writable buffer."""
+    return bytearray(size)
