@@ -12,7 +12,6 @@ from streamnorm.files.atomic import (
     replace,
     replace_version,
     replacing,
-    settled,
     sweep,
 )
 from streamnorm.files.locks import Identity, claim, folder_alone, identity, identity_of, lock, time_of
@@ -66,7 +65,6 @@ __all__ = [
     "replace",
     "replace_version",
     "replacing",
-    "settled",
     "stamp",
     "sweep",
     "time_of",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from streamnorm.errors import OutputError, StreamnormError, unwritable
-from streamnorm.files.locks import Identity, folder_locked, identity, lock, time_of
+from streamnorm.files.locks import Identity, folder_locked, identity, lock
 from streamnorm.files.places import Draft, Target, place_of
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "replace",
     "replace_version",
     "replacing",
-    "settled",
     "sweep",
 ]
 
@@ -166,23 +165,6 @@ def entries(folder: Target) -> list[Target]:
         return list(folder.iterdir())
     except FileNotFoundError:
         return []
-
-
-def settled(places: Iterable[Target], since: Target) -> list[Target]:
-    """Give the files that no other process is about to count, which may be put together, or removed.
-
-    On a disk those are all: whoever counts holds the folder. In a store they are those that are older than the state.
-
-    Parameters
-    ----------
-    places : iterable of Path or Remote
-    since : Path or Remote
-        The state that was replaced last.
-    """
-    if isinstance(since, Path):
-        return list(places)
-    written = time_of(identity(since))
-    return [place for place in places if place.stat().st_mtime_ns < written]
 
 
 def mark_of(place: Target) -> str | None:

@@ -14,7 +14,8 @@ from urllib.request import url2pathname
 import pyarrow as pa
 
 from streamnorm.errors import DataError, MergeError, OutputError, SourceError
-from streamnorm.files.stores import Remote, Stat, Store, Upload, as_uri
+from streamnorm.files.stores import Remote, Stat, Store, as_uri
+from streamnorm.files.uploads import Upload
 
 __all__ = [
     "CHUNK_BYTES",
@@ -156,12 +157,16 @@ def naming(path: Place) -> Iterator[None]:
 
 
 def location_of(item: str | Place) -> str:
-    """Give a URI without user, password and settings, and any other text as it is."""
+    """Give a URI without key, password and settings, and any other text as it is."""
     text = item.location if isinstance(item, Spooled) else str(item)
     if "://" not in text:
         return text
     parts = urlsplit(text)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{as_uri(unquote(parts.path))}"
+    user, at, host = parts.netloc.rpartition("@")
+    named = (
+        f"{user.partition(':')[0]}{at}" if parts.scheme in ("abfs", "abfss") else ""
+    )  # Azure's container, or account
+    return f"{parts.scheme}://{named}{host}{as_uri(unquote(parts.path))}"
 
 
 def is_elsewhere(item: str | Path) -> bool:

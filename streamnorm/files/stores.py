@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,21 +13,17 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from streamnorm.errors import OutputError
-from streamnorm.files.clients import BeatenError, answered, asked, client_of, library, patiently
+from streamnorm.files.answers import BeatenError, UnansweredError, asked, library, patiently
+from streamnorm.files.clients import client_of, filesystem_at
+from streamnorm.files.uploads import MARK, Upload
 from streamnorm.once import once
 
-__all__ = ["Remote", "Store", "Upload", "Version", "as_uri"]
+__all__ = ["Remote", "Store", "Version", "as_uri"]
 
-#: Bytes of one part of an upload, of which a store takes ten thousand; and how many are under way for one file.
-_PART_BYTES, _PARTS_AT_ONCE = 16 << 20, 2
 #: Bytes of an object that is read in one request.
 _SMALL = 1 << 20
-#: What is said of a request that may do better a little later.
-_FOR_A_WHILE = re.compile(
-    r"INTERNAL_FAILURE|NETWORK_CONNECTION|SERVICE_UNAVAILABLE|SLOW_DOWN|THROTTLING|REQUEST_TIMEOUT|HTTP status 5|curl"
-)
-#: The name under which an object says what it was made of.
-_MARK = "streamnorm"
+#: The version of no object.
+_NEVER = {"e_tag": '"none"', "version": "1"}
 
 
 def as_uri(path: str) -> str:
@@ -91,9 +85,7 @@ class Store:
 
     @once
     def _found(self) -> tuple[Any, str]:
-        from pyarrow import fs
-
-        filesystem, key = fs.FileSystem.from_uri(self._uri)
+        filesystem, key = filesystem_at(self._uri)
         return filesystem, key.rstrip("/")
 
     @property
@@ -109,8 +101,15 @@ class Store:
     @once
     def client(self) -> Any:
         """The store of `obstore`, for writing."""
-        region = getattr(self.filesystem, "region", None)
-        return client_of(self._uri, self.key.partition("/")[0], region)
+        return self._client(tries=False)
+
+    @once
+    def uploader(self) -> Any:
+        """The same, which asks again of itself: a part of an upload cannot be asked for twice from here."""
+        return self._client(tries=True)
+
+    def _client(self, *, tries: bool) -> Any:
+        return client_of(self._uri, self.key.partition("/")[0], self.filesystem, tries=tries)
 
 
 @dataclass(frozen=True)
@@ -174,14 +173,14 @@ class Remote:
 
     def stat(self) -> Stat:
         """Ask for size and time of change."""
-        found = self.store.filesystem.get_file_info(self.key)
+        found = patiently(self, lambda: self.store.filesystem.get_file_info(self.key))
         if not found.is_file:
             raise FileNotFoundError(self.location)
         return Stat(0, found.size, found.mtime_ns or 0)
 
     def open(self, mode: str = "rb") -> pa.NativeFile:
         """Open for reading at any place; what is small is read at once."""
-        return patiently(self._opened, lambda error: bool(_FOR_A_WHILE.search(str(error))))
+        return patiently(self, self._opened)
 
     def _opened(self) -> pa.NativeFile:
         file = self.store.filesystem.open_input_file(self.key)
@@ -238,7 +237,7 @@ class Remote:
                 found = library().get(self.store.client, self.within, options={"head": True})
             except FileNotFoundError:
                 return None
-            mark: str | None = found.attributes.get(_MARK)
+            mark: str | None = found.attributes.get(MARK)
             return mark
 
         return asked(self, ask)
@@ -261,20 +260,16 @@ class Remote:
         """
         mode: Any = "create" if version is None else version.condition
 
-        def ask() -> Version | None:
-            try:
-                found = library().put(self.store.client, self.within, data, mode=mode)
-                return Version.of(found, time.time_ns())
-            except (library().exceptions.BaseError, OSError):
-                done = self._if_it_holds(data)  # and the answer was lost
-                if done is None:
-                    raise
-                return done
+        def ask() -> Version:
+            return Version.of(library().put(self.store.client, self.within, data, mode=mode), time.time_ns())
 
         try:
             return asked(self, ask)
-        except BeatenError:
-            return None
+        except (BeatenError, UnansweredError) as error:  # it may be done, and the answer lost
+            done = self._if_it_holds(data)
+            if done is None and isinstance(error, UnansweredError):
+                raise
+            return done
 
     def _if_it_holds(self, data: bytes) -> Version | None:
         """Give the version of an object that holds these bytes; None of another, or where it cannot be read."""
@@ -292,7 +287,7 @@ class Remote:
         """Raise OutputError where the store writes whatever the condition: a second writer would not be noticed."""
         probe = self.with_name(f".{self.name}.streamnorm")
         try:
-            asked(self, lambda: library().put(self.store.client, probe.within, b"", mode={"e_tag": '"none"'}))
+            asked(self, lambda: library().put(self.store.client, probe.within, b"", mode=_NEVER))
         except BeatenError:
             return
         except OutputError as error:
@@ -326,76 +321,3 @@ class Remote:
             with suppress(OutputError):  # what went wrong first is told
                 upload.drop()
             raise
-
-
-class Upload:
-    """A file of a store that is being written; nobody sees it before `finish`.
-
-    Parameters
-    ----------
-    place : Remote
-    mark : str or None
-        What the object says that it was made of.
-    """
-
-    def __init__(self, place: Remote, mark: str | None) -> None:
-        self._place, self._attributes = place, {_MARK: mark} if mark else None
-        self._writer: Any = None
-
-    def open(self, mode: str = "wb") -> io.RawIOBase:
-        """Begin, and begin anew what was begun before."""
-        self.drop()
-        with answered(self._place):
-            self._writer = library().open_writer(
-                self._place.store.client, self._place.within, attributes=self._attributes,
-                buffer_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE,
-            )  # fmt: skip
-        return _Opened(self)
-
-    def write_bytes(self, data: bytes) -> None:
-        """Write all there is."""
-        self.open()
-        self.write(data)
-
-    def write_text(self, text: str, encoding: str) -> None:
-        """Write all there is."""
-        self.write_bytes(text.encode(encoding))
-
-    def write(self, data: Any) -> int:
-        """Write some bytes."""
-        with answered(self._place):
-            return int(self._writer.write(memoryview(data).cast("B")))
-
-    def finish(self) -> None:
-        """Let the object be there."""
-        if self._writer is None:
-            self.open()
-        with answered(self._place):
-            self._writer.close()
-
-    def drop(self) -> None:
-        """Let nothing be there of what was written."""
-        writer, self._writer = self._writer, None
-        if writer is not None and not writer.closed():
-            with answered(self._place):
-                writer.__exit__(InterruptedError, InterruptedError(), None)  # aborts; to close would complete it
-
-
-class _Opened(io.RawIOBase):
-    """What is written to an upload; to close it completes nothing.
-
-    Parameters
-    ----------
-    upload : Upload
-    """
-
-    def __init__(self, upload: Upload) -> None:
-        self._upload = upload
-
-    def writable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def write(self, data: Any) -> int:
-        """Write all of it."""
-        return self._upload.write(data)

@@ -116,7 +116,7 @@ def _replace(held: Held, parts: Parts, kept: Parts | None, fit: Callable[[], Sta
         if held.unchanged:
             parts.drop_new()
         raise
-    parts.tidy(result.sources if kept else ())
+    parts.tidy(result.sources if kept else (), lambda: held.unchanged)
     return result
 
 

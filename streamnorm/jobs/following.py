@@ -133,7 +133,7 @@ def follow(
             if held.unchanged:
                 parts.drop_new()
             raise
-        parts.tidy(result.state.sources)
+        parts.tidy(result.state.sources, lambda: held.unchanged)
     return result
 
 

@@ -77,7 +77,7 @@ def forget(
         learnt = _without(known, taken, left, parts, place)
         parts.settle()
         held.write(dataclasses.replace(known, table=known.table.with_learnt(learnt), sources=left))
-        parts.tidy(left)
+        parts.tidy(left, lambda: held.unchanged)
     return gone
 
 

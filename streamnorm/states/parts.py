@@ -12,13 +12,14 @@ sums that hold are found by what is in the record, and all others are known to b
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 
 import xxhash
 
 from streamnorm.errors import StateError
-from streamnorm.files import Target, beside, entries, folder_alone, settled, sweep
+from streamnorm.files import Target, beside, entries, folder_alone, sweep
 from streamnorm.states.compact import from_bytes, to_bytes
 from streamnorm.states.file import read
 from streamnorm.states.packs import Block, blocks_of, read_block, write_pack
@@ -51,8 +52,9 @@ class Parts:
     """
 
     def __init__(self, state: Target) -> None:
-        self._state, self.folder = state, beside(state, "", ".parts")
+        self.folder = beside(state, "", ".parts")
         self._new: list[Target] = []
+        self._before: set[Target] = set()
         self._waiting: dict[bytes, bytes] = {}
         self._size = 0
         self._blocks: dict[bytes, Block] | None = None
@@ -142,6 +144,8 @@ class Parts:
             self._known().update(write_pack(path, sorted(self._waiting.items())))
             self._damaged.pop(path, None)
             self._waiting, self._size = {}, 0
+        if not isinstance(self.folder, Path):
+            self._before = set(entries(self.folder))
 
     def find(self, name: str) -> Learnt | None:
         """Give what was learnt from a source, if it was kept.
@@ -232,23 +236,47 @@ class Parts:
             for path in self._new:
                 path.unlink(missing_ok=True)
 
-    def tidy(self, record: Iterable[Counted]) -> None:
-        """Remove the parts that the record does not have, and put small packs together."""
+    def tidy(self, record: Iterable[Counted], unchanged: Callable[[], bool] = lambda: True) -> None:
+        """Remove the parts that the record does not have, and put small packs together.
+
+        On a disk nobody else is at the folder. In a store somebody may be: what was there before the state was replaced
+        is tidied away, since whoever put it there for another state is told to count again; what came later stays.
+
+        Parameters
+        ----------
+        record : iterable of Counted
+            That of the state that was written.
+        unchanged : callable, optional
+            Tells whether the state is still that one: else it is on who replaced it.
+        """
         with suppress(OSError, StateError):
             sweep([self.folder])
             names = [name for entry in record for name in entry.part_names]
             known = set(names)
-            for path in settled(entries(self.folder), self._state):
-                if _SINGLE.fullmatch(path.name) and path.name.removesuffix(".json") not in known:
+            for path in self._ours(entries(self.folder)):
+                if _SINGLE.fullmatch(path.name) and path.name.removesuffix(".json") not in known and unchanged():
                     path.unlink()
             self._blocks = None
-            self._put_together({_key(name) for name in known if _is_name(name)} | set(_nodes(sorted(names), 0)))
+            wanted = {_key(name) for name in known if _is_name(name)} | set(_nodes(sorted(names), 0))
+            self._put_together(wanted, unchanged)
 
-    def _put_together(self, wanted: Collection[bytes]) -> None:
-        """Write packs anew that hold more of what is not wanted than of what is, and those that are small."""
+    def _ours(self, paths: Iterable[Target]) -> list[Target]:
+        """Give those that may be put together, or removed."""
+        return [path for path in paths if isinstance(path, Path) or path in self._before]
+
+    def _put_together(self, wanted: Collection[bytes], unchanged: Callable[[], bool]) -> None:
+        """Write packs anew that hold more of what is not wanted than of what is, and those that are small.
+
+        Parameters
+        ----------
+        wanted : collection of bytes
+            Names of blocks.
+        unchanged : callable
+            As of `tidy`.
+        """
         known = self._known()
         packs = dict.fromkeys([*(block.pack for block in known.values()), *self._packs()])
-        kept: dict[Target, list[bytes]] = {pack: [] for pack in settled(packs, self._state)}
+        kept: dict[Target, list[bytes]] = {pack: [] for pack in self._ours(packs)}
         sizes, others = dict.fromkeys(kept, 0), dict.fromkeys(kept, 0)
         if self._damaged and not all(name in known for name in wanted if not name.endswith(_SUM)):
             return
@@ -264,9 +292,9 @@ class Parts:
             small = i + 1 if i and sizes[pack] < _RATIO * smaller else small
             smaller += sizes[pack]
         rewritten = [p for i, p in enumerate(ascending) if i < small or not kept[p] or others[p] > sizes[p]]
-        self._rewrite(rewritten, [name for pack in rewritten for name in kept[pack]])
+        self._rewrite(rewritten, [name for pack in rewritten for name in kept[pack]], unchanged)
 
-    def _rewrite(self, packs: Sequence[Target], names: Sequence[bytes]) -> None:
+    def _rewrite(self, packs: Sequence[Target], names: Sequence[bytes], unchanged: Callable[[], bool]) -> None:
         """Write one pack in the place of some.
 
         Parameters
@@ -274,13 +302,15 @@ class Parts:
         packs : sequence of Path or Remote
         names : sequence of bytes
             What is kept of them.
+        unchanged : callable
+            As of `tidy`.
         """
         blocks = self._known()
         path = self._pack_of(names)
         if names:
             write_pack(path, ((name, read_block(name, blocks[name])) for name in sorted(names)))
         for pack in packs:
-            if not names or pack != path:
+            if (not names or pack != path) and unchanged():
                 pack.unlink()
         self._blocks = None
 

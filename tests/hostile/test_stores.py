@@ -20,7 +20,7 @@ from shell import streamnorm
 from stores import Proxy, Request, finish, start
 
 import streamnorm as sn
-from streamnorm.files import clients
+from streamnorm.files import answers
 
 #: "all": at every request rather than at those that change something, which takes minutes.
 ALL = os.environ.get("STREAMNORM_CRASHES") == "all"
@@ -210,7 +210,7 @@ def test_whatever_a_store_does_no_state_is_wrong(name, seed, bucket, proxy, temp
     ("fate", "message"),
     [
         ("503", "the store answers 503 SlowDown, after 7 tries; run this again later"),
-        ("reset", "it cannot be reached, after 7 tries"),
+        ("reset", r"it cannot be reached \(HTTP error: error sending request\), after 7 tries; check its address"),
     ],
 )
 def test_a_store_that_is_down_is_told_in_one_line(fate, message, bucket, proxy, template, monkeypatch):
@@ -348,7 +348,7 @@ def test_what_is_denied_or_down_is_one_line(words, message, fate, found, tmp_pat
     (tmp_path / "x.csv").write_text("x\n1\n2\n")
     if words.startswith("merge"):
         sn.fit("x.csv", state="s.json")
-    monkeypatch.setattr(clients, "_PAUSES", (0.01,))
+    monkeypatch.setattr(answers, "PAUSES", (0.01,))
     found.begin(lambda request: fate)
     ended = streamnorm(capsys, *words.split())
     assert (ended.code, ended.out) == (1, "")
