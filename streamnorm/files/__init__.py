@@ -4,6 +4,7 @@ The room imports `errors` and `once`; it knows no format. Begin with `places`, w
 `atomic`, by which every output takes its name.
 """
 
+from streamnorm.files.answers import patiently, said_of
 from streamnorm.files.atomic import (
     beside,
     entries,
@@ -60,11 +61,13 @@ __all__ = [
     "naming",
     "open_input",
     "open_output",
+    "patiently",
     "place_of",
     "refuse_existing",
     "replace",
     "replace_version",
     "replacing",
+    "said_of",
     "stamp",
     "sweep",
     "time_of",

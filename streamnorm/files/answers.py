@@ -9,9 +9,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from streamnorm.errors import OutputError, StreamnormError
+from streamnorm.errors import OutputError, StreamnormError, amount
 
-__all__ = ["PAUSES", "RETRY_SECONDS", "BeatenError", "UnansweredError", "answered", "asked", "library", "patiently"]
+__all__ = [
+    "PAUSES",
+    "RETRY_SECONDS",
+    "BeatenError",
+    "UnansweredError",
+    "answered",
+    "asked",
+    "library",
+    "patiently",
+    "said_of",
+]
 
 T = TypeVar("T")
 _LOG = logging.getLogger("streamnorm")
@@ -29,6 +39,7 @@ _FOR_A_WHILE = re.compile(
     r"|UNAVAILABLE|RESOURCE_EXHAUSTED|ServerBusy|OperationTimedOut|50[0234] "
 )
 _READ_STATUS = re.compile(r"AWS Error (\w+).*HTTP status (\d+)", re.DOTALL)
+_UNREACHED = re.compile(r"curlCode: \d+, ([^;]+)")
 #: Characters of what is told of an answer that is not understood.
 _REASON = 160
 
@@ -109,14 +120,14 @@ def asked(location: object, ask: Callable[[], T]) -> T:
         return patiently(location, once, lambda error: error.said if isinstance(error, UnansweredError) else None)
     except UnansweredError as error:
         raise UnansweredError(
-            f"{location} cannot be written: {error.said}, after {tries} tries; {error.remedy}.",
+            f"{location} cannot be written: {error.said}, asked {amount(tries, 'time')}; {error.remedy}.",
             error.said,
             error.remedy,
         ) from error
 
 
 def patiently(
-    location: object, ask: Callable[[], T], said: Callable[[OSError], str | None] = lambda error: _said_of(str(error))
+    location: object, ask: Callable[[], T], said: Callable[[OSError], str | None] = lambda error: said_of(str(error))
 ) -> T:
     """Ask, and ask again where that fails for a while; each time is told, and there is an end to it.
 
@@ -141,18 +152,21 @@ def patiently(
     return ask()
 
 
-def _said_of(text: str) -> str | None:
+def said_of(text: str) -> str | None:
     """Say what a store answered to who reads; None where it would answer the same again."""
     if not _FOR_A_WHILE.search(text):
         return None
     status = _READ_STATUS.search(text)
-    return f"the store answers {status[2]} {status[1]}" if status else " ".join(text.split()).rstrip(".")[:_REASON]
+    if status:
+        return f"the store answers {status[2]} {status[1]}".removesuffix(" UNKNOWN")
+    unreached = _UNREACHED.search(text)
+    return f"it cannot be reached ({unreached[1]})" if unreached else " ".join(text.split()).rstrip(".")[:_REASON]
 
 
 def _refusal(location: object, text: str) -> OutputError:
     """Say what a store answered, after how many tries of the library, and what to do."""
     status, code, retried = (pattern.search(text) for pattern in (_STATUS, _CODE, _RETRIED))
-    after = f", after {int(retried[1]) + 1} tries" if retried and int(retried[1]) else ""
+    after = f", asked {amount(int(retried[1]) + 1, 'time')}" if retried and int(retried[1]) else ""
     if status is None:
         first = " ".join(text.split("\n\n", maxsplit=1)[0].split()).rpartition(" - ")[2]
         said, remedy, later = f"it cannot be reached ({first})", "check its address and the network", True

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 
 from streamnorm.errors import SourceError
-from streamnorm.files import Remote, Store, as_uri, location_of
+from streamnorm.files import Remote, Store, as_uri, location_of, patiently, said_of
 from streamnorm.inputs.lakes import SIGN_FOLDERS, refuse_lake
 
 __all__ = ["files_at"]
@@ -40,7 +40,9 @@ def files_at(uri: str) -> list[tuple[Remote, Path]]:
         raise
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
-        raise SourceError(f"{location} cannot be listed: {reason}; check the address and the credentials.") from error
+        remedy = "run this again later, or check" if said_of(str(error)) else "check"
+        told = f"{location} cannot be listed: {reason}; {remedy} the address and the credentials."
+        raise SourceError(told) from error
     if not found:
         raise SourceError(f"there is no file {location}: check the path.")
     return found
@@ -54,17 +56,18 @@ def _listed(uri: str, location: str) -> Iterator[tuple[Remote, Path]]:
     root = (location.rpartition("/")[0] if pattern else location).rstrip("/")
     store = Store(uri.replace(last, "", 1) if pattern else uri)
     filesystem, key = store.filesystem, store.key
-    info = filesystem.get_file_info(key)
+    info = patiently(location, lambda: filesystem.get_file_info(key))
     if info.is_file:
         yield Remote(root, key, store), Path(PurePosixPath(key).name)
     elif info.type == fs.FileType.Directory:
-        listed = sorted(filesystem.get_file_info(fs.FileSelector(key, recursive=True)), key=lambda f: f.path)
+        below = fs.FileSelector(key, recursive=True)
+        listed = sorted(patiently(location, lambda: filesystem.get_file_info(below)), key=lambda found: found.path)
         refuse_lake(root, (found.path for found in listed))
         _refuse_lake_above(filesystem, key, root)
         for found in listed:
-            below = found.path[len(key) + 1 :]
-            if found.is_file and (pattern is None or fnmatchcase(below, pattern)):
-                yield Remote(f"{root}/{as_uri(below)}", found.path, store), Path(below)
+            name = found.path[len(key) + 1 :]
+            if found.is_file and (pattern is None or fnmatchcase(name, pattern)):
+                yield Remote(f"{root}/{as_uri(name)}", found.path, store), Path(name)
 
 
 def _refuse_lake_above(filesystem: Any, key: str, location: str) -> None:

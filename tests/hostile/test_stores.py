@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -65,6 +66,7 @@ def bucket(tmp_path_factory):
             table = pa.table({"x": [1.0, 2.5 + day, None], "shop": ["a", "b", "c"]})
             pq.write_table(table, folder / f"in/{day}.parquet")
         server.put("in/0.parquet", (folder / "in/0.parquet").read_bytes())
+        time.sleep(1.1)  # else it is read again, as it may have changed in the second in which it was counted
         for words in (
             "fit s3://bucket/in --state s3://bucket/s.json --keep-parts",
             "run s3://bucket/in --output s3://bucket/old --state s3://bucket/t.json --scaler minmax",
@@ -209,13 +211,14 @@ def test_whatever_a_store_does_no_state_is_wrong(name, seed, bucket, proxy, temp
 @pytest.mark.parametrize(
     ("fate", "message"),
     [
-        ("503", "the store answers 503 SlowDown, after 7 tries; run this again later"),
-        ("reset", r"it cannot be reached \(HTTP error: error sending request\), after 7 tries; check its address"),
+        ("503", "the store answers 503 SlowDown, asked 7 times; run this again later"),
+        ("reset", r"it cannot be reached \(HTTP error: error sending request\), asked 7 times; check its address"),
     ],
 )
 def test_a_store_that_is_down_is_told_in_one_line(fate, message, bucket, proxy, template, monkeypatch):
     for name, value in stores.environment(proxy.endpoint).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(answers, "PAUSES", (0.01,) * 6)
     restore(bucket, template)
     normalizer = sn.load(STATE)
     proxy.begin(lambda request: fate if request.changes else "pass")
@@ -258,6 +261,50 @@ def found(proxy, monkeypatch):
         monkeypatch.setenv(name, value)
     proxy.begin(lambda request: "pass")
     return proxy
+
+
+def refusing(times, *words):
+    """Give a rule that answers 503 to the first requests for what is named."""
+    left = [times]
+
+    def rule(request: Request) -> str:
+        if left[0] and all(word in f"{request.method} {request.path}" for word in words):
+            left[0] -= 1
+            return "503"
+        return "pass"
+
+    return rule
+
+
+def test_each_try_of_a_write_is_told_and_there_is_an_end_to_them(bucket, found, template, caplog, monkeypatch):
+    restore(bucket, template)
+    normalizer = sn.load(STATE)
+    monkeypatch.setattr(answers, "PAUSES", (0.01, 0.02, 0.03))
+    with caplog.at_level("INFO", "streamnorm"):
+        found.begin(refusing(2, "PUT /bucket/x.json"))
+        sn.save(normalizer, "s3://bucket/x.json")
+        assert [record.getMessage() for record in caplog.records] == [
+            "s3://bucket/x.json: the store answers 503 SlowDown; trying again in 0.01 s (2 of 4)",
+            "s3://bucket/x.json: the store answers 503 SlowDown; trying again in 0.02 s (3 of 4)",
+        ]
+        assert sn.load("s3://bucket/x.json") == normalizer
+        for seconds, tries in ((60, 4), (0, 1)):
+            monkeypatch.setattr(answers, "RETRY_SECONDS", seconds)
+            found.begin(refusing(99, "PUT /bucket/y.json"))
+            with pytest.raises(sn.errors.OutputError, match=f"503 SlowDown, asked {tries} times?; run this again"):
+                sn.save(normalizer, "s3://bucket/y.json")
+            assert sum(request.path.startswith("/bucket/y.json") for request in found.seen if request.changes) == tries
+    bucket.remove("x.json")
+
+
+def test_each_try_of_a_reading_is_told(bucket, found, caplog, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(answers, "PAUSES", (0.01, 0.02, 0.03))
+    found.begin(refusing(40, "in/0.parquet"))  # of which the library that reads swallows thirty
+    ended = streamnorm(capsys, "fit", "s3://bucket/in/0.parquet", "--state", str(tmp_path / "s.json"))
+    assert ended.code == 0, ended.err
+    notes = [line for line in ended.err.splitlines() if line.startswith("note: ")]
+    assert notes[0] == "note: s3://bucket/in/0.parquet: the store answers 503; trying again in 0.01 s (2 of 4)"
+    assert len(notes) <= 3
 
 
 @pytest.mark.slow
@@ -348,7 +395,7 @@ def test_what_is_denied_or_down_is_one_line(words, message, fate, found, tmp_pat
     (tmp_path / "x.csv").write_text("x\n1\n2\n")
     if words.startswith("merge"):
         sn.fit("x.csv", state="s.json")
-    monkeypatch.setattr(answers, "PAUSES", (0.01,))
+    monkeypatch.setattr(answers, "PAUSES", ())
     found.begin(lambda request: fate)
     ended = streamnorm(capsys, *words.split())
     assert (ended.code, ended.out) == (1, "")

@@ -15,6 +15,7 @@ import pytest
 
 import streamnorm as sn
 from streamnorm.errors import SourceError
+from streamnorm.files import location_of
 
 
 def numbers(n=3000, seed=0) -> pa.Table:
@@ -134,3 +135,18 @@ def test_partitions_of_a_folder_keep_their_places(tmp_path):
     back = pq.read_table(tmp_path / "out")
     assert sorted(set(back["k"].to_pylist())) == [0, 1, 2]
     assert back.num_rows == 3000
+
+
+@pytest.mark.parametrize(
+    ("uri", "location"),
+    [
+        ("s3://key:secret@bucket/a.csv?region=x", "s3://bucket/a.csv"),
+        ("gs://anonymous@bucket/a.csv", "gs://bucket/a.csv"),
+        # Azure has a container or an account there, without which two files would be taken for one
+        ("abfs://one@account.dfs.core.windows.net/a.csv?sig=secret", "abfs://one@account.dfs.core.windows.net/a.csv"),
+        ("abfs://account:secret@one/a.csv", "abfs://account@one/a.csv"),
+        ("abfss://one/a.csv", "abfss://one/a.csv"),
+    ],
+)
+def test_a_location_names_the_place_and_no_secret(uri, location):
+    assert location_of(uri) == location

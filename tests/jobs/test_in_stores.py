@@ -285,12 +285,11 @@ def test_parts_of_another_process_stay(bucket):
 
 def test_what_an_update_does_not_need_is_gone_when_it_ends(bucket):
     """The packs are those of the same updates on a disk, after each."""
+    files = [f"{BUCKET}/in/{name}" for name in ("e.arrow", "f.arrows", "a%20b.parquet")]
     for count in range(1, 4):
-        sn.fit([f"{BUCKET}/in/{name}" for name in ("e.arrow", "f.arrows", "a%20b.parquet")[:count]], **{
-            "state": STATE, "keep_parts": True, "update": count > 1,
-        })  # fmt: skip
+        sn.fit(files[:count], state=STATE, keep_parts=True, update=count > 1)
         assert len([name for name in bucket.tree() if name.endswith(".parts")]) <= 2
-    forget(STATE, [f"{BUCKET}/in/{name}" for name in ("e.arrow", "f.arrows")])
+    forget(STATE, files[:2])
     (pack,) = [name for name in bucket.tree() if name.endswith(".parts")]
     assert len(blocks_of(place_of(f"{BUCKET}/{pack}"))) == 1
     sn.fit(f"{BUCKET}/in/e.arrow", state=STATE, overwrite=True)

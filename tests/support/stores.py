@@ -238,7 +238,8 @@ class Proxy:
                         self.send_header(name, value)
                 self.send_header("Content-Length", str(size))
                 self.end_headers()
-                self.wfile.write(data)
+                if self.command != "HEAD":
+                    self.wfile.write(data)
                 self.wfile.flush()
 
             def _hang_up(self) -> None:
