@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from streamnorm.normalizers.power import PowerTransformer
     from streamnorm.normalizers.row_norms import Normalizer
     from streamnorm.normalizers.table_normalizer import TableNormalizer
+    from streamnorm.normalizers.whitener import Whitener
     from streamnorm.states import Following, dumps, following, load, loads, save
     from streamnorm.streams.follow import follow
 
@@ -59,6 +60,7 @@ _HOME = {
     "StandardScaler": "streamnorm.normalizers.estimators",
     "StreamingPipeline": "streamnorm.normalizers.pipeline",
     "TableNormalizer": "streamnorm.normalizers.table_normalizer",
+    "Whitener": "streamnorm.normalizers.whitener",
     "dumps": "streamnorm.states.file",
     "fit": "streamnorm.jobs.fit",
     "follow": "streamnorm.streams.follow",
@@ -83,6 +85,7 @@ __all__ = [
     "StandardScaler",
     "StreamingPipeline",
     "TableNormalizer",
+    "Whitener",
     "__version__",
     "dumps",
     "export",

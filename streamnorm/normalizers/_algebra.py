@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -15,22 +15,29 @@ from streamnorm.rules import BoundRule, Rule, canonical
 from streamnorm.summaries import GIVEN
 from streamnorm.tables import Group
 
-__all__ = ["Algebra"]
+__all__ = ["Addable", "Algebra"]
 
 
-class Algebra:
-    """The state algebra of a fitted estimator, whose statistics are the summary in ``_summary``."""
+class Addable:
+    """A fitted estimator whose statistics are the summary in ``_summary``, which adds and may forget."""
 
-    _rule: ClassVar[Rule]
     _summary: Any
     n_features_in_: int
 
     if TYPE_CHECKING:
 
-        @property
-        def _bound(self) -> BoundRule: ...
-
         def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+
+    def _compared_params(self) -> dict[str, Any]:
+        """Give the parameters as they are compared: equal values of other types are alike."""
+        return {name: canonical(value, default=0) for name, value in self.get_params(deep=False).items()}
+
+    def _key(self) -> Any:
+        """Give what must be equal of two that are added."""
+        return sorted(self._compared_params().items())
+
+    def _refuse_given(self) -> None:
+        """Raise MergeError where the statistics were given and not learnt."""
 
     def _columns(self) -> list[str]:
         names = self.__dict__.get("feature_names_in_")
@@ -41,9 +48,8 @@ class Algebra:
             raise MergeError(f"cannot {verb} {type(self).__name__} and {type(other).__name__}: fit both alike.")
         for scaler in (self, other):
             check_is_fitted(scaler)
-        if self._bound.given or other._bound.given:
-            raise MergeError(GIVEN)
-        if self._bound.key != other._bound.key:
+            scaler._refuse_given()
+        if self._key() != other._key():
             raise MergeError(f"cannot {verb} scalers with other parameters: {self!r} and {other!r}; set them alike.")
         if self.n_features_in_ != other.n_features_in_ or self._columns() != other._columns():
             raise MergeError(
@@ -60,7 +66,7 @@ class Algebra:
         return result
 
     def __add__(self, other: Any) -> Self:
-        if not isinstance(other, Algebra):
+        if not isinstance(other, Addable):
             return NotImplemented
         self._combinable(other, "add")
         return self._with(self._summary + other._summary)
@@ -71,14 +77,13 @@ class Algebra:
         return NotImplemented
 
     def __sub__(self, other: Any) -> Self:
-        if not isinstance(other, Algebra):
+        if not isinstance(other, Addable):
             return NotImplemented
         self._combinable(other, "subtract")
         return self._with(self._summary - other._summary)
 
     def _identity(self) -> Sequence[Any]:
-        others = {name: canonical(value, default=0) for name, value in self.get_params(deep=False).items()}
-        params = repr(sorted((others | self._bound.plain_params).items()))
+        params = repr(sorted(self._compared_params().items()))
         return type(self), params, self._columns(), self.__dict__.get("_summary")
 
     def digest(self) -> str:
@@ -95,6 +100,39 @@ class Algebra:
         kind, params, columns, summary = self._identity()
         text = repr((kind.__name__, params, columns, summary and summary.digest()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _add_what_was_learnt(self, apart: Self, before: Mapping[str, Any]) -> None:
+        """Add what was learnt apart to what is known by now; in exact sums the order does not count.
+
+        Parameters
+        ----------
+        apart : Normalizer
+        before : mapping of str to object
+            Attributes of this object when the other one began.
+        """
+        self._combinable(apart, "add")
+        self._summary = self._summary + apart._summary
+
+
+class Algebra(Addable):
+    """The same of an estimator that has a rule."""
+
+    _rule: ClassVar[Rule]
+
+    if TYPE_CHECKING:
+
+        @property
+        def _bound(self) -> BoundRule: ...
+
+    def _compared_params(self) -> dict[str, Any]:
+        return super()._compared_params() | self._bound.plain_params
+
+    def _key(self) -> Any:
+        return self._bound.key
+
+    def _refuse_given(self) -> None:
+        if self._bound.given:
+            raise MergeError(GIVEN)
 
     def summary_by_name(self) -> Group:
         """Give the rule, the columns' names (``x0``, ``x1``, ... without) and their summary."""

@@ -6,10 +6,10 @@ summary when they are asked for: there is one source of truth.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -89,18 +89,6 @@ class Normalizer(FromStatistics, Algebra, StreamTransformer):
         super()._begin()
         if apart and self.__sklearn_is_fitted__():
             self._summary = self._bound.summary.empty(self.n_features_in_)
-
-    def _add_what_was_learnt(self, apart: Self, before: Mapping[str, Any]) -> None:
-        """Add what was learnt apart to what is known by now; in exact sums the order does not count.
-
-        Parameters
-        ----------
-        apart : Normalizer
-        before : mapping of str to object
-            Attributes of this object when the other one began.
-        """
-        self._combinable(apart, "add")
-        self._summary = self._summary + apart._summary
 
     def _blocks(self, X: Any, sample_weight: Any) -> Iterator[tuple[Block, int]]:
         """Describe X block by block, each with the number of rows before it."""

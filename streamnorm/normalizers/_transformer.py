@@ -56,11 +56,11 @@ class StreamTransformer(Learner, OneToOneFeatureMixin, TransformerMixin, BaseEst
             and "feature_names_in_" not in self.__dict__
         )
 
-    def _check_width(self, width: int) -> None:
-        if width != self.n_features_in_:
+    def _check_width(self, width: int, expected: int | None = None) -> None:
+        expected = self.n_features_in_ if expected is None else expected
+        if width != expected:
             raise DataError(
-                f"X has {width} features, but {type(self).__name__} is expecting {self.n_features_in_} "
-                "features as input."
+                f"X has {width} features, but {type(self).__name__} is expecting {expected} features as input."
             )
 
     def _check_names(self, batch: pa.RecordBatch | pa.Table, reset: bool) -> None:

@@ -4,6 +4,7 @@ The room imports the `kernel` alone; where numbers come from it does not know. B
 """
 
 from streamnorm.plans.elementary import exp, expm1, log, log1p
+from streamnorm.plans.linear import Linear
 from streamnorm.plans.plans import Affine, Column, Monotone, Plan, Step, first_infinite, unit_of
 from streamnorm.plans.power import Power, ratio
 from streamnorm.plans.rows import UnitRows
@@ -11,6 +12,7 @@ from streamnorm.plans.rows import UnitRows
 __all__ = [
     "Affine",
     "Column",
+    "Linear",
     "Monotone",
     "Plan",
     "Power",

@@ -9,14 +9,18 @@ from streamnorm.rules.family import FAMILY, rule_of
 from streamnorm.rules.recipes import arguments_of
 from streamnorm.rules.rule import BoundRule, Rule, canonical
 from streamnorm.rules.treatment import LAYOUTS, PLAIN, Steps
+from streamnorm.rules.whitening import DDOF, METHODS, Whitening
 
 __all__ = [
+    "DDOF",
     "FAMILY",
     "LAYOUTS",
+    "METHODS",
     "PLAIN",
     "BoundRule",
     "Rule",
     "Steps",
+    "Whitening",
     "arguments_of",
     "canonical",
     "choose",

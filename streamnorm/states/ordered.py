@@ -26,6 +26,7 @@ HOMES = MappingProxyType(
     {
         "AdaptiveStandardScaler": "streamnorm.normalizers.adaptive",
         "BatchNormalizer": "streamnorm.normalizers.batch",
+        "Whitener": "streamnorm.normalizers.whitener",
     }
 )
 

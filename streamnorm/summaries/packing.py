@@ -21,6 +21,7 @@ from streamnorm.summaries.exact import Exact
 from streamnorm.summaries.extremes import Bound, Extremes
 from streamnorm.summaries.histogram import Histogram
 from streamnorm.summaries.moments import Moments
+from streamnorm.summaries.products import CrossProducts, Pairs
 from streamnorm.summaries.profile import Profiled
 
 __all__ = ["pack", "pack_bytes", "unpack"]
@@ -119,7 +120,7 @@ def _check(summary: Summary) -> None:
             raise ValueError("a bound is not finite where there are values, or finite where there are none")
         if (low[values > 0] > high[values > 0]).any():
             raise ValueError("a least value is above the greatest")
-    if isinstance(summary, Moments) and not summary.is_possible():
+    if isinstance(summary, (CrossProducts, Moments)) and not summary.is_possible():
         raise ValueError("these sums are those of no rows")
 
 
@@ -210,6 +211,14 @@ def _exact(slots: int, packed: Packed) -> Exact:
     return numbers + Exact.empty(slots)  # as narrow as it can be
 
 
+def _pack_pairs(pairs: Pairs) -> dict[str, Any]:
+    return _pack_exact(pairs.sums)
+
+
+def _pairs(slots: int, packed: Packed) -> Pairs:
+    return Pairs(slots, _exact((slots + 1) * (slots + 2) // 2, packed))
+
+
 def _pack_bound(bound: Bound) -> bytes:
     return _bytes(bound.array.astype("<f8"))
 
@@ -294,8 +303,8 @@ def _bins(slots: int, packed: Packed) -> Bins:
     return Bins(most, bits, sizes, keys, counts)
 
 
-_PACK: dict[type, Any] = {Counts: _pack_counts, Exact: _pack_exact}
-_UNPACK: dict[type, Any] = {Exact: _exact, Bins: _bins}
+_PACK: dict[type, Any] = {Counts: _pack_counts, Exact: _pack_exact, Pairs: _pack_pairs}
+_UNPACK: dict[type, Any] = {Exact: _exact, Bins: _bins, Pairs: _pairs}
 for _kind in Extremes.field_types().values():
     if issubclass(_kind, Bound):
         _PACK[_kind] = _pack_bound

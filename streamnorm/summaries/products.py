@@ -16,7 +16,7 @@ from streamnorm.summaries._base import Counts, Index, Summary
 from streamnorm.summaries.crossing import crossed, pairs_of
 from streamnorm.summaries.exact import Exact, divide, square_root
 
-__all__ = ["CrossProducts"]
+__all__ = ["CrossProducts", "Pairs"]
 
 _Floats = NDArray[np.float64]
 #: What rows count as, in each column's counts.
@@ -24,7 +24,7 @@ _COMPLETE, _LEFT_OUT = kernel.COUNTS.index("values"), kernel.COUNTS.index("nans"
 
 
 @dataclass(frozen=True)
-class _Pairs:
+class Pairs:
     """The exact sums of w x_i x_j, w x_i and w of columns: those of `pairs_of`, with a column of ones as the last.
 
     Parameters
@@ -126,17 +126,17 @@ class CrossProducts(Summary):
     (True, 1)
     """
 
-    pairs: _Pairs
+    pairs: Pairs
 
     @classmethod
     def field_types(cls) -> dict[str, Any]:
         """Give the type of every field by its name."""
-        return {"counts": Counts, "pairs": _Pairs}
+        return {"counts": Counts, "pairs": Pairs}
 
     @classmethod
     def empty(cls, slots: int) -> Self:
         """Summarise no rows."""
-        return cls(Counts.empty(slots), _Pairs.empty(slots))
+        return cls(Counts.empty(slots), Pairs.empty(slots))
 
     @classmethod
     def of_matrix(cls, x: NDArray[Any], weights: _Floats | None = None) -> Self:
@@ -171,7 +171,7 @@ class CrossProducts(Summary):
         counts = np.zeros((x.shape[1], len(kernel.COUNTS)), np.int64)
         counts[:, _COMPLETE] = len(values)
         counts[:, _LEFT_OUT] = left_out
-        return cls(Counts(counts), _Pairs(x.shape[1], crossed(values, weights)))
+        return cls(Counts(counts), Pairs(x.shape[1], crossed(values, weights)))
 
     def __sub__(self, other: Self) -> Self:
         rest = super().__sub__(other)
