@@ -50,7 +50,7 @@ from typing import Any
 
 from streamnorm.errors import StateError
 from streamnorm.states.keyed import keys_from_json
-from streamnorm.states.ordered import HOMES
+from streamnorm.states.ordered import HOMES, WHY
 from streamnorm.states.positions import Positions
 from streamnorm.states.state import Counted, State
 from streamnorm.states.tables import is_plain, learnt_from_json, learnt_to_json
@@ -187,7 +187,7 @@ def reading(name: str) -> Iterator[None]:
 def state_from(document: Mapping[str, Any], name: str) -> State:
     """Make a state of a document that was verified; raises StateError where it is none."""
     if document.get("class") in HOMES:
-        raise unaddable(f"{name} holds a {document['class']}")
+        raise unaddable(f"{name} holds a", document["class"])
     with reading(name):
         return _state_of(document)
 
@@ -259,9 +259,17 @@ def _options_of(given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(options.items()))
 
 
-def unaddable(found: str) -> StateError:
-    """Give the error for a normalizer that depends on the order of the rows."""
+def unaddable(found: str, kind: str) -> StateError:
+    """Give the error for a normalizer that is no table of rules.
+
+    Parameters
+    ----------
+    found : str
+        What was found, as far as the name of the class.
+    kind : str
+        The class, of `HOMES`.
+    """
     return StateError(
-        f"{found}, which depends on the order of the rows: commands and jobs over files cannot use it; use "
-        "streamnorm.load, partial_fit and transform in Python."
+        f"{found} {kind}, {WHY[kind]}: commands and jobs over files cannot use it; use streamnorm.load, partial_fit "
+        "and transform in Python."
     )

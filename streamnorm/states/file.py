@@ -148,7 +148,7 @@ def state_of(normalizer: Any) -> State:
     if isinstance(normalizer, Table):
         return State(normalizer, sources, positions=positions)
     if type(normalizer).__name__ in HOMES:
-        raise unaddable(f"this is a {type(normalizer).__name__}")
+        raise unaddable("this is a", type(normalizer).__name__)
     given = normalizer.summary_by_name()
     order = sorted(range(len(given.names)), key=given.names.__getitem__)
     names = tuple(given.names[i] for i in order)

@@ -1,4 +1,4 @@
-"""State files of the normalizers that depend on the order: no rules, no sources, and nothing to merge.
+"""State files of the normalizers that are no table of rules: those that depend on the order, or map whole rows.
 
 Between the format and the checksum, which `state` writes and checks::
 
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["HOMES", "document_of", "normalizer_of"]
+__all__ = ["HOMES", "WHY", "document_of", "normalizer_of"]
 
 #: The classes that have such states, and where they live; imported when needed, as scikit-learn comes with them.
 HOMES = MappingProxyType(
@@ -27,6 +27,14 @@ HOMES = MappingProxyType(
         "AdaptiveStandardScaler": "streamnorm.normalizers.adaptive",
         "BatchNormalizer": "streamnorm.normalizers.batch",
         "Whitener": "streamnorm.normalizers.whitener",
+    }
+)
+
+#: Why commands and jobs over files cannot use them.
+WHY = MappingProxyType(
+    {
+        **dict.fromkeys(HOMES, "which depends on the order of the rows"),
+        "Whitener": "which maps whole rows, not their columns one by one",
     }
 )
 

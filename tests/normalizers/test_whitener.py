@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from fractions import Fraction
 
@@ -14,8 +15,9 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 
 import streamnorm as sn
-from streamnorm.errors import DataError, InfiniteValueError, MergeError, OverflowedError
+from streamnorm.errors import DataError, InfiniteValueError, MergeError, OverflowedError, StateError
 from streamnorm.rules.directions import directions
+from streamnorm.states.document import signed
 
 METHODS = ("zca", "pca")
 
@@ -305,3 +307,32 @@ def test_scikit_learn_gets_the_same_numbers_where_it_has_the_map():
     for other in (sn.Whitener(), sn.Whitener("pca"), sn.Whitener("pca", n_components=2, regularization=1.0)):
         with pytest.raises(DataError, match="whitens by PCA alone"):
             other.fit(X).to_sklearn()
+
+
+def test_jobs_over_files_refuse_it_by_name(tmp_path):
+    one = sn.Whitener().fit(rows(9, 3))
+    sn.save(one, tmp_path / "w.json")
+    for state in (one, tmp_path / "w.json"):
+        with pytest.raises(StateError, match="a Whitener, which maps whole rows"):
+            sn.transform(state, "no.parquet", tmp_path / "out.parquet")
+    with pytest.raises(DataError, match="needs its whole row"):
+        sn.export.to_sql(one)
+
+
+def test_a_damaged_state_is_refused(tmp_path):
+    one = sn.Whitener().fit(rows(9, 3))
+    document = json.loads(sn.dumps(one))
+    del document["checksum"], document["format"], document["version"]
+    assert sn.loads(signed(document)) == one
+    wrong = [
+        {"pairs": document["learnt"]["pairs"] | change}
+        for change in ({"width": 1, "data": ""}, {"exponent": 3}, {"width": 2**40}, {"data": "!"})
+    ]
+    nothing = sn.Whitener().fit(rows(1, 3)) - sn.Whitener().fit(rows(1, 3))
+    wrong += [{"counts": {}}, {"counts": json.loads(sn.dumps(nothing))["learnt"]["counts"]}, {"more": 1}]
+    for change in wrong:
+        with pytest.raises(StateError, match="cannot be read"):
+            sn.loads(signed(document | {"learnt": document["learnt"] | change}))
+    for key in ("learnt", "columns", "named"):
+        with pytest.raises(StateError, match="cannot be read"):
+            sn.loads(signed({name: value for name, value in document.items() if name != key}))
