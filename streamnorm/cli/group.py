@@ -16,7 +16,21 @@ from streamnorm.errors import StreamnormError
 __all__ = ["cli", "main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+#: Letters of a command's first sentence, all of which its group tells.
+_SENTENCE = 200
+
+
+class _Commands(click.Group):
+    """A group that tells of each command by its whole first sentence, on as many lines as that takes."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the section of the commands."""
+        rows = [(name, self.commands[name].get_short_help_str(_SENTENCE)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @VERSION
 def cli() -> None:
     """Normalise numeric data too large for memory, on exact statistics.

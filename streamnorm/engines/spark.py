@@ -39,7 +39,7 @@ from streamnorm.tables import Learnt, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-    from pyspark.sql.types import StructType
+    from pyspark.sql.types import DataType, StructType
 
 __all__ = ["fit", "learner", "transform"]
 
@@ -324,14 +324,25 @@ def _mapped_schema(table: Table, df: DataFrame, inverse: bool) -> StructType:
     inverse : bool
         Whether to map back.
     """
-    from pyspark.sql.types import DoubleType, FloatType, StructField, StructType
+    from pyspark.sql.types import StructField, StructType
 
     before = _arrow_schema(df)
     after = mapped_schema(table, before, inverse=inverse)
-    kinds = {pa.float32(): FloatType(), pa.float64(): DoubleType()}
     made = {
-        target: StructField(target, kinds[after.field(target).type], True, df.schema[source].metadata)
+        target: StructField(target, _spark_type(after.field(target)), True, df.schema[source].metadata)
         for source, target in table.inputs_of(before, inverse).items()
     }
     passing = iter([field for field in df.schema if field.name in after.names and field.name not in made])
     return StructType([made[name] if name in made else next(passing) for name in after.names])
+
+
+def _spark_type(field: pa.Field) -> DataType:
+    """Give Spark's type for numbers or for vectors of these; raises DataError where it has none."""
+    from pyspark.sql.types import ArrayType, DoubleType, FloatType
+
+    kind = field.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return ArrayType(_spark_type(kind.value_field.with_name(field.name)), True)
+    if kind not in (pa.float32(), pa.float64()):
+        raise DataError(f"column {field.name!r} would be {kind}, which Spark does not have: take another dtype.")
+    return FloatType() if kind == pa.float32() else DoubleType()

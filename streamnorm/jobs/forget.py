@@ -108,7 +108,11 @@ def forget_keys(path: str | Path, words: Sequence[str]) -> int:
     place = place_of(path)
     with holding(place) as held:
         known = held.read()
-        refuse_table(known, place)
+        if any(entry.table for entry in known.sources):
+            raise DataError(
+                f"{place} follows the table {known.sources[0].location}: delete the rows there, and bring the state up "
+                "to date (streamnorm fit TABLE --update)."
+            )
         keyed = known.table.learnt.keyed
         if keyed is None:
             raise StateError(f"{place} has no keys: it was fitted without --by; name the sources to forget.")

@@ -179,6 +179,21 @@ def test_every_option_is_in_the_help(capsys):
         assert [p.name for p in command.params if isinstance(p, click.Option) and not p.help] == []
 
 
+def test_the_help_tells_of_each_command_by_a_whole_sentence(capsys):
+    text = " ".join(streamnorm(capsys, "--help").out.split())
+    for name, command in cli.cli.commands.items():
+        sentence = " ".join(command.help.split()).partition(". ")[0].removesuffix(".")
+        assert f" {name} {sentence}." in text
+
+
+def test_a_copy_that_was_brought_back_is_told_as_that(tmp_path, table, capsys):
+    state, out = tmp_path / "state.json", tmp_path / "out.parquet"
+    done = streamnorm(capsys, "run", tmp_path / "in.parquet", "--state", state, "--output", out)
+    assert (done.code, "columns normalised" in done.err) == (0, True)
+    done = streamnorm(capsys, "transform", state, out, "--output", tmp_path / "back.parquet", "--inverse")
+    assert (done.code, "columns brought back" in done.err) == (0, True)
+
+
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}, check=False

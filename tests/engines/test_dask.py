@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
@@ -97,6 +99,17 @@ def test_keys(scheduler, monkeypatch, folder, tmp_path):
     by_shop = sn.dask.fit(frame, sn.TableNormalizer(by="shop"))
     assert by_shop == sn.TableNormalizer(by="shop").fit(frame.compute())
     assert sn.dask.transform(by_shop, frame).compute().equals(by_shop.transform(frame.compute()))
+
+
+def test_vectors_by_key(scheduler, tmp_path):
+    rng = np.random.default_rng(4)
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(rng.normal(size=1200)), 3)
+    table = pa.table({"episode": rng.integers(0, 5, 400), "action": vectors})
+    pq.write_table(table, tmp_path / "episodes.parquet", row_group_size=70)
+    normalizer = sn.TableNormalizer("robust", by="episode", profile=True)
+    fitted = sn.dask.fit(tmp_path / "episodes.parquet", normalizer)
+    assert fitted == normalizer.fit(table)
+    assert fitted.without(3) == normalizer.without(3)
 
 
 @pytest.mark.parametrize("scaler", SCALERS)

@@ -113,6 +113,23 @@ def test_keys(spark, folder):
     assert in_order(sn.spark.transform(fitted, df).toArrow()) == in_order(expected)
 
 
+def test_vectors_by_key(spark, tmp_path):
+    rng = np.random.default_rng(4)
+    actions, names = rng.normal(size=(400, 3)).tolist(), [str(i) for i in range(400)]
+    table = pa.table({"id": names, "episode": rng.integers(0, 5, 400), "action": actions})
+    pq.write_table(table, tmp_path / "episodes.parquet")
+    normalizer = sn.TableNormalizer("robust", {"action": "robust"}, by="episode", profile=True)
+    df = spark.read.parquet(str(tmp_path / "episodes.parquet"))
+    fitted, local = sn.spark.fit(df.repartition(3), normalizer), sn.fit(tmp_path, normalizer)
+    assert fitted == local
+    assert fitted.without(3) == local.without(3)
+    expected = local.transform(table)
+    assert in_order(sn.spark.transform(fitted, df).toArrow()) == in_order(expected)
+    half = sn.spark.fit(df, sn.TableNormalizer.from_recipe({"columns": {"action": {"type": "float16"}}}))
+    with pytest.raises(DataError, match="column 'action' would be halffloat, which Spark does not have"):
+        sn.spark.transform(half, df)
+
+
 def test_columns_of_nulls_are_remembered(spark):
     blank = spark.sql("SELECT 1.0D a, NULL b UNION ALL SELECT 3.0D, NULL")
     fitted = sn.spark.fit(blank)

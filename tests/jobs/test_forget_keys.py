@@ -167,3 +167,25 @@ def test_a_stream_forgets_a_key_and_goes_on(tmp_path):
         following.add(TABLE.slice(100, 100), {"topic/0": (100, 200)})
     rest = pa.concat_tables([rows_of(TABLE.slice(0, 100), 17), TABLE.slice(100, 100)])
     assert sn.load(state) == normalizer().fit(rest)
+
+
+def test_a_state_that_follows_a_table_says_where_rows_are_deleted(tmp_path, capsys):
+    deltalake = pytest.importorskip("deltalake", reason="needs the extra 'delta'")
+    deltalake.write_deltalake(tmp_path / "lake", TABLE.drop_columns("v"))
+    state = tmp_path / "state.json"
+    assert streamnorm(capsys, "fit", tmp_path / "lake", "--state", state, "--by", "episode").code == 0
+    told = streamnorm(capsys, "forget", state, "--key", 17)
+    assert (told.code, "delete the rows there" in told.err) == (1, True)
+
+
+def test_a_file_that_was_touched_or_moved_keeps_what_was_taken_out(tmp_path, capsys, files):
+    state = tmp_path / "state.json"
+    assert streamnorm(capsys, "fit", files[0], "--state", state, "--by", "episode").code == 0
+    assert streamnorm(capsys, "forget", state, "--key", 17).code == 0
+    files[0] = files[0].rename(tmp_path / "moved.parquet")
+    assert streamnorm(capsys, "fit", *files[:2], "--state", state, "--update").code == 0
+    assert streamnorm(capsys, "verify", state, *files[:2]).code == 0
+    rest = pa.concat_tables([rows_of(pq.read_table(files[0]), 17), pq.read_table(files[1])])
+    assert sn.load(state) == normalizer().fit(rest)
+    assert streamnorm(capsys, "fit", *files[:2], "--state", state, "--rebuild").code == 0
+    assert sn.load(state) == normalizer().fit(pq.read_table(files[:2]))

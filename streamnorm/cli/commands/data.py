@@ -154,7 +154,7 @@ def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool
     with piped(output, found, resume) as target, progress_of(found, quiet) as progress:
         jobs.transform_sources(known.table, found, sources, target, inverse=inverse, overwrite=overwrite,
                                resume=resume, effort=jobs.Effort(threads, progress))  # fmt: skip
-        _tell(output, len(found), known, quiet)
+        _tell(output, len(found), known, quiet, "brought back" if inverse else "normalised")
 
 
 @click.command()
@@ -185,10 +185,10 @@ def run(sources: tuple[str, ...], output: str, overwrite: bool, resume: bool, st
     with piped(output, found, resume) as target:
         result = jobs.run(found, sources, target, table_of(words), state=state, overwrite=overwrite, resume=resume,
                           threads=threads, watch=partial(progress_of, quiet=quiet))  # fmt: skip
-        _tell(output, len(found), result, quiet)
+        _tell(output, len(found), result, quiet, "normalised")
 
 
-def _tell(output: str, files: int, state: State, quiet: bool) -> None:
+def _tell(output: str, files: int, state: State, quiet: bool, done: str) -> None:
     """Say what was written.
 
     Parameters
@@ -199,9 +199,11 @@ def _tell(output: str, files: int, state: State, quiet: bool) -> None:
     state : State
         What they were normalised by.
     quiet : bool
+    done : str
+        What became of the columns.
     """
     if not quiet:
-        say(f"{output}: {amount(files, 'file')}, {amount(len(state.table.learnt.types), 'column')} normalised")
+        say(f"{output}: {amount(files, 'file')}, {amount(len(state.table.learnt.types), 'column')} {done}")
 
 
 @click.command()
