@@ -46,6 +46,9 @@ MAKERS = {
     "v2_keyed.json": lambda: sn.TableNormalizer(
         columns={"a": "minmax"}, by=["shop", "day"], unseen="null", min_count=2
     ).fit(KEYED),
+    "v2_keyed_vectors.json": lambda: sn.TableNormalizer(columns={"w": "robust"}, by="k", profile=True).fit(
+        VECTORS.append_column("k", pa.array([7, None]))
+    ),
     "v1_quantile.json": lambda: sn.QuantileTransformer(n_quantiles=3, output_distribution="normal").fit(TABLE),
     "v1_adaptive.json": lambda: sn.AdaptiveStandardScaler(1).fit(ROWS, sample_weight=np.linspace(1, 2, len(ROWS))),
     "v1_batch.json": lambda: sn.BatchNormalizer(axis=1, momentum=0.5, gamma=np.array([2.0, 0.1])).fit(
