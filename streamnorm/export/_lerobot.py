@@ -235,7 +235,7 @@ def _read(base: Any) -> dict[str, Any]:
     if isinstance(base, (str, Path)):
         try:
             with open_input(place_of(base)) as file:
-                base = json.loads(file.read())
+                base = json.loads(file.read())  # with NaN and Infinity, as Python writes them
         except (OSError, ValueError) as error:
             raise DataError(f"{base} cannot be read as LeRobot's statistics: {error}; name a stats.json.") from None
     if not isinstance(base, Mapping) or not all(isinstance(entry, Mapping) for entry in base.values()):
@@ -254,19 +254,28 @@ def _onto(known: dict[str, Any], stats: Mapping[str, Any], base: Any) -> dict[st
         Where they are known from, for errors.
     """
     for name, entry in stats.items():
-        shapes = [np.shape(one.get("mean", ())) for one in (known.get(name, entry), entry)]
-        if shapes[0] != shapes[1]:
+        before, now = _shape_of(known.get(name, {}).get("mean", entry["mean"])), _shape_of(entry["mean"])
+        if before != now:
             where = base if isinstance(base, (str, Path)) else "the base"
             raise DataError(
-                f"feature {name!r} is of shape {shapes[0]} in {where} and {shapes[1]} here: name the statistics of the "
-                "same dataset."
+                f"feature {name!r} is of shape {before} in {where} and {now} here: name the statistics of the same "
+                "dataset."
             )
     return {**known, **stats}
 
 
+def _shape_of(numbers: Any) -> tuple[int, ...]:
+    """Give the lengths of lists in lists, by the first of each."""
+    shape = []
+    while isinstance(numbers, list):
+        shape.append(len(numbers))
+        numbers = numbers[0] if numbers else None
+    return tuple(shape)
+
+
 def dump_lerobot(stats: Mapping[str, Any]) -> bytes:
     """Give what `to_lerobot` gave as the content of a file, as LeRobot writes it."""
-    return json.dumps(stats, indent=4, ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(stats, indent=4, ensure_ascii=False).encode()
 
 
 def dump_lerobot_episodes(lines: Sequence[Mapping[str, Any]]) -> bytes:

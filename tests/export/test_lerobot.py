@@ -239,4 +239,11 @@ def test_another_datasets_statistics_are_refused(tmp_path):
     for path in (tmp_path / "stats.json", tmp_path / "none.json", tmp_path):
         with pytest.raises(DataError, match=r"name a stats\.json"):
             to_lerobot(fitted, base=path)
-    assert list(to_lerobot(fitted, base={"other": {"mean": [1.0]}})) == ["other", "v"]
+    assert list(to_lerobot(fitted, base={"other": {"mean": [1.0]}, "v": {"std": []}})) == ["other", "v"]
+    (tmp_path / "stats.json").write_text('{"other": {"mean": [NaN, [[]]]}}')
+    sn.export.write(fitted, "lerobot", tmp_path / "new.json", base=tmp_path / "stats.json")
+    assert '"other": {\n        "mean": [\n            NaN,' in (tmp_path / "new.json").read_text()
+    for text in ("{]", "\xff", "null", '{"v": 1}'):
+        (tmp_path / "stats.json").write_text(text, encoding="latin-1")
+        with pytest.raises(DataError, match=r"name a stats\.json"):
+            to_lerobot(fitted, base=str(tmp_path / "stats.json"))
