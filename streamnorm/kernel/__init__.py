@@ -27,6 +27,7 @@ from streamnorm.kernel.chosen import (
     read_pages,
     round_moments,
     shortest,
+    slices,
     sort,
     unpack,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "read_pages",
     "round_moments",
     "shortest",
+    "slices",
     "sort",
     "unpack",
 ]

@@ -33,6 +33,7 @@ __all__ = [
     "read_pages",
     "round_moments",
     "shortest",
+    "slices",
     "sort",
     "unpack",
 ]
@@ -59,3 +60,4 @@ unpack, crc32 = _chosen.unpack, _chosen.crc32
 index_bounds, page_header = _chosen.index_bounds, _chosen.page_header
 csv_fields, csv_texts = _chosen.csv_fields, _chosen.csv_texts
 csv_splice, shortest = _chosen.csv_splice, _chosen.shortest
+slices = _chosen.slices

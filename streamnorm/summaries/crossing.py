@@ -1,9 +1,11 @@
 """Sums of products of all pairs of columns, without rounding, at the speed of matrix products.
 
-A block of rows is cut into slices, all values of a column on one grid: each is at most 2^21 units of its grid, so that
-products of two are at most 2^42, and sums of 2,048 of them at most 2^53. Float64 holds every partial sum exactly, in
-whatever order a BLAS adds them (Ozaki, Ogita, Oishi and Rump, *Error-free transformations of
-matrix multiplication by using fast routines of matrix multiplication*, 2012). They are gathered as integers.
+A block of 512 rows is cut into slices of 22 bits, all values of a column on one grid (`kernel.slices`), so that a
+matrix product of slices has no rounding, in whatever order a BLAS adds (Ozaki, Ogita, Oishi and Rump, *Error-free
+transformations of matrix multiplication by using fast routines of matrix multiplication*, 2012). Of two slices a and b
+of every column the sum of ``a_i b_j + b_i a_j`` is that of ``(a + b)_i (a + b)_j``, less those of ``a_i a_j`` and
+``b_i b_j``: three slices take six products of a matrix with itself, each as symmetric as the result. They are gathered
+as integers.
 
 Rows that three slices do not hold, because a value is far greater or far smaller than others of its column, are put
 aside and cut into more of them; what these do not hold either is multiplied as Python's integers.
@@ -17,18 +19,21 @@ from operator import mul
 import numpy as np
 from numpy.typing import NDArray
 
+from streamnorm import kernel
 from streamnorm.summaries.exact import Exact
 
 __all__ = ["crossed", "pairs_of"]
 
 _Floats = NDArray[np.float64]
-#: Bits of a slice, and rows of a block: sums of so many products of two slices are exact in float64.
-_BITS, _ROWS = 22, 2048
+#: Bits of a slice and rows of a block, as the kernel has them.
+_BITS, _ROWS = 22, 512
 #: Slices that rows are cut into before those few that need more are put aside, and those are cut into.
 _FEW, _MOST = 3, 8
-#: Blocks whose sums are added up in 64 bits: 64 of 2^53, and 8 pairs of slices of one weight, stay below 2^63.
-_BLOCKS = 64
-#: Share of a block's rows that may be put aside: beyond, more slices for all of them cost less.
+#: Blocks whose sums are added up in 64 bits: 256 of 2^53 are 2^61, and what they hold of four pairs of slices is 2^62.
+_BLOCKS = 256
+#: Bytes of the slices that are made at once, which are to stay in the cache.
+_AT_ONCE = 1 << 20
+#: Share of rows that may be put aside: beyond, more slices for all of them cost less.
 _FEW_ROWS = 1 / 16
 #: Binary exponents between which products of slices neither overflow nor underflow.
 _REACH = 300
@@ -94,23 +99,21 @@ def _sums(x: _Floats, exponent: int) -> Iterator[Exact]:
             yield _by_integers(x[lost], exponent)
             near = near[~lost]
         x = near
-    shift = np.append(shift, 0)
     few = _Gatherer(shift, exponent, _FEW)
     yield from few.gathered(x)
     if few.aside:
         many = _Gatherer(shift, exponent, _MOST)
-        yield from many.gathered(np.concatenate(few.aside, axis=1).T)
+        yield from many.gathered(np.concatenate(few.aside))
         if many.aside:
-            rest = np.concatenate(many.aside, axis=1).T
-            yield _by_integers(np.ldexp(rest, shift[:-1]), exponent)
+            yield _by_integers(np.ldexp(np.concatenate(many.aside), shift), exponent)
 
 
 class _Gatherer:
-    """Sums of blocks of rows, in integers of 64 bits: one for each pair of slices of each pair of columns.
+    """Sums of blocks of rows, in integers of 64 bits: one for each slice and pair of slices of each pair of columns.
 
     Parameters
     ----------
-    shift : ndarray of shape (n_columns + 1,)
+    shift : ndarray of shape (n_columns,)
         Powers of two that the columns were divided by.
     exponent : int
         Power of two that all sums are multiplied by.
@@ -121,7 +124,7 @@ class _Gatherer:
     def __init__(self, shift: NDArray[np.int64], exponent: int, few: int) -> None:
         self._shift, self._exponent, self._few = shift, exponent, few
         self._width = len(shift)
-        #: Columns of rows that were put aside, without that of ones.
+        #: Rows that were put aside.
         self.aside: list[_Floats] = []
 
     def gathered(self, x: _Floats) -> Iterator[Exact]:
@@ -131,84 +134,91 @@ class _Gatherer:
         ----------
         x : ndarray of shape (n_rows, n_columns)
         """
-        blocks, limits = 0, np.full(self._width, -np.inf)
-        for start in range(0, len(x), _ROWS):
-            block = np.ones((self._width, min(_ROWS, len(x) - start)))
-            block[:-1] = x[start : start + _ROWS].T
-            greatest = np.maximum(block.max(axis=1), -block.min(axis=1))
-            if blocks == _BLOCKS or (greatest > limits).any():
-                above: NDArray[np.bool_] = np.any(np.abs(block) > limits[:, np.newaxis], axis=0)
-                if blocks == _BLOCKS or np.count_nonzero(above) > _FEW_ROWS * len(above):
-                    if blocks:
-                        yield self._exact()
-                    blocks, limits = 0, self._anchored(greatest)
-                else:
-                    block = self._put_aside(block, above)
-            self._add(block)
-            blocks += 1
-        if blocks:
+        start, count = 0, _FEW
+        self._begin(x[:_ROWS], count)
+        while start < len(x):
+            rows = x[start : start + _ROWS * max(1, _AT_ONCE // (8 * _ROWS * self._width * count * (count + 1) // 2))]
+            blocks = -(-len(rows) // _ROWS)
+            if self._blocks + blocks > _BLOCKS:
+                yield self._exact()
+                self._begin(rows, count)
+            pieces = np.empty((blocks, count * (count + 1) // 2, self._width, _ROWS))
+            totals, marks = np.zeros((count, self._width), np.int64), np.empty(len(rows), np.uint8)
+            beyond, left, used = kernel.slices(rows, self._exponents, count, pieces, totals, marks)
+            few = _FEW_ROWS * len(rows) if self._few == _FEW else 0
+            if beyond > few or (left > few and count < _MOST):
+                if self._blocks:
+                    yield self._exact()
+                count = min(count + (left > few), _MOST)
+                self._begin(rows, count)
+                continue
+            if beyond or left:
+                self.aside.append(rows[marks != 0])
+            self._add(pieces, totals, used, len(rows) - beyond - left)
+            self._blocks += blocks
+            start += len(rows)
+        if self._blocks:
             yield self._exact()
 
-    def _anchored(self, greatest: _Floats) -> _Floats:
-        """Choose the grids by the greatest magnitudes, and give those that they hold."""
-        exponents = np.maximum(np.frexp(greatest)[1].astype(np.int64), -_REACH)
-        exponents[:-1] += self._few == _FEW  # later blocks may have greater ones
-        self._units = exponents - (_BITS - 1)
-        self._sums = np.zeros((_MOST, self._width, _MOST, self._width), np.int64)
-        return np.ldexp(1.0, exponents)
+    def _begin(self, rows: _Floats, count: int) -> None:
+        """Begin anew, with grids that hold rows."""
+        greatest = np.abs(rows).max(axis=0, initial=0.0)
+        self._exponents = np.maximum(np.frexp(greatest)[1].astype(np.int64), -_REACH)
+        self._count, self._blocks, self._rows = count, 0, 0
+        self._sums = np.zeros((count * (count + 1) // 2, self._width, self._width), np.int64)
+        self._totals = np.zeros((count, self._width), np.int64)
 
-    def _put_aside(self, block: _Floats, which: NDArray[np.bool_]) -> _Floats:
-        """Take rows out of a block."""
-        self.aside.append(block[:-1, which])
-        return block[:, ~which]
+    def _add(self, pieces: _Floats, totals: NDArray[np.int64], used: int, rows: int) -> None:
+        """Add the products of slices, and of sums of two of them.
 
-    def _add(self, block: _Floats) -> None:
-        """Add the products of a block of shape (n_columns + 1, n_rows)."""
-        width, rows = block.shape
-        whole = block
-        slices, places = np.empty((_FEW * width, rows)), []
-        columns, rest, used = np.arange(width), block, 0
-        for level in range(_MOST):
-            if used + len(rest) > len(slices):
-                slices = np.concatenate([slices, np.empty((width, rows))])
-            part = slices[used : used + len(rest)]
-            grid = np.ldexp(1.5, self._units[columns] - _BITS * level + 52)[:, np.newaxis]
-            np.add(rest, grid, out=part)
-            part -= grid
-            rest = rest - part
-            places.append(level * width + columns)
-            used += len(part)
-            left = rest.any(axis=1)
-            if not left.any():
-                break
-            columns, rest = columns[left], rest[left]
-            if level + 1 >= self._few:
-                hard = rest.any(axis=0)
-                if level + 1 == _MOST or np.count_nonzero(hard) <= _FEW_ROWS * rows:
-                    self.aside.append(whole[:-1, hard])
-                    slices[:used, hard] = 0.0
-                    break
-        part, at = slices[:used], np.concatenate(places)
-        scale = np.ldexp(1.0, _BITS * (at // width) - self._units[at % width])
-        products = part @ part.T
-        products *= scale
-        products *= scale[:, np.newaxis]
-        table = self._sums.reshape(_MOST * width, _MOST * width)
-        table[np.ix_(at, at)] += products.astype(np.int64)
+        Parameters
+        ----------
+        pieces : ndarray of shape (n_blocks, n_matrices, n_columns, 512)
+        totals : ndarray of shape (count, n_columns)
+        used : int
+            Slices that are not all zeros.
+        rows : int
+        """
+        self._rows += rows
+        self._totals += totals
+        if used == self._count:
+            self._sums += _products(pieces)
+        elif used:
+            first, second = np.triu_indices(self._count, 1)
+            there = np.concatenate([np.arange(used), self._count + np.flatnonzero(second < used)])
+            sums = _products(pieces[:, there])
+            self._sums[there] += sums
+            alone = np.flatnonzero((first < used) & (second >= used))
+            self._sums[self._count + alone] += sums[first[alone]]
 
     def _exact(self) -> Exact:
         """Give what was summed as exact numbers."""
-        first, second = pairs_of(self._width)
-        units = self._units + self._shift
-        base = units[first] + units[second] + self._exponent
-        total = Exact.empty(len(first))
-        for weight in range(2 * _MOST - 1):
-            low = max(0, weight - _MOST + 1)
-            slices = np.arange(low, min(weight, _MOST - 1) + 1)
-            values = self._sums[slices, :, weight - slices, :].sum(axis=0)[first, second]
+        count, width = self._count, self._width
+        own, both = self._sums[:count], self._sums[count:]
+        first, second = pairs_of(width + 1)
+        units = np.append(self._exponents - (_BITS - 1) + self._shift, 0)
+        base, total = units[first] + units[second] + self._exponent, Exact.empty(len(first))
+        pairs = list(zip(*np.triu_indices(count, 1), strict=True))
+        for weight in range(2 * count - 1):  # of slices p and q, whose products are so many slices below the first
+            digit = np.zeros((width + 1, width + 1), np.int64)
+            if weight % 2 == 0:
+                digit[:-1, :-1] = own[weight // 2]
+            for (p, q), sums in zip(pairs, both, strict=True):
+                if p + q == weight:
+                    digit[:-1, :-1] += sums - own[p] - own[q]
+            if weight < count:
+                digit[:-1, -1] = self._totals[weight]
+            digit[-1, -1] = self._rows if weight == 0 else 0
+            values = digit[first, second]
             if values.any():
                 total = total + _shifted(values, base - _BITS * weight)
         return total
+
+
+def _products(pieces: _Floats) -> NDArray[np.int64]:
+    """Give the products of matrices with themselves, summed over blocks, which have room in 64 bits."""
+    sums: NDArray[np.int64] = np.matmul(pieces, pieces.swapaxes(2, 3)).astype(np.int64).sum(axis=0)
+    return sums
 
 
 def _shifted(values: NDArray[np.int64], exponents: NDArray[np.int64]) -> Exact:

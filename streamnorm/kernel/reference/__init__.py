@@ -15,6 +15,7 @@ from streamnorm.kernel.reference.page_values import unpack
 from streamnorm.kernel.reference.parquet_pages import count_pages, read_pages
 from streamnorm.kernel.reference.parquet_rewrite import index_bounds, page_header
 from streamnorm.kernel.reference.runs import instructions, memory, plain, sort
+from streamnorm.kernel.reference.slices import slices
 from streamnorm.kernel.reference.text import last_row, longest
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "read_pages",
     "round_moments",
     "shortest",
+    "slices",
     "sort",
     "unpack",
 ]
