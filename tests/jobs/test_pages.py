@@ -41,6 +41,13 @@ def by_batches(path, normalizer, monkeypatch):
         return sn.fit(path, normalizer)
 
 
+def by_pieces(path, normalizer, monkeypatch):
+    """Fit as if no column chunk were small."""
+    with monkeypatch.context() as patched:
+        patched.setattr(decode, "_AT_ONCE_BYTES", -1)
+        return sn.fit(path, normalizer)
+
+
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 _FLOATS = ("float32", "float64")
 
@@ -84,6 +91,7 @@ def test_the_state_is_that_of_batches(tmp_path, decoded, monkeypatch, normalizer
             **options,
         )  # fmt: skip
         found = sn.fit(path, normalizer)
+        assert found == by_pieces(path, normalizer, monkeypatch)
         assert decoded == []
         assert found == by_batches(path, normalizer, monkeypatch)
         decoded.clear()
@@ -100,6 +108,7 @@ def test_every_encoding(tmp_path, decoded, monkeypatch, encoding, version):
             table, path, use_dictionary=False, column_encoding=encoding, data_page_version=version, data_page_size=1000
         )
         found = sn.fit(path, sn.TableNormalizer(profile=True))
+        assert found == by_pieces(path, sn.TableNormalizer(profile=True), monkeypatch)
         assert decoded == []
         assert found == by_batches(path, sn.TableNormalizer(profile=True), monkeypatch)
         decoded.clear()
@@ -140,7 +149,7 @@ def test_small_pieces_give_the_same(tmp_path, decoded, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(decode, "PIECE_BYTES", 64)
             patched.setattr(decode, "UNPACKED_BYTES", 700)
-            assert sn.fit(path, sn.TableNormalizer(profile=True)) == whole
+            assert by_pieces(path, sn.TableNormalizer(profile=True), monkeypatch) == whole
     assert decoded == []
 
 
@@ -350,7 +359,7 @@ def test_a_dictionary_outlives_the_piece_that_it_stood_in(tmp_path):
     rng = np.random.default_rng(0)
     table = pa.table({"x": np.sort(rng.normal(size=4096))[rng.integers(0, 4096, 2_000_000)]})
     pq.write_table(table, tmp_path / "a.parquet", compression="none", data_page_size=100_000, row_group_size=2_000_000)
-    assert (
-        pq.read_metadata(tmp_path / "a.parquet").row_group(0).column(0).total_compressed_size > 1.5 * decode.PIECE_BYTES
-    )
+    size = pq.read_metadata(tmp_path / "a.parquet").row_group(0).column(0).total_compressed_size
+    assert size > 1.5 * decode.PIECE_BYTES
+    assert size > decode._AT_ONCE_BYTES
     assert sn.fit(tmp_path / "a.parquet", "robust") == sn.TableNormalizer("robust").fit(table)

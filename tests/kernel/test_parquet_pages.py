@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import sys
 import zlib
 
 import numpy as np
@@ -108,10 +109,10 @@ def test_times_that_cannot_be_are_refused(times):
 # ---- pages that pyarrow has written ----
 
 
-def _chunk(values: pa.Array, **options) -> tuple[bytes, bool, int]:
+def _chunk(values: pa.Array, *, checksums: bool = True, **options) -> tuple[bytes, bool, int]:
     """Give the bytes of a column chunk, whether it can be null, and the bytes of a value."""
     sink = io.BytesIO()
-    pq.write_table(pa.table({"x": values}), sink, write_page_checksum=True, **options)
+    pq.write_table(pa.table({"x": values}), sink, write_page_checksum=checksums, **options)
     chunk = pq.ParquetFile(sink).metadata.row_group(0).column(0)
     start = min(at for at in (chunk.dictionary_page_offset, chunk.data_page_offset) if at)
     width = {"INT32": 4, "FLOAT": 4}.get(chunk.physical_type, 8)
@@ -160,6 +161,73 @@ def test_pages_are_read_as_they_were_written(encoding, version, codec, kind):
             assert plain == there.to_numpy().tobytes()
         twin = _read(reference, data, nullable, width, codec == "snappy")
         assert (twin[0], twin[1].tolist(), twin[2]) == (found, counts.tolist(), plain)
+
+
+def _at_once(path, data: bytes, nullable: bool, width: int, snappy: bool, *, unpacked: int = 60_000, integers=True):
+    """Read a column chunk that lies in a file, behind other bytes; give what `_read` gives, or None."""
+    path.write_bytes(b"before" + data)
+    with path.open("rb") as file:
+        found = kernel.read_chunk(file.fileno(), 6, len(data), 5000, unpacked, snappy, nullable, width, integers)
+    if found is None:
+        return None
+    memory, entries, counts, start, plain, present = found
+    times = [] if counts is None else np.frombuffer(counts, np.int64).tolist()
+    assert len(times) == entries
+    return [5000, present, plain], times, bytes(memoryview(memory)[start : start + plain * width])
+
+
+@pytest.mark.skipif(not kernel.COMPILED or sys.platform == "win32", reason="the compiled kernel alone reads at once")
+@pytest.mark.parametrize("encoding", _ENCODINGS)
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("codec", ["none", "snappy"])
+@pytest.mark.parametrize("kind", ["int32", "float64"])
+def test_a_chunk_is_read_at_once_as_its_pages_are(tmp_path, encoding, version, codec, kind):
+    if encoding == "DELTA_BINARY_PACKED" and kind.startswith("float"):
+        return
+    how = (
+        {"use_dictionary": True} if encoding == "dictionary" else {"use_dictionary": False, "column_encoding": encoding}
+    )
+    for nulls, few in ((0, False), (0.3, False), (0.3, True), (1, True)):
+        data, nullable, width = _chunk(
+            _values(kind, nulls, few), data_page_version=version, compression=codec, data_page_size=2000, **how
+        )
+        found = _at_once(tmp_path / "x", data, nullable, width, codec == "snappy")
+        if found is None:
+            assert encoding == "DELTA_BINARY_PACKED"  # whose values take more room than they are told to
+            found = _at_once(tmp_path / "x", data, nullable, width, codec == "snappy", unpacked=120_000)
+        wanted = _read(kernel, data, nullable, width, False) if codec == "none" else None
+        if wanted is not None:
+            assert (found[0], found[1], found[2]) == (wanted[0], wanted[1].tolist(), wanted[2])
+        assert found[0][1] == 5000 - _values(kind, nulls, few).null_count
+        if nulls < 1:
+            assert _at_once(tmp_path / "x", data, nullable, width, codec == "snappy", unpacked=10) is None
+        assert _at_once(tmp_path / "x", data[:-1], nullable, width, codec == "snappy") is None
+        assert _at_once(tmp_path / "x", data + b"\0", nullable, width, codec == "snappy") is None
+        wrong = bytearray(data)
+        wrong[-1] ^= 4  # in the body of a page
+        assert _at_once(tmp_path / "x", bytes(wrong), nullable, width, codec == "snappy") is None
+
+
+@pytest.mark.skipif(not kernel.COMPILED or sys.platform == "win32", reason="the compiled kernel alone reads at once")
+@pytest.mark.parametrize("encoding", _ENCODINGS)
+@pytest.mark.parametrize("codec", ["none", "snappy"])
+def test_a_damaged_chunk_is_read_or_left_to_its_pages(tmp_path, encoding, codec):
+    how = (
+        {"use_dictionary": True} if encoding == "dictionary" else {"use_dictionary": False, "column_encoding": encoding}
+    )
+    values = _values("int64", 0.2, few=encoding == "dictionary")
+    good, nullable, width = _chunk(values, checksums=False, compression=codec, data_page_size=900, **how)
+    random, outcomes = np.random.default_rng(8), set()
+    for _ in range(300):
+        data = bytearray(good)
+        for at in random.integers(0, min(len(data), 3000), random.integers(1, 4)):
+            data[at] = random.choice([0, 255, data[at] ^ 1 << int(random.integers(8)), int(random.integers(256))])
+        found = _at_once(tmp_path / "x", bytes(data), nullable, width, codec == "snappy", unpacked=150_000)
+        outcomes.add(found is None)
+        if found is not None and codec == "none":
+            wanted = _read(kernel, bytes(data), nullable, width, False)
+            assert (found[0], found[1], found[2]) == (wanted[0], wanted[1].tolist(), wanted[2])
+    assert outcomes == {True, False}
 
 
 def test_headers_are_told_as_pyarrow_wrote_them():

@@ -27,6 +27,8 @@ __all__ = ["Chunk", "chunk_of", "portions_of"]
 #: Bytes of a column chunk that are read at a time, and of its pages that are unpacked at a time, unless one page has
 #: more: both stay in the processor's second cache.
 PIECE_BYTES = UNPACKED_BYTES = 3 << 19
+#: Bytes of a column chunk, packed and unpacked, up to which it is read in one call.
+_AT_ONCE_BYTES = 5 << 19
 
 #: Codecs by their names in pyarrow's footers, where LZ4 is the one that Parquet calls LZ4_RAW.
 _CODECS = {"UNCOMPRESSED": UNCOMPRESSED, "SNAPPY": SNAPPY, "GZIP": 2, "BROTLI": 4, "ZSTD": 6, "LZ4": 7}
@@ -51,6 +53,8 @@ class Chunk:
     ----------
     start, size : int
         Where its pages lie in the file, in bytes.
+    unpacked : int
+        Bytes of its pages when they are unpacked.
     values : int
         Number of values, nulls included.
     stored : pyarrow.DataType
@@ -63,6 +67,7 @@ class Chunk:
 
     start: int
     size: int
+    unpacked: int
     values: int
     stored: pa.DataType
     codec: int
@@ -82,16 +87,18 @@ def chunk_of(metadata: Any, group: int, column: int, kind: pa.DataType) -> Chunk
     kind : pyarrow.DataType
         The column's.
     """
-    leaf, chunk = metadata.schema.column(column), metadata.row_group(group).column(column)
+    rows = metadata.row_group(group)
+    leaf, chunk = metadata.schema.column(column), rows.column(column)
     stored, kinds = _PHYSICAL.get(chunk.physical_type, (None, ()))
     codec = _CODECS.get(chunk.compression)
     known = kind in kinds or (pa.types.is_decimal128(kind) and stored is not None and pa.types.is_integer(stored))
     flat = leaf.max_repetition_level == 0 and leaf.max_definition_level <= 1 and not chunk.file_path
-    if not known or not flat or codec is None or chunk.num_values != metadata.row_group(group).num_rows:
+    if not known or not flat or codec is None or chunk.num_values != rows.num_rows:
         return None
     return Chunk(
-        start_of(chunk), chunk.total_compressed_size, chunk.num_values, stored, codec, leaf.max_definition_level == 1
-    )
+        start_of(chunk), chunk.total_compressed_size, chunk.total_uncompressed_size, chunk.num_values, stored, codec,
+        leaf.max_definition_level == 1,
+    )  # fmt: skip
 
 
 def portions_of(file: pa.NativeFile, chunk: Chunk, kind: pa.DataType) -> Iterator[Portion]:
@@ -111,6 +118,10 @@ def portions_of(file: pa.NativeFile, chunk: Chunk, kind: pa.DataType) -> Iterato
     ValueError
         If its bytes are none that a writer makes.
     """
+    found = _at_once(file, chunk, kind)
+    if found is not None:
+        yield found
+        return
     reader, waiting = _Reader(chunk, kind), list[Counted]()
     for data, pages in pages_of(file, chunk, PIECE_BYTES):
         first = pages[0].kind == DICTIONARY
@@ -121,6 +132,26 @@ def portions_of(file: pa.NativeFile, chunk: Chunk, kind: pa.DataType) -> Iterato
                 yield Portion(waiting, 0)
             waiting = [reader.read(data, pages[start:stop])]
     yield reader.last(waiting)
+
+
+def _at_once(file: pa.NativeFile, chunk: Chunk, kind: pa.DataType) -> Portion | None:
+    """Give all numbers of a column chunk if it is small, and written in the ways that most are."""
+    small = chunk.size <= _AT_ONCE_BYTES and 0 <= chunk.unpacked <= _AT_ONCE_BYTES
+    if not (small and chunk.codec in (UNCOMPRESSED, SNAPPY) and isinstance(file, pa.OSFile)):
+        return None
+    found = kernel.read_chunk(
+        file.fileno(), chunk.start, chunk.size, chunk.values, chunk.unpacked, chunk.codec == SNAPPY, chunk.nullable,
+        chunk.stored.bit_width // 8, pa.types.is_integer(chunk.stored),
+    )  # fmt: skip
+    if found is None:
+        return None
+    memory, entries, counts, start, plain, present = found
+    data, arrays = pa.py_buffer(memory), list[Counted]()
+    if plain:
+        arrays.append((_array(data.slice(start), plain, kind, chunk.stored), None))
+    if counts is not None:
+        arrays.append((_array(data, entries, kind, chunk.stored), np.frombuffer(counts, np.int64)))
+    return Portion(arrays, chunk.values - present)
 
 
 def _together(sizes: list[int], start: int) -> Iterator[tuple[int, int]]:
@@ -154,7 +185,7 @@ class _Reader:
         body = self._body(data, page)
         if page.values * self._width > len(body):
             raise ValueError("its dictionary has fewer entries than its header tells of")
-        self._dictionary = self._array(pa.py_buffer(body), page.values)
+        self._dictionary = _array(pa.py_buffer(body), page.values, self._kind, self._chunk.stored)
         self._counts = np.zeros(page.values, np.int64)
 
     def read(self, data: memoryview, pages: list[Page]) -> Counted:
@@ -176,7 +207,7 @@ class _Reader:
             raise NotByPagesError(str(error)) from None
         self._values += values
         self._nulls += values - present
-        return self._array(out, plain), None
+        return _array(out, plain, self._kind, self._chunk.stored), None
 
     def last(self, waiting: list[Counted]) -> Portion:
         """Give what waits, and what is known when all pages were read: how often entries of the dictionary occur."""
@@ -189,14 +220,21 @@ class _Reader:
         packed = data[page.body + levels : page.end]
         return unpacked(self._chunk.codec if page.compressed else UNCOMPRESSED, packed, page.unpacked - levels)
 
-    def _array(self, data: pa.Buffer, number: int) -> pa.Array:
-        """View stored values, none of which is null, as the column's type."""
-        kind, stored = self._kind, self._chunk.stored
-        if pa.types.is_decimal(kind):
-            words = np.empty((number, 2), np.int64)
-            words[:, 0] = np.frombuffer(data, stored.to_pandas_dtype(), number)
-            words[:, 1] = words[:, 0] >> 63
-            data = pa.py_buffer(words)
-        elif kind.bit_width < stored.bit_width:
-            data = pa.py_buffer(np.frombuffer(data, np.int32, number).astype(kind.to_pandas_dtype()))
-        return pa.Array.from_buffers(kind, number, [None, data])
+
+def _array(data: pa.Buffer, number: int, kind: pa.DataType, stored: pa.DataType) -> pa.Array:
+    """View stored values, none of which is null, as the column's type.
+
+    Parameters
+    ----------
+    data : pyarrow.Buffer
+    number : int
+    kind, stored : pyarrow.DataType
+    """
+    if pa.types.is_decimal(kind):
+        words = np.empty((number, 2), np.int64)
+        words[:, 0] = np.frombuffer(data, stored.to_pandas_dtype(), number)
+        words[:, 1] = words[:, 0] >> 63
+        data = pa.py_buffer(words)
+    elif kind.bit_width < stored.bit_width:
+        data = pa.py_buffer(np.frombuffer(data, np.int32, number).astype(kind.to_pandas_dtype()))
+    return pa.Array.from_buffers(kind, number, [None, data])

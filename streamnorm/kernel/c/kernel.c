@@ -14,6 +14,7 @@
 #include "csv_calls.h"
 #include "csv_rows.h"
 #include "memory.h"
+#include "parquet_chunk.h"
 #include "parquet_pages.h"
 #include "parquet_rewrite.h"
 #include "rounding.h"
@@ -91,6 +92,7 @@ static PyMethodDef methods[] = {
     {"longest", kernel_longest, METH_O, longest_doc},
     {"pages", kernel_pages, METH_VARARGS, pages_doc},
     {"count_pages", kernel_count_pages, METH_VARARGS, count_pages_doc},
+    {"read_chunk", kernel_read_chunk, METH_VARARGS, read_chunk_doc},
     {"read_pages", kernel_read_pages, METH_VARARGS, read_pages_doc},
     {"unpack", kernel_unpack, METH_VARARGS, unpack_doc},
     {"crc32", kernel_crc32, METH_O, crc32_doc},

@@ -12,7 +12,7 @@ from streamnorm.kernel.reference.limbs import add, round_moments
 from streamnorm.kernel.reference.moments import extremes, moments
 from streamnorm.kernel.reference.page_headers import crc32, pages
 from streamnorm.kernel.reference.page_values import unpack
-from streamnorm.kernel.reference.parquet_pages import count_pages, read_pages
+from streamnorm.kernel.reference.parquet_pages import count_pages, read_chunk, read_pages
 from streamnorm.kernel.reference.parquet_rewrite import index_bounds, page_header
 from streamnorm.kernel.reference.runs import instructions, memory, plain, sort
 from streamnorm.kernel.reference.slices import slices
@@ -39,6 +39,7 @@ __all__ = [
     "page_header",
     "pages",
     "plain",
+    "read_chunk",
     "read_pages",
     "round_moments",
     "shortest",
