@@ -135,7 +135,15 @@ def portions_of(file: pa.NativeFile, chunk: Chunk, kind: pa.DataType) -> Iterato
 
 
 def _at_once(file: pa.NativeFile, chunk: Chunk, kind: pa.DataType) -> Portion | None:
-    """Give all numbers of a column chunk if it is small, and written in the ways that most are."""
+    """Give all numbers of a column chunk if it is small, and written in the ways that most are.
+
+    Parameters
+    ----------
+    file : pyarrow.NativeFile
+    chunk : Chunk
+    kind : pyarrow.DataType
+        The column's.
+    """
     small = chunk.size <= _AT_ONCE_BYTES and 0 <= chunk.unpacked <= _AT_ONCE_BYTES
     if not (small and chunk.codec in (UNCOMPRESSED, SNAPPY) and isinstance(file, pa.OSFile)):
         return None
