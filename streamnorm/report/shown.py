@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,21 +36,27 @@ class Shown:
         return to_json(self.state)
 
 
-def _as_state(given: Any, key: Sequence[str] = ()) -> State:
+def _words(key: Any) -> tuple[str, ...]:
+    """Give a key as the command is told it: a word for each column, and none where no key was named."""
+    parts = key if isinstance(key, (tuple, list)) else () if key is None else (key,)
+    return tuple("null" if part is None else str(part) for part in parts)
+
+
+def _as_state(given: Any, key: Any = ()) -> State:
     if not isinstance(given, State):
         given = read(given) if isinstance(given, (str, Path)) else state_of(given)
-    return of_key(given, key) if key else given
+    return of_key(given, words) if (words := _words(key)) else given
 
 
-def show(given: Any, *, key: Sequence[str] = ()) -> Shown:
+def show(given: Any, *, key: Any = ()) -> Shown:
     """Show what a normalizer has learnt.
 
     Parameters
     ----------
     given : normalizer, str or Path
         Fitted, or its state file.
-    key : sequence of str
-        Of statistics per key, the one to show, a word for each column of `by`; those of all rows without.
+    key : str, int, datetime.date or tuple of these, optional
+        Of statistics per key, the one to show, a tuple of one for each column of `by`; those of all rows without.
 
     Returns
     -------
@@ -70,14 +75,14 @@ def show(given: Any, *, key: Sequence[str] = ()) -> Shown:
     return Shown(_as_state(given, key))
 
 
-def diff(before: Any, after: Any, *, key: Sequence[str] = ()) -> list[Drift]:
+def diff(before: Any, after: Any, *, key: Any = ()) -> list[Drift]:
     """Compare two normalizers column by column, the worst drift first.
 
     Parameters
     ----------
     before, after : normalizer, str or Path
         Fitted, or their state files.
-    key : sequence of str
+    key : str, int, datetime.date or tuple of these, optional
         Of statistics per key, the one to compare; those of all rows without.
 
     Returns
@@ -96,9 +101,7 @@ def diff(before: Any, after: Any, *, key: Sequence[str] = ()) -> list[Drift]:
     return drifts_of(_as_state(before, key), _as_state(after, key))
 
 
-def write(
-    before: Any, after: Any = None, *, output: str | Path, overwrite: bool = False, key: Sequence[str] = ()
-) -> None:
+def write(before: Any, after: Any = None, *, output: str | Path, overwrite: bool = False, key: Any = ()) -> None:
     """Write a report of one normalizer, or of the drift between two, as one HTML file that needs nothing else.
 
     Parameters
@@ -111,8 +114,8 @@ def write(
         The file to write.
     overwrite : bool, default=False
         Whether it may replace one that exists.
-    key : sequence of str
-        Of statistics per key, the one to show, a word for each column of `by`; those of all rows without.
+    key : str, int, datetime.date or tuple of these, optional
+        Of statistics per key, the one to show, a tuple of one for each column of `by`; those of all rows without.
 
     Raises
     ------
@@ -138,6 +141,6 @@ def write(
         refuse_existing(path, "choose another name, or overwrite it (--overwrite)")
     states = [_as_state(given) for given in (before, after) if given is not None]
     names = [str(place_of(g)) if isinstance(g, (str, Path)) else n for g, n in ((before, "before"), (after, "after"))]
-    text = page(states[0], states[1] if len(states) > 1 else None, (names[0], names[1]), key)
+    text = page(states[0], states[1] if len(states) > 1 else None, (names[0], names[1]), _words(key))
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode("utf-8"))

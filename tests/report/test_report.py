@@ -432,3 +432,16 @@ def test_notebooks_see_what_was_learnt():
     assert [td for td, _ in Page(shown._repr_html_()).tags if td == "svg"] == ["svg"]
     assert "wind <b>" in repr(shown)
     assert json.loads(shown.to_json())["columns"][0]["mean"] == pytest.approx(7 / 3)
+
+
+def test_a_key_is_named_as_it_is(tmp_path):
+    table = pa.table({"episode": [1, 1, 17, None], "x": [1.0, 2.0, 3.0, 9.0]})
+    fitted = sn.TableNormalizer(by="episode", profile=True).fit(table)
+    for key, mean in ((17, 3.0), ("17", 3.0), (["17"], 3.0), ((17,), 3.0), ([None], 9.0), (None, 3.75), ((), 3.75)):
+        (column,) = json.loads(sn.report.show(fitted, key=key).to_json())["columns"]
+        assert column["mean"] == mean
+    with pytest.raises(DataError, match="there is no key '0'"):
+        sn.report.show(fitted, key=0)
+    sn.report.write(fitted, output=tmp_path / "page.html", key=17)
+    assert " for 17" in (tmp_path / "page.html").read_text()
+    assert [drift.psi for drift in sn.report.diff(fitted, fitted, key=1)] == [0.0]

@@ -219,3 +219,13 @@ def test_the_commands_take_vectors_by_key(tmp_path, capsys):
     assert same(pq.read_table(tmp_path / "z.parquet"), sn.load(one).transform(TABLE.slice(0, 300)))
     assert streamnorm(capsys, "forget", both, days[0]).code == 0
     assert sn.load(both) == sn.load(other)
+
+
+def test_a_stream_of_episodes_is_one_fit(tmp_path):
+    state = tmp_path / "state.json"
+    for start in range(0, ROWS, 100):
+        with sn.following(state, normalizer()) as following:
+            assert following.position("robot") == start
+            following.add(TABLE.slice(start, 100), {"robot": (start, start + 100)})
+            assert same(following.transform(TABLE), normalizer().fit(TABLE.slice(0, start + 100)).transform(TABLE))
+    assert sn.load(state) == normalizer().fit(TABLE)
