@@ -19,7 +19,7 @@ from samples import SAMPLES, sample
 from shell import streamnorm
 
 import streamnorm as sn
-from streamnorm.errors import OutputError
+from streamnorm.errors import DataError, OutputError
 from streamnorm.report.figures import figures_of
 from streamnorm.report.page import page
 from streamnorm.report.shapes import bars_of
