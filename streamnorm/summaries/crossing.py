@@ -29,8 +29,8 @@ _Floats = NDArray[np.float64]
 _BITS, _ROWS = 22, 512
 #: Slices that rows are cut into before those few that need more are put aside, and those are cut into.
 _FEW, _MOST = 3, 8
-#: Blocks whose sums are added up in 64 bits: 256 of 2^53 are 2^61, and what they hold of four pairs of slices is 2^62.
-_BLOCKS = 256
+#: Blocks whose sums are added up in 64 bits: so many times 2^53 stay below 2^62, and four pairs of slices below 2^63.
+_BLOCKS = 511
 #: Bytes of the slices that are made at once, which are to stay in the cache.
 _AT_ONCE = 1 << 20
 #: Share of rows that may be put aside: beyond, more slices for all of them cost less.
@@ -89,23 +89,23 @@ def _sums(x: _Floats, exponent: int) -> Iterator[Exact]:
     """Give sums that make up those of `crossed` when they are added, times a power of two."""
     if not len(x):
         return
-    greatest = np.maximum(x.max(axis=0), -x.min(axis=0))
-    shift = np.frexp(greatest)[1].astype(np.int64)
+    shift = _exponents(x[:_ROWS])
     shift[np.abs(shift) <= _REACH] = 0
-    if shift.any():  # far from 1, columns are brought there, but for rows that underflow
-        near = np.ldexp(x, -shift)
-        lost = (np.ldexp(near, shift) != x).any(axis=1)
+    if shift.any():  # far from 1, columns are brought there, but for rows that underflow or overflow
+        with np.errstate(over="ignore"):
+            near = np.ldexp(x, -shift)
+            lost = (np.ldexp(near, shift) != x).any(axis=1)
         if lost.any():
-            yield _by_integers(x[lost], exponent)
+            yield from _by_integers(x[lost], exponent)
             near = near[~lost]
         x = near
-    few = _Gatherer(shift, exponent, _FEW)
-    yield from few.gathered(x)
-    if few.aside:
-        many = _Gatherer(shift, exponent, _MOST)
-        yield from many.gathered(np.concatenate(few.aside))
-        if many.aside:
-            yield _by_integers(np.ldexp(np.concatenate(many.aside), shift), exponent)
+    most = _Gatherer(shift, exponent, _FEW_ROWS)
+    yield from most.gathered(x)
+    if most.aside:
+        others = _Gatherer(shift, exponent, 0.0)
+        yield from others.gathered(np.concatenate(most.aside))
+        for rows in others.aside:
+            yield from _by_integers(np.ldexp(rows, shift), exponent)
 
 
 class _Gatherer:
@@ -117,13 +117,13 @@ class _Gatherer:
         Powers of two that the columns were divided by.
     exponent : int
         Power of two that all sums are multiplied by.
-    few : int
-        Slices after which few rows are put aside.
+    few : float
+        Share of rows that may be put aside before all of them are cut into more slices.
     """
 
-    def __init__(self, shift: NDArray[np.int64], exponent: int, few: int) -> None:
+    def __init__(self, shift: NDArray[np.int64], exponent: int, few: float) -> None:
         self._shift, self._exponent, self._few = shift, exponent, few
-        self._width = len(shift)
+        self._width, self._memory = len(shift), np.empty(0)
         #: Rows that were put aside.
         self.aside: list[_Floats] = []
 
@@ -135,23 +135,27 @@ class _Gatherer:
         x : ndarray of shape (n_rows, n_columns)
         """
         start, count = 0, _FEW
-        self._begin(x[:_ROWS], count)
+        self._begin(_grids(x[:_ROWS]), count)
         while start < len(x):
-            rows = x[start : start + _ROWS * max(1, _AT_ONCE // (8 * _ROWS * self._width * count * (count + 1) // 2))]
+            matrices = count * (count + 1) // 2
+            rows = x[start : start + _ROWS * max(1, _AT_ONCE // (8 * _ROWS * self._width * matrices))]
             blocks = -(-len(rows) // _ROWS)
             if self._blocks + blocks > _BLOCKS:
                 yield self._exact()
-                self._begin(rows, count)
-            pieces = np.empty((blocks, count * (count + 1) // 2, self._width, _ROWS))
+                self._begin(_grids(rows), count)
+            pieces = self._room(blocks, matrices)
             totals, marks = np.zeros((count, self._width), np.int64), np.empty(len(rows), np.uint8)
             beyond, left, used = kernel.slices(rows, self._exponents, count, pieces, totals, marks)
-            few = _FEW_ROWS * len(rows) if self._few == _FEW else 0
-            if beyond > few or (left > few and count < _MOST):
-                if self._blocks:
-                    yield self._exact()
-                count = min(count + (left > few), _MOST)
-                self._begin(rows, count)
-                continue
+            few = self._few * len(rows)
+            more = min(count + (left > few), _MOST)
+            if more > count or beyond > few:
+                grids = _grids(rows)
+                if more > count or (grids != self._exponents).any():
+                    if self._blocks:
+                        yield self._exact()
+                    count = more
+                    self._begin(grids, count)
+                    continue
             if beyond or left:
                 self.aside.append(rows[marks != 0])
             self._add(pieces, totals, used, len(rows) - beyond - left)
@@ -160,10 +164,16 @@ class _Gatherer:
         if self._blocks:
             yield self._exact()
 
-    def _begin(self, rows: _Floats, count: int) -> None:
-        """Begin anew, with grids that hold rows."""
-        greatest = np.abs(rows).max(axis=0, initial=0.0)
-        self._exponents = np.maximum(np.frexp(greatest)[1].astype(np.int64), -_REACH)
+    def _room(self, blocks: int, matrices: int) -> _Floats:
+        """Give the memory of the slices of some blocks; it is used again, since new memory comes page by page."""
+        size = blocks * matrices * self._width * _ROWS
+        if len(self._memory) < size:
+            self._memory = np.empty(size)
+        return self._memory[:size].reshape(blocks, matrices, self._width, _ROWS)
+
+    def _begin(self, grids: NDArray[np.int64], count: int) -> None:
+        """Begin anew, with other grids or numbers of slices."""
+        self._exponents = grids
         self._count, self._blocks, self._rows = count, 0, 0
         self._sums = np.zeros((count * (count + 1) // 2, self._width, self._width), np.int64)
         self._totals = np.zeros((count, self._width), np.int64)
@@ -215,6 +225,17 @@ class _Gatherer:
         return total
 
 
+def _exponents(rows: _Floats) -> NDArray[np.int64]:
+    """Give the least power of two above the magnitudes of each column."""
+    exponents: NDArray[np.int64] = np.frexp(np.abs(rows).max(axis=0, initial=0.0))[1].astype(np.int64)
+    return exponents
+
+
+def _grids(rows: _Floats) -> NDArray[np.int64]:
+    """Give the exponents of grids that hold rows."""
+    return np.clip(_exponents(rows), -_REACH, _REACH)
+
+
 def _products(pieces: _Floats) -> NDArray[np.int64]:
     """Give the products of matrices with themselves, summed over blocks, which have room in 64 bits."""
     sums: NDArray[np.int64] = np.matmul(pieces, pieces.swapaxes(2, 3)).astype(np.int64).sum(axis=0)
@@ -235,19 +256,20 @@ def _shifted(values: NDArray[np.int64], exponents: NDArray[np.int64]) -> Exact:
     return Exact.of_table(table, lowest) + Exact.empty(len(values))
 
 
-def _by_integers(x: _Floats, exponent: int) -> Exact:
-    """Sum products of any finite numbers, one by one."""
-    columns, units = [], []
-    for values in x.T:
-        mantissas, exponents = np.frexp(values)
-        integers = np.ldexp(mantissas, 53).astype(np.int64).tolist()
-        lowest = int(exponents[mantissas != 0].min(initial=1100))
-        columns.append([m << (e - lowest) if m else 0 for m, e in zip(integers, exponents.tolist(), strict=True)])
-        units.append(lowest - 53)
-    columns.append([1] * len(x))
-    units.append(0)
-    sums = (sum(map(mul, columns[i], columns[j])) for i, j in zip(*pairs_of(len(columns)), strict=True))
-    first, second = pairs_of(len(columns))
-    return Exact.of_fractions(
-        (value, units[i] + units[j] + exponent) for value, i, j in zip(sums, first, second, strict=True)
-    )
+def _by_integers(x: _Floats, exponent: int) -> Iterator[Exact]:
+    """Sum products of any finite numbers one by one, some rows at a time."""
+    first, second = (pair.tolist() for pair in pairs_of(x.shape[1] + 1))
+    for start in range(0, len(x), _ROWS):
+        rows, columns, units = x[start : start + _ROWS], [], []
+        for values in rows.T:
+            mantissas, exponents = np.frexp(values)
+            integers = np.ldexp(mantissas, 53).astype(np.int64).tolist()
+            lowest = int(exponents[mantissas != 0].min(initial=1100))
+            columns.append([m << (e - lowest) if m else 0 for m, e in zip(integers, exponents.tolist(), strict=True)])
+            units.append(lowest - 53)
+        columns.append([1] * len(rows))
+        units.append(0)
+        pairs = list(zip(first, second, strict=True))
+        yield Exact.of_fractions(
+            (sum(map(mul, columns[i], columns[j])), units[i] + units[j] + exponent) for i, j in pairs
+        )
