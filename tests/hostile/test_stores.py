@@ -22,6 +22,7 @@ from stores import Proxy, Request, finish, start
 
 import streamnorm as sn
 from streamnorm.files import answers
+from streamnorm.states.packs import blocks_of
 
 #: "all": at every request rather than at those that change something, which takes minutes.
 ALL = os.environ.get("STREAMNORM_CRASHES") == "all"
@@ -122,8 +123,20 @@ def restore(bucket, template):
 
 
 def told(tree):
-    """Give what a job is for; how parts are put together depends on the time."""
+    """Give what a job is for; how parts are put together depends on what was there."""
     return {key: data for key, data in tree.items() if ".parts/" not in key}
+
+
+def blocks(tree, folder):
+    """Name the parts, and sums of them, that are kept: each once."""
+    found = []
+    for key, data in tree.items():
+        if ".parts/" in key:
+            pack = folder / key.rpartition("/")[2]
+            pack.write_bytes(data)
+            found += blocks_of(pack)
+            pack.unlink()
+    return sorted(found)
 
 
 def check_whole(bucket, template, after):
@@ -163,6 +176,7 @@ def test_a_process_killed_at_any_request(name, bucket, proxy, template, undistur
             continue
         assert again.code == 0, (stop, again.err)
         assert told(bucket.tree()) == told(whole.after), stop
+        assert blocks(bucket.tree(), tmp_path) == blocks(whole.after, tmp_path), stop
 
 
 @pytest.mark.slow
