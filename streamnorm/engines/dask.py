@@ -125,7 +125,8 @@ def transform(
         Fitted, by `fit` or anywhere else.
     data : str, Path or sequence of these, or dask.dataframe.DataFrame
     output : str or Path, optional
-        Where the copies of files go; a file for one file, else a folder that gets the layout of the input.
+        Where the copies of files go; a file for one file, else a folder that gets the layout of the input; here or in
+        an object store (a URI), where workers need the credentials that the driver has.
     inverse : bool, default=False
         Whether to undo rather than to do.
     overwrite : bool, default=False

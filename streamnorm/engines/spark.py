@@ -114,7 +114,7 @@ class Learner:
     Parameters
     ----------
     state : str or Path
-        The state file, on the driver.
+        The state file, on the driver or in an object store.
     normalizer : TableNormalizer or scaler, optional
         What a new state begins with.
     query : str, optional
@@ -150,7 +150,7 @@ def learner(state: str | Path, normalizer: Any = None, *, query: str | None = No
     Parameters
     ----------
     state : str or Path
-        The state file, on the driver; it need not be there.
+        The state file, on the driver or in an object store (a URI); it need not be there.
     normalizer : TableNormalizer or scaler, optional
         What a new state begins with, by default ``TableNormalizer()``; a state that is there must be of its columns
         and scalers.

@@ -65,6 +65,8 @@ def replacing(
         If the folder or the file cannot be written to.
     """
     place = place_of(place)
+    if not (parents or isinstance(place, Path)):
+        place.check_name()
     with _on_disk(place, parents, after) if isinstance(place, Path) else place.replacing(mark) as draft:
         yield draft
 

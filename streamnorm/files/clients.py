@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 from streamnorm.errors import OutputError
 from streamnorm.files.answers import PAUSES, RETRY_SECONDS, library
@@ -27,9 +27,18 @@ _EMULATOR = "CLOUD_STORAGE_EMULATOR_ENDPOINT"
 
 
 def filesystem_at(uri: str) -> tuple[Any, str]:
-    """Connect for reading to where a URI leads; give the `pyarrow.fs.FileSystem` and the path in it."""
+    """Connect for reading to where a URI leads; give the `pyarrow.fs.FileSystem` and the path in it.
+
+    Characters that no URI has, such as blanks and letters beyond ASCII, may stand there as they are.
+
+    Raises
+    ------
+    OSError or pyarrow.ArrowException
+        If it is no URI, or there is no such store.
+    """
     from pyarrow import fs
 
+    uri = quote(uri, safe=_OF_URIS)
     parts = urlsplit(uri)
     if parts.scheme in _AZURE:
         return azure_filesystem(uri)
@@ -160,6 +169,8 @@ def _azure(named: _Named) -> dict[str, Any]:
     return {"kind": library().store.AzureStore, **azure_settings(named.filesystem, kind)}
 
 
+#: Characters that mean something in URIs, beside letters, digits and ``_.-~``.
+_OF_URIS = "%:/?#[]@!$&'()*+,;="
 _GOOGLE_URL = "https://storage.googleapis.com"
 #: Kinds of stores by the schemes of their URIs, as `pyarrow.fs` knows them.
 _GOOGLE, _AZURE = ("gs", "gcs"), ("abfs", "abfss")

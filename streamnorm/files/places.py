@@ -125,10 +125,12 @@ def place_of(text: str | Target) -> Target:
         return Path(url2pathname(urlsplit(str(text)).path))
     location, store = location_of(text).rstrip("/"), Store(str(text))
     try:
-        return Remote(location, store.key, store)
+        if store.key:
+            return Remote(location, store.key, store)
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split()).rstrip(".")[:_REASON]
         raise OutputError(f"{location} cannot be used: {reason}; check the address and the credentials.") from error
+    raise OutputError(f"{text} names no bucket: name one, and what is in it.")
 
 
 @contextmanager

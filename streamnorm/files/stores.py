@@ -204,6 +204,8 @@ class Remote:
 
         def ask() -> Version | None:
             try:
+                if not self.within:
+                    return None  # the bucket itself
                 return Version.of(library().head(self.store.client, self.within))
             except FileNotFoundError:
                 return None
@@ -216,7 +218,12 @@ class Remote:
 
     def is_dir(self) -> bool:
         """Tell whether anything lies below this name."""
-        return next(self.below(), None) is not None
+
+        def ask() -> bool:
+            page = next(iter(library().list(self.store.client, self.within or None)), ())
+            return any(found["path"] != self.within for found in page)
+
+        return asked(self, ask)
 
     def below(self) -> Iterator[Remote]:
         """Yield the objects that lie in the folder and those in it."""
@@ -258,6 +265,8 @@ class Remote:
         OutputError
             If the store refuses, or cannot be reached.
         """
+        if version is None:
+            self.check_name()
         mode: Any = "create" if version is None else version.condition
 
         def ask() -> Version:
@@ -270,6 +279,14 @@ class Remote:
             if done is None and isinstance(error, UnansweredError):
                 raise
             return done
+
+    def check_name(self) -> None:
+        """Raise OutputError where there is a folder of this name, or a bucket: what lies in it could not be named."""
+        if not self.within or self.is_dir():
+            raise OutputError(
+                f"{self} cannot be written: it is a {'folder' if self.within else 'bucket'}; name a file in it "
+                f"({self}/NAME)."
+            )
 
     def _if_it_holds(self, data: bytes) -> Version | None:
         """Give the version of an object that holds these bytes; None of another, or where it cannot be read."""
@@ -285,6 +302,8 @@ class Remote:
 
     def check_conditions(self) -> None:
         """Raise OutputError where the store writes whatever the condition: a second writer would not be noticed."""
+        if not self.within:
+            self.check_name()
         probe = self.with_name(f".{self.name}.streamnorm")
         try:
             asked(self, lambda: library().put(self.store.client, probe.within, b"", mode=_NEVER))

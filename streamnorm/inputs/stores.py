@@ -56,6 +56,8 @@ def _listed(uri: str, location: str) -> Iterator[tuple[Remote, Path]]:
     root = (location.rpartition("/")[0] if pattern else location).rstrip("/")
     store = Store(uri.replace(last, "", 1) if pattern else uri)
     filesystem, key = store.filesystem, store.key
+    if not key:
+        raise SourceError(f"{location} names no bucket: name one, and what is in it.")
     info = patiently(location, lambda: filesystem.get_file_info(key))
     if info.is_file:
         yield Remote(root, key, store), Path(PurePosixPath(key).name)

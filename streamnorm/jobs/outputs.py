@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import OutputError, amount, listed, unwritable
-from streamnorm.files import Links, Place, Spooled, Target, is_elsewhere, location_of, place_of, refuse_existing
+from streamnorm.files import Links, Place, Remote, Spooled, Target, is_elsewhere, location_of, place_of, refuse_existing
 from streamnorm.formats import Source, format_for
 from streamnorm.inputs import data_below, is_data, is_one_file
 
@@ -120,7 +120,7 @@ def refuse_existing_output(path: Target, *, resume: bool = False) -> None:
 
 def check_state_path(state: str | Target, taken: Iterable[Place]) -> None:
     """Find out before anything is read whether a state can be written there, over no input or output."""
-    path = place_of(state)
+    path, taken = place_of(state), list(taken)
     links = Links()
     real = links.followed(path)
     name = path.resolve().name
@@ -128,6 +128,9 @@ def check_state_path(state: str | Target, taken: Iterable[Place]) -> None:
     if real in map(links.followed, may_be):
         raise OutputError(f"{path} is an input or an output: choose another name for the state.")
     if not isinstance(path, Path):
+        path.check_name()
+        if any(path in place.parents for place in taken if isinstance(place, Remote)):
+            raise OutputError(f"{path} is the folder of an input or an output: choose another name for the state.")
         return
     try:
         there = path.parent.is_dir()

@@ -144,16 +144,6 @@ def test_python_does_too(bucket, tmp_path):
     assert sn.load(f"{BUCKET}/ordered.json") == ordered
 
 
-@pytest.mark.slow
-def test_dask_writes_there(bucket, tmp_path):
-    pytest.importorskip("dask")
-    normalizer = sn.fit(f"{BUCKET}/in")
-    sn.dask.transform(normalizer, f"{BUCKET}/in", f"{BUCKET}/out")
-    out = {name.removeprefix("out/"): data for name, data in bucket.tree().items() if name.startswith("out/")}
-    sn.transform(normalizer, f"{BUCKET}/in", tmp_path / "out")
-    assert out == below(tmp_path / "out")
-
-
 def test_a_place_goes_to_another_process():
     place = pickle.loads(pickle.dumps(place_of("s3://key:secret@bucket/a/b.csv?region=eu-west-1")))
     assert (str(place), place.name, str(place.parent / "c")) == ("s3://bucket/a/b.csv", "b.csv", "s3://bucket/a/c")
@@ -336,6 +326,66 @@ def test_what_has_no_key_or_is_denied_is_one_line(bucket, monkeypatch):
         sn.fit(f"{BUCKET}/in", state="s3://nowhere/s.json")
     with pytest.raises(SourceError, match=r"^there is no file s3://bucket/none.csv"):
         sn.fit(f"{BUCKET}/none.csv", state=STATE)
+
+
+FOLDER = "cannot be written: it is a folder; name a file in it (s3://bucket/in/NAME)."
+WHOLE = "s3://bucket cannot be written: it is a bucket; name a file in it (s3://bucket/NAME)."
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("fit s3://bucket/in/e.arrow --state s3://bucket/in", f"s3://bucket/in {FOLDER}"),
+        ("fit s3://bucket/in/e.arrow --state s3://bucket/", WHOLE),
+        ("fit s3://bucket/in --state s3://", "s3:// names no bucket: name one, and what is in it."),
+        ("fit s3:// --state s3://bucket/s.json", "s3:// names no bucket: name one, and what is in it."),
+        ("merge s3://bucket/m.json --output s3://bucket/in", f"s3://bucket/in {FOLDER}"),
+        ("merge s3://bucket/m.json --output s3://bucket", WHOLE),
+        ("report s3://bucket/m.json --output s3://bucket/in", f"s3://bucket/in {FOLDER}"),
+        ("follow s3://bucket/in/day=1 --state s3://bucket/in --once", f"s3://bucket/in {FOLDER}"),
+        (
+            "run s3://bucket/in --output s3://bucket/r --state s3://bucket/r",
+            "s3://bucket/r is the folder of an input or an output: choose another name for the state.",
+        ),
+        (
+            "run s3://bucket/in --output s3://bucket/r --state s3://bucket/r/e.arrow",
+            "s3://bucket/r/e.arrow is an input or an output: choose another name for the state.",
+        ),
+        (
+            "fit s3://bucket/in --state s3://bucket/q.json?versionId=3",
+            "s3://bucket/q.json cannot be used: Unexpected query parameter in S3 URI: 'versionId'; "
+            "check the address and the credentials.",
+        ),
+    ],
+)
+def test_names_that_no_file_can_have_are_refused(bucket, capsys, words, message):
+    """An object that is called as a folder is would hide what lies in it."""
+    sn.fit(f"{BUCKET}/in/e.arrow", state=f"{BUCKET}/m.json")
+    before = bucket.tree()
+    ended = streamnorm(capsys, *words.split())
+    assert (ended.code, ended.err.splitlines()[-1]) == (1, f"error: {message}")
+    assert bucket.tree() == before
+
+
+def test_names_may_be_written_as_they_are(bucket, tmp_path):
+    bucket.put("in/ä ö.csv", b"x\n1\n2\n")
+    written = sn.fit(f"{BUCKET}/in/ä ö.csv", state=f"{BUCKET}/é è.json")
+    assert sn.load(f"{BUCKET}/%C3%A9%20%C3%A8.json") == written
+    (source,) = written.sources_
+    assert source.location == f"{BUCKET}/in/%C3%A4%20%C3%B6.csv"
+    assert sn.fit(f"{BUCKET}/in/*ö.csv", state=f"{BUCKET}/é è.json", update=True).sources_ == (source,)
+    sn.transform(written, f"{BUCKET}/in/ä ö.csv", f"{BUCKET}/ö/ü ß.csv")
+    assert {"é è.json", "ö/ü ß.csv"} < bucket.tree().keys()
+
+
+def test_here_and_there_may_be_mixed(bucket, tmp_path):
+    (tmp_path / "here.csv").write_text("x\n1\n2\n")
+    fitted = sn.fit([tmp_path / "here.csv", f"{BUCKET}/in/e.arrow"], state=f"file://{tmp_path}/s.json")
+    assert sn.load(tmp_path / "s.json") == fitted
+    sn.transform(tmp_path / "s.json", [tmp_path / "here.csv", f"{BUCKET}/in/e.arrow"], f"{BUCKET}/out")
+    (tmp_path / "out").mkdir()
+    written = sn.transform(tmp_path / "s.json", [tmp_path / "here.csv", f"{BUCKET}/in/e.arrow"], tmp_path / "out")
+    assert [place.read_bytes() for place in written] == [bucket.tree()[f"out/{place.name}"] for place in written]
 
 
 def test_secrets_are_not_told(bucket, capsys):
