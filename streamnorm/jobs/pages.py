@@ -39,7 +39,12 @@ def learnt_by_pages(table: Table, like: Learnt, source: Source, unit: Unit) -> t
     SourceError
         If a column is damaged.
     """
-    where = {name: group for group in like.groups if group.vector is None for name in group.names}
+    where = {
+        name: group
+        for group in like.groups
+        if group.vector is None and group.rule.decay is None
+        for name in group.names
+    }
     found: dict[str, Group] = {}
     rows = 0
     for name, number, portions in source.portions(unit, where):

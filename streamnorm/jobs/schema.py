@@ -280,7 +280,7 @@ def check_choices(known: State, table: Table, sources: Sequence[Source]) -> None
     learnt, named = known.table.learnt, table.columns or ()
     seen = look_at(sources, named)
     schema = union_of(seen, named)[0]
-    has = {*learnt.types, *named, *learnt.dropped, *table.key_names}
+    has = {*learnt.types, *named, *learnt.dropped, *table.key_names, *learnt.times}
     fields = [item for item in _filled(schema, learnt) if item.name in has]
     there = set(schema.names)
     lacking = [pa.field(name, kind) for name, kind in _kinds(learnt).items() if name not in there]
@@ -370,6 +370,9 @@ def check_columns(source: Source, like: Learnt, by: Any) -> None:
         there = [name for name in like.types if name in has]
         table = Table(None, dict.fromkeys(there, "standard"), by=by)
         _check_keys(table.key_names, source, numbers.names)
+        for name in like.times:
+            if name not in numbers.names:
+                raise DataError(f"there is no column {name!r} to weigh rows by: {nearest(name, numbers.names)}")
         if not there:
             raise DataError(
                 f"it has none of the columns that are normalised ({listed(map(repr, like.types))}): leave it out."

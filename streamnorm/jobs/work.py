@@ -285,7 +285,7 @@ def _summarise_slice(table: Table, like: Learnt, source: Source, units: Sequence
     """
     has = set(source.schema.names) - _passed_over(like, source)
     there, lacking = ([name for name in like.types if (name in has) is wanted] for wanted in (True, False))
-    batches = (batch for unit in units for batch in source.read(unit, there, table.key_names))
+    batches = (batch for unit in units for batch in source.read(unit, there, table.read_beside(like)))
     with_nulls = (_with_nulls(batch, lacking) for batch in batches) if lacking else batches
     return summarise(table, like, with_nulls, partial(source.rows_before, units[0]))
 

@@ -125,7 +125,8 @@ class Algebra(Addable):
         def _bound(self) -> BoundRule: ...
 
     def _compared_params(self) -> dict[str, Any]:
-        return super()._compared_params() | self._bound.plain_params
+        others = {name: value for name, value in super()._compared_params().items() if name not in self._rule.defaults}
+        return others | self._bound.plain_params
 
     def _key(self) -> Any:
         return self._bound.key

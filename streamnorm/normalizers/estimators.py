@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from datetime import timedelta
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from scipy import sparse
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from streamnorm.errors import DataError
 from streamnorm.normalizers._estimator import Normalizer
+from streamnorm.normalizers._timed import TimedNormalizer
 from streamnorm.summaries import Block
 
 __all__ = ["MaxAbsScaler", "MinMaxScaler", "QuantileTransformer", "RobustScaler", "StandardScaler"]
 
 
-class StandardScaler(Normalizer, rule="standard"):
+class StandardScaler(TimedNormalizer, rule="standard"):
     """Subtract the mean and divide by the standard deviation: ``z = (x - mean) / std``.
 
     Parameters
@@ -31,6 +34,14 @@ class StandardScaler(Normalizer, rule="standard"):
     ddof : float, default=0
         Taken from the number of values in the variance's divisor: 0 for that of the population, as
         scikit-learn, 1 for the unbiased one of a sample, as pandas.
+    halflife : str, timedelta, int or float, optional
+        If given, rows weigh by their time t: each ``2 ** (t / halflife)``, half as much as a row that is later by
+        `halflife`. A duration (``"7d"``, ``"12h"``, ``"30min"``; units w, d, h, min, s, ms, us, ns), or a
+        number in the unit of times that are numbers. `ddof` is 0 then.
+    time : str or int, optional
+        The column that the times are in: its name, or its number where columns have none. It is no feature: `transform`
+        leaves it as it is in Arrow data and arrays, and out of the results of data frames. A row without a time is an
+        error.
 
     Attributes
     ----------
@@ -41,12 +52,18 @@ class StandardScaler(Normalizer, rule="standard"):
     scale_ : ndarray of shape (n_features,)
         Correctly rounded standard deviation, 1 where it is at most 4 eps |mean|. None without `with_std`.
     n_samples_seen_ : int or ndarray of shape (n_features,)
-        Values seen, or the sum of their weights.
+        Values seen, or the sum of their weights. With a halflife values are counted: only ratios of weights matter.
 
     Notes
     -----
     The sums of x and x^2 are kept as integers, so that the state depends on the rows alone: not on their
     order, the batches or the machines they came from (Neal 2015; Demmel and Nguyen 2013).
+
+    That holds with a halflife, too, since a weight depends on the row's own time and on no other row (*forward decay*,
+    Cormode et al. 2009): such states merge, forget and know no order, where `AdaptiveStandardScaler`, which ages rows
+    by those that follow, cannot. The mean is that of pandas' ``ewm(halflife=halflife, times=times).mean()`` after the
+    latest row. Nothing is ever rounded away: each sum has a bit for each half-life between the oldest and the newest
+    row, of which there may be a million, and a few hundred beside.
 
     Examples
     --------
@@ -57,6 +74,14 @@ class StandardScaler(Normalizer, rule="standard"):
     >>> scaler.transform([[1.0, 2.0], [5.0, 4.0]]).round(4)
     array([[-0.7071, -0.7071],
            [ 0.7071,  0.7071]])
+
+    A day counts twice as much as the one before it:
+
+    >>> import pyarrow as pa, datetime
+    >>> days = [datetime.date(2026, 1, day) for day in (1, 2)]
+    >>> scaler = sn.StandardScaler(halflife="1d", time="day").fit(pa.table({"day": days, "x": [0.0, 3.0]}))
+    >>> scaler.mean_, scaler.transform(pa.table({"day": days, "x": [2.0, 3.0]})).column("day")[0].as_py()
+    (array([2.]), datetime.date(2026, 1, 1))
 
     Constant columns are scaled by 1, and missing values are skipped:
 
@@ -71,13 +96,26 @@ class StandardScaler(Normalizer, rule="standard"):
         "with_mean": ["boolean"],
         "with_std": ["boolean"],
         "ddof": [Interval(Real, 0, None, closed="left")],
+        "halflife": [Interval(Real, 0, None, closed="neither"), str, timedelta, np.timedelta64, None],
+        "time": [str, Integral, None],
     }
 
-    def __init__(self, *, copy: bool = True, with_mean: bool = True, with_std: bool = True, ddof: float = 0) -> None:
+    def __init__(
+        self,
+        *,
+        copy: bool = True,
+        with_mean: bool = True,
+        with_std: bool = True,
+        ddof: float = 0,
+        halflife: Any = None,
+        time: str | int | None = None,
+    ) -> None:
         self.copy = copy
         self.with_mean = with_mean
         self.with_std = with_std
         self.ddof = ddof
+        self.halflife = halflife
+        self.time = time
 
 
 class MinMaxScaler(Normalizer, rule="minmax"):

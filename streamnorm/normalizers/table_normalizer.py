@@ -55,6 +55,9 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
     missing_columns : {"error", "skip"}, default="error"
         Whether a table to be mapped must have all columns that were learnt from, or those it has are mapped: the
         target alone on the way back, or all but the target where a model is served. Not part of a state file.
+    time : str, optional
+        The column that tells when a row was, for scalers with a `halflife` that name none themselves: timestamps,
+        dates, text that tells one, or numbers. It is read in learning only, and left alone.
 
     Attributes
     ----------

@@ -5,6 +5,7 @@ where each scaler is one row.
 """
 
 from streamnorm.rules.choosing import choose, named
+from streamnorm.rules.decay import Decay
 from streamnorm.rules.family import FAMILY, rule_of
 from streamnorm.rules.recipes import arguments_of
 from streamnorm.rules.rule import BoundRule, Rule, canonical
@@ -18,6 +19,7 @@ __all__ = [
     "METHODS",
     "PLAIN",
     "BoundRule",
+    "Decay",
     "Rule",
     "Steps",
     "Whitening",

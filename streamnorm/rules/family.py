@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from streamnorm.errors import DataError, SparseError
 from streamnorm.plans import Affine, Monotone, Plan, Step
+from streamnorm.rules.decay import halflife_text
 from streamnorm.rules.power import check_method, lambda_errors, lambdas, power_plan
 from streamnorm.rules.rule import BoundRule, Params, Rule
 from streamnorm.rules.treatment import Steps
-from streamnorm.summaries import CONSTANT, MAX_BINS, Extremes, Given, Histogram, HistogramOf, Moments
+from streamnorm.summaries import CONSTANT, MAX_BINS, DecayedMoments, Extremes, Given, Histogram, HistogramOf, Moments
 
 __all__ = ["FAMILY", "rule_of"]
 
@@ -93,6 +94,25 @@ def _same_for_all(values: NDArray[Any]) -> Any:
 def _check_moments(p: Params) -> None:
     if not p["ddof"] >= 0:
         raise DataError(f"ddof must not be negative, got {p['ddof']!r}: use 0 or 1.")
+
+    if p["halflife"] is None:
+        if p["time"] is not None:
+            raise DataError("time says when rows were, and means nothing without a halflife: give both or none.")
+        return
+    halflife_text(p["halflife"])
+    if not (p["time"] is None or (isinstance(p["time"], (str, int)) and not isinstance(p["time"], bool))):
+        raise DataError(f"time must be the name of a column, or its number where columns have none, got {p['time']!r}.")
+    if p["ddof"] != 0:
+        raise DataError(
+            f"ddof must be 0 with a halflife, got {p['ddof']!r}: weights that decay count as much as each other and no "
+            "number of rows."
+        )
+
+
+def _refuse_sparse_moments(p: Params) -> Exception | None:
+    if p["halflife"] is not None:
+        return SparseError("a halflife needs a column of times, which sparse input has not: give a table or an array.")
+    return _no_centre("with_mean") if p["with_mean"] else None
 
 
 def _standard_plan(s: Moments | Given, p: Params) -> Plan:
@@ -226,7 +246,7 @@ _RULES = [
     Rule(
         "standard",
         "StandardScaler",
-        lambda p: Moments,
+        lambda p: Moments if p["halflife"] is None else DecayedMoments,
         {
             "mean_": lambda s, p: s.mean() if p["with_mean"] or p["with_std"] else None,
             "var_": lambda s, p: s.var(p["ddof"]) if p["with_std"] else None,
@@ -234,9 +254,9 @@ _RULES = [
             "n_samples_seen_": lambda s, p: _same_for_all(s.samples()),
         },
         _standard_plan,
-        MappingProxyType({"with_mean": True, "with_std": True, "ddof": 0}),
+        MappingProxyType({"with_mean": True, "with_std": True, "ddof": 0, "halflife": None, "time": None}),
         _check_moments,
-        lambda p: _no_centre("with_mean") if p["with_mean"] else None,
+        _refuse_sparse_moments,
         lambda s, p: np.isnan(s.var(p["ddof"]) if p["with_std"] else s.mean()),
         MappingProxyType({"mean": "with_mean", "scale": "with_std"}),
         ("n_samples_seen_",),

@@ -40,7 +40,7 @@ __all__ = ["arguments_of"]
 
 _STEPS = tuple(f.name for f in fields(Steps))
 _UNSCALED = ("none", "drop")
-_TEXTS = ("dtype", "suffix", "infinite", "vectors")
+_TEXTS = ("dtype", "suffix", "infinite", "vectors", "time")
 
 
 def arguments_of(recipe: str | Path | Mapping[str, Any], make: Callable[..., Any]) -> dict[str, Any]:
@@ -139,6 +139,8 @@ def _value(name: str, value: Any, defaults: Mapping[str, Any]) -> Any:
     if name in _STEPS and not (name in defaults and isinstance(value, bool)):
         return value
     default = defaults[name]
+    if default is None:
+        return value  # the rule's own check knows
     if isinstance(default, tuple):
         fits = isinstance(value, list) and len(value) == len(default) and all(map(_is_number, value))
         value = tuple(value) if fits else value

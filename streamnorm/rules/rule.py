@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from streamnorm.errors import DataError
 from streamnorm.once import once
 from streamnorm.plans import Plan
+from streamnorm.rules.decay import Decay, halflife_text
 from streamnorm.rules.treatment import PLAIN, Steps
 from streamnorm.summaries import Given, GivenOf, ProfiledOf, SummaryType, needed
 
@@ -85,6 +88,9 @@ class BoundRule:
                 f"{self.rule.name!r} has no parameter {min(unknown)!r}; it has {', '.join(self.rule.defaults)}."
             )
         self.rule.check(self.params)
+        if self.params.get("halflife") is not None:  # one way for equal ones, of all the types that they come as
+            params = {**self.params, "halflife": halflife_text(self.params["halflife"])}
+            object.__setattr__(self, "params", MappingProxyType(params))
 
     def __repr__(self) -> str:
         return f"rule_of({', '.join([repr(self.rule.name), *self._options()])})"
@@ -111,8 +117,23 @@ class BoundRule:
 
     @once
     def plain_params(self) -> dict[str, Any]:
-        """The parameters as `canonical` writes them."""
-        return {name: canonical(value, self.rule.defaults[name]) for name, value in self.params.items()}
+        """The parameters as `canonical` writes them, without those that are None by default and now."""
+        defaults = self.rule.defaults
+        return {name: canonical(v, defaults[name]) for name, v in self.params.items() if v is not None}
+
+    @once
+    def decay(self) -> Decay | None:
+        """How rows weigh by their time; None where they do not, or it is not said yet which column has it."""
+        halflife, time = (self.plain_params.get(name) for name in ("halflife", "time"))
+        return None if halflife is None or time is None else Decay(halflife, time)
+
+    def by_time(self, time: str | None) -> BoundRule:
+        """Give the rule with the column of times that is meant where it names none."""
+        if self.params.get("halflife") is None or self.params.get("time") is not None:
+            return self
+        if time is None:
+            raise DataError("halflife needs to know which column the times are in: give time='...', its name.")
+        return dataclasses.replace(self, params=MappingProxyType({**self.params, "time": time}))
 
     @once
     def key(self) -> tuple[str, ...]:
@@ -177,6 +198,6 @@ def canonical(value: Any, default: Any) -> Any:
         return bool(value)
     if not isinstance(value, Real):
         return value
-    whole = isinstance(default, int) and (isinstance(value, Integral) or float(value).is_integer())
+    whole = (default is None or isinstance(default, int)) and (isinstance(value, Integral) or float(value).is_integer())
     number: Any = value
     return int(number) if whole else float(number)

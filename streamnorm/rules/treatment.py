@@ -20,7 +20,7 @@ from streamnorm.arrow import compute as pc
 from streamnorm.columns import values_of
 from streamnorm.errors import DataError
 from streamnorm.plans import Column, Plan, first_infinite, log1p
-from streamnorm.summaries import Histogram, HistogramOf, Moments, ProfiledOf, Summary, SummaryType, part
+from streamnorm.summaries import DecayedMoments, Histogram, HistogramOf, Moments, ProfiledOf, Summary, SummaryType, part
 
 __all__ = ["PLAIN", "Steps"]
 
@@ -96,7 +96,7 @@ class Steps:
     def summary(self, kind: SummaryType) -> SummaryType:
         """Give what summarises for a scaler's type of summary and for filling."""
         wanted = {"mean": "moments", "median": "histogram"}.get(self.fill)
-        enough = kind is Moments if self.fill == "mean" else isinstance(kind, HistogramOf)
+        enough = kind in (Moments, DecayedMoments) if self.fill == "mean" else isinstance(kind, HistogramOf)
         return kind if wanted is None or enough else ProfiledOf(kind, (wanted,))
 
     def read(self, array: pa.Array, name: str) -> pa.Array:

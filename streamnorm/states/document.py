@@ -36,6 +36,9 @@ Version 4 has also tables that change, each as one source: ``"table": {"id": ...
 "price"}, "files": [...], "rows": [...], "parts": [...]}``, with the name, the rows and the part of each file, and under
 ``"together"`` such lists for files that came in the place of others, and are known by the parts of those.
 
+Version 5 has scalers whose rows weigh by their time: ``"parameters": {..., "halflife": "7d", "time": "ts"}``. Their
+sums are in units of the weight of 1970, or of the time 0, and so may have any power of two. It says all that others do.
+
 Numbers that must be exact are text. What is between version and checksum for normalizers that depend on the
 order of the rows is described in `ordered_states`. Nothing in a state is executed, and no path is taken from one.
 """
@@ -66,7 +69,9 @@ FORMAT = "streamnorm-state"
 _FIRST, _SECOND, _THIRD = 1, 2, 3
 #: The first that has tables that change.
 _TABLES = 4
-_VERSIONS = (_FIRST, _SECOND, _THIRD, _TABLES)
+#: The first that has weights that decay, with or without streams and tables.
+_DECAY = 5
+_VERSIONS = (_FIRST, _SECOND, _THIRD, _TABLES, _DECAY)
 
 
 def _compact(document: Mapping[str, Any]) -> str:
@@ -94,7 +99,8 @@ def signed(content: Mapping[str, Any], positions: Positions | None = None, versi
     """
     document: dict[str, Any] = {"format": FORMAT, "version": version, **content}
     if positions:
-        text = _compact({**document, "version": _THIRD, "positions": positions.to_json()})
+        version = version if version == _DECAY else _THIRD
+        text = _compact({**document, "version": version, "positions": positions.to_json()})
         return f'{text[:-1]},"checksum":"{_hash(text)}"}}\n'
     document["checksum"] = _checksum(document)
     return _indented(document) + "\n"
@@ -124,7 +130,8 @@ def to_json(state: State) -> str:
         "sources": [source.to_json() for source in state.sources],
     }
     tables = any(source.table for source in state.sources)
-    return signed(content, state.positions, _TABLES if tables else _FIRST if is_plain(learnt) else _SECOND)
+    version = _DECAY if learnt.times else _TABLES if tables else _FIRST if is_plain(learnt) else _SECOND
+    return signed(content, state.positions, version)
 
 
 def verified(text: str, name: str) -> dict[str, Any]:
@@ -143,7 +150,7 @@ def verified(text: str, name: str) -> dict[str, Any]:
         raise StateError(f"{name} is no state file: expected the format {FORMAT!r}; name a file written by fit.")
     if document.get("version") not in _VERSIONS:
         raise StateError(
-            f"{name} has version {document.get('version')!r}, this streamnorm reads versions {_FIRST} to {_TABLES}: "
+            f"{name} has version {document.get('version')!r}, this streamnorm reads versions {_FIRST} to {_DECAY}: "
             "use the streamnorm that wrote it, or fit again."
         )
     if document.pop("checksum", None) != _checksum(document):
@@ -209,7 +216,7 @@ def _state_of(document: Mapping[str, Any]) -> State:
 
 def positions_from(document: Mapping[str, Any]) -> Positions:
     """Read how far streams were counted; raises ValueError, KeyError or TypeError where that is not told well."""
-    if ("positions" in document) != (document["version"] == _THIRD):
+    if document["version"] != _DECAY and ("positions" in document) != (document["version"] == _THIRD):
         raise ValueError(f"a state of version {document['version']} has positions, or one of version {_THIRD} has none")
     return Positions.from_json(document.get("positions", {}))
 

@@ -164,7 +164,7 @@ def rule_from_json(data: Mapping[str, Any]) -> BoundRule:
     rule = FAMILY[data["scaler"]]
     given = data["parameters"]
     params = {
-        name: tuple(given[name]) if isinstance(default, tuple) else given[name]
+        name: tuple(given[name]) if isinstance(default, tuple) else given.get(name) if default is None else given[name]
         for name, default in rule.defaults.items()
     }
     profile, given = data.get("profile", False), data.get("given", False)

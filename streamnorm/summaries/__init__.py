@@ -4,8 +4,9 @@ For every summary, ``of(A ++ B) == of(A) + of(B)`` for any split and order of ro
 ``(a + b) - b == a`` where it can forget. ``==`` compares every bit.
 """
 
-from streamnorm.summaries._base import Block, Counts, Summary, SummaryType
+from streamnorm.summaries._base import Block, Counts, Summary, SummaryType, WideWeights
 from streamnorm.summaries.bins import ALL_BITS, MAX_BINS
+from streamnorm.summaries.decayed import FURTHEST_POWER, DecayedMoments
 from streamnorm.summaries.extremes import Extremes
 from streamnorm.summaries.given import GIVEN, Given, GivenOf
 from streamnorm.summaries.histogram import Histogram, HistogramOf
@@ -17,11 +18,13 @@ from streamnorm.summaries.profile import Profiled, ProfiledOf, needed, part
 __all__ = [
     "ALL_BITS",
     "CONSTANT",
+    "FURTHEST_POWER",
     "GIVEN",
     "MAX_BINS",
     "Block",
     "Counts",
     "CrossProducts",
+    "DecayedMoments",
     "Extremes",
     "Given",
     "GivenOf",
@@ -32,6 +35,7 @@ __all__ = [
     "ProfiledOf",
     "Summary",
     "SummaryType",
+    "WideWeights",
     "needed",
     "pack",
     "pack_bytes",

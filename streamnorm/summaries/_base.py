@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from streamnorm import kernel
 from streamnorm.errors import InfiniteValueError, MergeError
 from streamnorm.summaries.exact import Exact
 
-__all__ = ["Block", "Counts", "Index", "Slots", "Summary", "SummaryType"]
+__all__ = ["Block", "Counts", "Index", "Slots", "Summary", "SummaryType", "WideWeights"]
 
 T = TypeVar("T")
 #: Positions of slots.
@@ -52,6 +52,24 @@ class SummaryType(Protocol):
         """Read what `Summary.to_json` gave."""
 
 
+class WideWeights(NamedTuple):
+    """Weights of rows that may be beyond float64: ``factors * 2**powers``.
+
+    Parameters
+    ----------
+    factors : ndarray of shape (n_rows,), dtype float64
+        Of at least a half and at most 2, or 0.
+    powers : ndarray of shape (n_rows,), dtype int64
+    """
+
+    factors: NDArray[np.float64]
+    powers: NDArray[np.int64]
+
+    def take(self, rows: NDArray[np.int64]) -> WideWeights:
+        """Give those of some rows, in that order."""
+        return WideWeights(self.factors[rows], self.powers[rows])
+
+
 @dataclass(frozen=True)
 class Block:
     """Rows of columns in memory, as a summary takes them.
@@ -70,6 +88,8 @@ class Block:
         The weights of those rows, where rows have weights.
     nulls : ndarray of shape (slots,), dtype int64, optional
         How many more rows of each column are null and in no run (pages of Parquet).
+    wide_weights : WideWeights, optional
+        The weights of the rows, where they may be beyond float64. The runs have none then.
     """
 
     slots: int
@@ -78,6 +98,17 @@ class Block:
     zeros: NDArray[np.int64] | None = None
     zero_weight: Exact | None = None
     nulls: NDArray[np.int64] | None = None
+    wide_weights: WideWeights | None = None
+
+    def weighing(self, weights: NDArray[np.float64] | None) -> Block:
+        """Give the rows with these weights, or with none, of shape (rows,)."""
+        if isinstance(self.runs, kernel.Exported):
+            raise TypeError("rows that a record batch exports have no weights")
+        if isinstance(self.runs, kernel.Segments):
+            runs: Any = kernel.Segments(self.runs.run._replace(weights=weights), self.runs.bounds)
+        else:
+            runs = [run._replace(weights=weights) for run in self.runs]
+        return dataclasses.replace(self, runs=runs, wide_weights=None)
 
     @property
     def weighted(self) -> bool:

@@ -15,7 +15,7 @@ from streamnorm import kernel
 __all__ = ["Exact", "divide", "square_root"]
 
 _REACH = 3264  # bits to either side of the binary point: three times float64's, and a count
-_TEXT = re.compile(rf"(-?[0-9a-f]{{1,{2 * _REACH // 4}}})(?:p(-?[0-9]{{1,4}}))?")
+_TEXT = re.compile(r"(-?[0-9a-f]+)(?:p(-?[0-9]{1,16}))?")
 
 
 @dataclass(frozen=True)
@@ -157,17 +157,29 @@ class Exact:
         return [f"{value:x}p{exponent}" if value else "0" for value, exponent in self.fractions()]
 
     @classmethod
-    def from_json(cls, slots: Sequence[str]) -> Exact:
-        """Read what `to_json` gave; raises ValueError where it is not that."""
+    def from_json(cls, slots: Sequence[str], *, reach: int = _REACH, span: int = 2 * _REACH) -> Exact:
+        """Read what `to_json` gave; raises ValueError where it is not that.
+
+        Parameters
+        ----------
+        slots : sequence of str
+        reach : int
+            Bits to either side of the binary point that an exponent may be away.
+        span : int
+            Most bits of a number, and from the lowest of all to the highest.
+        """
         pairs = []
         for text in slots:
             match = _TEXT.fullmatch(text)
-            if match is None:
+            if match is None or 4 * (len(match[1]) - match[1].startswith("-")) > span + 3:
                 raise ValueError(f"{text[:40]!r} is not an exact number")
             value, exponent = int(match[1], 16), int(match[2] or 0)
-            if abs(exponent) > _REACH:
+            if abs(exponent) > reach:
                 raise ValueError(f"the exponent {exponent} is out of range")
             pairs.append((value, exponent))
+        there = [(exponent, exponent + value.bit_length()) for value, exponent in pairs if value]
+        if there and max(high for _, high in there) - min(low for low, _ in there) > span:
+            raise ValueError("numbers are too far apart")
         return cls.of_fractions(pairs)
 
 

@@ -107,7 +107,7 @@ class Moments(Summary):
     def _by_fractions(self, ddof: float) -> NDArray[np.float64]:
         """What `_statistics` gives, by integers of any size."""
         lost, times = float(ddof).as_integer_ratio()
-        lost <<= -self._unit
+        lost = lost and lost << -self._unit
         rows = []
         for w, s1, s2 in self._sums:
             over, under = (w * s2 - s1 * s1) * times, w * (w * times - lost)
@@ -162,7 +162,7 @@ class Moments(Summary):
         beyond = np.flatnonzero(np.isinf(scale))
         lost, times = float(ddof).as_integer_ratio()
         part = self.take(beyond)
-        lost <<= -part._unit
+        lost = lost and lost << -part._unit
         scale /= 4
         for slot, (w, s1, s2) in zip(beyond, part._sums, strict=True):
             scale[slot] = square_root((w * s2 - s1 * s1) * times, 16 * w * (w * times - lost))

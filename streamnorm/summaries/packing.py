@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from streamnorm import kernel
 from streamnorm.summaries._base import Counts, Summary
 from streamnorm.summaries.bins import ALL_BITS, Bins, checked_max_bins, images_are_finite
+from streamnorm.summaries.decayed import WideExact
 from streamnorm.summaries.exact import Exact
 from streamnorm.summaries.extremes import Bound, Extremes
 from streamnorm.summaries.histogram import Histogram
@@ -193,10 +194,11 @@ def _signs(highest: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.where(highest >= 128, 255, 0).astype(np.uint8)
 
 
-def _exact(slots: int, packed: Packed) -> Exact:
+def _exact(slots: int, packed: Packed, check: Callable[[int, int], None] | None = None) -> Exact:
     width, exponent = packed["width"], packed["exponent"]
-    if type(width) is not int or type(exponent) is not int or width < 0 or abs(exponent) + 8 * width > _FURTHEST:
+    if type(width) is not int or type(exponent) is not int or width < 0:
         raise ValueError("an exact number is out of range")
+    (check or _check_reach)(8 * width, exponent)
     data = np.frombuffer(_data(packed["data"], slots * width), np.uint8).reshape(slots, width)
     if exponent % 8 or not width:
         if exponent or width:
@@ -217,6 +219,15 @@ def _pack_pairs(pairs: Pairs) -> dict[str, Any]:
 
 def _pairs(slots: int, packed: Packed) -> Pairs:
     return Pairs(slots, _exact((slots + 1) * (slots + 2) // 2, packed))
+
+
+def _check_reach(bits: int, exponent: int) -> None:
+    if abs(exponent) + bits > _FURTHEST:
+        raise ValueError("an exact number is out of range")
+
+
+def _wide_exact(slots: int, packed: Packed) -> Exact:
+    return _exact(slots, packed, WideExact.check)
 
 
 def _pack_bound(bound: Bound) -> bytes:
@@ -304,7 +315,7 @@ def _bins(slots: int, packed: Packed) -> Bins:
 
 
 _PACK: dict[type, Any] = {Counts: _pack_counts, Exact: _pack_exact, Pairs: _pack_pairs}
-_UNPACK: dict[type, Any] = {Exact: _exact, Bins: _bins, Pairs: _pairs}
+_UNPACK: dict[type, Any] = {Exact: _exact, WideExact: _wide_exact, Bins: _bins, Pairs: _pairs}
 for _kind in Extremes.field_types().values():
     if issubclass(_kind, Bound):
         _PACK[_kind] = _pack_bound

@@ -98,7 +98,8 @@ class ProfiledOf:
     def of(self, block: Block, *, skip_infinite: bool = False) -> Profiled:
         """Summarise a block of rows."""
         main = self.needed.of(block, skip_infinite=skip_infinite)
-        beside = {name: maker.of(block, skip_infinite=skip_infinite) for name, maker in self._beside().items()}
+        plain = block if block.wide_weights is None else block.weighing(None)  # a picture is of the rows as they are
+        beside = {name: maker.of(plain, skip_infinite=skip_infinite) for name, maker in self._beside().items()}
         return Profiled.of_parts(main, beside)
 
     def from_json(self, slots: Sequence[dict[str, Any]]) -> Profiled:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from streamnorm.columns import block_of_arrays, block_of_batch, float_type, map_array, run_of
 from streamnorm.errors import InfiniteValueError
 from streamnorm.rules import PLAIN, BoundRule
-from streamnorm.summaries import Block, Summary
+from streamnorm.summaries import Block, Summary, WideWeights
 from streamnorm.tables.grouping import Found, Grouped
 from streamnorm.tables.keyed import Keyed
 from streamnorm.tables.statistics import Group
@@ -27,7 +27,7 @@ Counted: TypeAlias = tuple[pa.Array, NDArray[np.int64] | None]
 
 def summarise_columns(
     rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str], vector: Vector | None, grouped: Grouped | None, *,
-    skip_infinite: bool,
+    skip_infinite: bool, weights: WideWeights | None = None,
 ) -> Group:  # fmt: skip
     """Summarise columns of a batch under one rule.
 
@@ -42,6 +42,8 @@ def summarise_columns(
     grouped : Grouped, optional
         The batch's rows by their keys.
     skip_infinite : bool
+    weights : WideWeights, optional
+        Of the batch's rows.
 
     Raises
     ------
@@ -52,16 +54,18 @@ def summarise_columns(
         vector = vector.seen(batch.column(names[0]), names[0])
     group = Group(rule, tuple(names), rule.summary.empty(0), vector)
     if grouped is not None:
-        return dataclasses.replace(group, summary=_by_key(group, batch, grouped, skip_infinite=skip_infinite))
+        return dataclasses.replace(
+            group, summary=_by_key(group, batch, grouped, skip_infinite=skip_infinite, weights=weights)
+        )
     try:
-        summary = rule.summary.of(_block(rule, batch, names, vector), skip_infinite=skip_infinite)
+        summary = rule.summary.of(_block(rule, batch, names, vector, weights), skip_infinite=skip_infinite)
     except InfiniteValueError as error:
         row = error.row if vector is None else vector.row(error.row)
         raise InfiniteValueError(error.slot, row, group.slot_names[error.slot]) from None
     return dataclasses.replace(group, summary=summary)
 
 
-def _by_key(group: Group, batch: pa.RecordBatch, grouped: Grouped, *, skip_infinite: bool) -> Keyed:
+def _by_key(group: Group, batch: pa.RecordBatch, grouped: Grouped, **options: Any) -> Keyed:
     """Summarise columns of a batch key by key.
 
     Parameters
@@ -71,10 +75,10 @@ def _by_key(group: Group, batch: pa.RecordBatch, grouped: Grouped, *, skip_infin
     batch : pyarrow.RecordBatch
     grouped : Grouped
         The batch's rows by their keys.
-    skip_infinite : bool
+    **options
+        Those of `Grouped.summarise`.
     """
     steps, names, vector = group.rule.steps, group.names, group.vector
-    options = {"skip_infinite": skip_infinite}
     if vector is None:
         arrays = [steps.read(batch.column(name), name) for name in names]
         return grouped.summarise(group.rule.summary, arrays, names, **options)
@@ -82,8 +86,10 @@ def _by_key(group: Group, batch: pa.RecordBatch, grouped: Grouped, *, skip_infin
     return grouped.summarise(group.rule.summary, arrays, group.slot_names, in_a_row=vector.in_a_row, **options)
 
 
-def _block(rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str], vector: Vector | None) -> Block:
-    """Describe X to the kernel.
+def _block(
+    rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str], vector: Vector | None, weights: WideWeights | None
+) -> Block:
+    """Describe columns of a batch to the kernel.
 
     Parameters
     ----------
@@ -91,12 +97,24 @@ def _block(rule: BoundRule, batch: pa.RecordBatch, names: Sequence[str], vector:
     batch : pyarrow.RecordBatch
     names : sequence of str
     vector : Vector or None
+    weights : WideWeights or None
+        Of the batch's rows.
     """
     if vector is not None:
-        return vector.block(batch.column(names[0]), names[0], rule.steps)
+        block = vector.block(batch.column(names[0]), names[0], rule.steps)
+        return block if weights is None else dataclasses.replace(block, wide_weights=_of_elements(weights, block.rows))
+    if weights is not None:
+        block = block_of_arrays([rule.steps.read(batch.column(name), name) for name in names], names)
+        return dataclasses.replace(block, wide_weights=weights)
     if rule.steps == PLAIN:
         return block_of_batch(batch.select(names))
     return block_of_arrays([rule.steps.read(batch.column(name), name) for name in names], names)
+
+
+def _of_elements(weights: WideWeights, elements: int) -> WideWeights:
+    """Give each element of whole vectors the weight of its row."""
+    times = elements // max(1, len(weights.powers))
+    return WideWeights(np.repeat(weights.factors, times), np.repeat(weights.powers, times))
 
 
 def summarise_portions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from streamnorm.arrow import compute as pc
 from streamnorm.columns import block_of_groups, map_array
 from streamnorm.errors import DataError, InfiniteValueError, UnseenKeyError
 from streamnorm.rules import BoundRule
-from streamnorm.summaries import Summary, SummaryType
+from streamnorm.summaries import Summary, SummaryType, WideWeights
 from streamnorm.tables.keyed import Keyed
 from streamnorm.tables.keys import Keys, keys_of_batch
 
@@ -105,7 +106,7 @@ class Grouped:
 
     def summarise(
         self, kind: SummaryType, arrays: Sequence[pa.Array], names: Sequence[str], *, skip_infinite: bool,
-        in_a_row: int = 1,
+        in_a_row: int = 1, weights: WideWeights | None = None,
     ) -> Keyed:  # fmt: skip
         """Summarise columns, each with a slot a key.
 
@@ -119,6 +120,8 @@ class Grouped:
             Whether infinities are counted and passed over, not an error.
         in_a_row : int, default=1
             Values of each row, which lie beside each other.
+        weights : WideWeights, optional
+            Of the batch's rows.
 
         Raises
         ------
@@ -126,12 +129,14 @@ class Grouped:
             If a column holds an infinity that is not to be skipped.
         """
         order, bounds = self.order, self.bounds * in_a_row
+        if weights is not None:
+            weights = weights.take(np.repeat(order, in_a_row))
         if in_a_row > 1:
             order = (order[:, None] * in_a_row + np.arange(in_a_row)).ravel()
         places = integers(order)
         columns = []
         for slot, (array, name) in enumerate(zip(arrays, names, strict=True)):
-            block = block_of_groups(array.take(places), name, bounds)
+            block = dataclasses.replace(block_of_groups(array.take(places), name, bounds), wide_weights=weights)
             try:
                 columns.append(kind.of(block, skip_infinite=skip_infinite))
             except InfiniteValueError as error:

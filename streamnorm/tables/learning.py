@@ -25,7 +25,7 @@ from streamnorm.arrow import (
     to_batches,
 )
 from streamnorm.errors import DataError, InfiniteValueError, OverflowedError, UnseenKeyError, nearest
-from streamnorm.rules import LAYOUTS, BoundRule, choose, named
+from streamnorm.rules import LAYOUTS, BoundRule, Decay, choose, named
 from streamnorm.tables.batch import summarise_columns
 from streamnorm.tables.frames import names_of
 from streamnorm.tables.grouping import KEYED_BYTES, Grouped
@@ -59,6 +59,7 @@ class Learning:
     vectors: str
     profile: bool
     missing_columns: str
+    time: str | None
     _learnt: Learnt
 
     @property
@@ -124,28 +125,29 @@ class Learning:
             raise DataError("the stream gave no batch, so that there are no columns to learn from.")
         return total
 
-    def _read(self, table: Any, rules: Iterable[str], like: Learnt | None) -> Iterator[pa.RecordBatch]:
+    def _read(self, table: Any, rules: Mapping[str, BoundRule], like: Learnt | None) -> Iterator[pa.RecordBatch]:
         """Give the batches of a table; of a data frame no more than the columns that are learnt from, and the keys.
 
         Parameters
         ----------
         table : table or data frame
-        rules : iterable of str
-            The columns that are learnt from.
+        rules : mapping of str to BoundRule
+            Of the columns that are learnt from.
         like : Learnt or None
             What was learnt before.
         """
         if isinstance(table, pa.Table) and not table.num_rows:
-            yield no_rows(self._of_what_is_read(table.schema, rules))
+            yield no_rows(self._of_what_is_read(table.schema, [*rules, *_beside((), rules)]))
             return
         if not is_frame(table):
             yield from to_batches(table)
             return
+        beside = _beside(self.key_names, rules)
         check_there(rules, names_of(table))
-        check_there(self.key_names, names_of(table))
+        check_there(beside, names_of(table))
         schema = schema_of(table) if like is not None and like.unknown else None
         passed = frozenset() if like is None or schema is None else like.passed_over(schema)
-        batch = batch_of(table, [*(name for name in rules if name not in passed), *self.key_names])
+        batch = batch_of(table, [*(name for name in rules if name not in passed), *beside])
         for name in sorted(passed):
             batch = batch.append_column(name, pa.nulls(len(batch)))
         yield batch
@@ -165,7 +167,8 @@ class Learning:
     def nothing(self, schema: pa.Schema) -> Learnt:
         """Choose columns and scalers for tables of a schema, with nothing learnt; errors are those of `choose`."""
         rules, dropped = self.choose(schema)
-        return self._summarise(no_rows(self._of_what_is_read(schema, rules)), rules, dropped, None)
+        read = self._of_what_is_read(schema, [*rules, *_beside((), rules)])
+        return self._summarise(no_rows(read), rules, dropped, None)
 
     def _of_what_is_read(self, schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
         """Give the fields of columns and of the keys; raises DataError where one is missing."""
@@ -187,18 +190,25 @@ class Learning:
         like : Learnt or None
             What was learnt before.
         """
-        check_there(rules, batch.schema.names)
+        check_there([*rules, *_beside((), rules)], batch.schema.names)
         for name in like.passed_over(batch.schema) if like is not None else ():
             batch = batch.set_column(batch.schema.get_field_index(name), name, pa.nulls(len(batch)))
         layouts = self._layouts(batch.schema, rules, like)
         grouped = Grouped.of(batch, self.key_names) if self.key_names else None
+        weights = {decay: decay.weights(batch.column(str(decay.time))) for decay in _decays(rules)}
         by_key: dict[tuple[Any, ...], list[str]] = {}
         for name in sorted(rules):
             alone = () if layouts[name] is None else (name,)
             by_key.setdefault((rules[name].key, alone), []).append(name)
         groups = tuple(
             summarise_columns(
-                rules[names[0]], batch, names, layouts[names[0]], grouped, skip_infinite=self.infinite == "skip"
+                rules[names[0]],
+                batch,
+                names,
+                layouts[names[0]],
+                grouped,
+                skip_infinite=self.infinite == "skip",
+                weights=None if (decay := rules[names[0]].decay) is None else weights[decay],
             )
             for _, names in sorted(by_key.items())
         )
@@ -234,7 +244,7 @@ class Learning:
             If a column that was named does not exist, is there twice or holds no numbers.
         """
         self._check_parameters()
-        rules, dropped = choose(schema, self.default, self.columns or {}, self.exclude, self.key_names)
+        rules, dropped = choose(schema, self.default, self.columns or {}, self.exclude, self.key_names, self.time)
         if self.profile:
             rules = {name: dataclasses.replace(rule, profile=True) for name, rule in rules.items()}
         for name, rule in rules.items():
@@ -254,6 +264,8 @@ class Learning:
             raise DataError(f"infinite must be 'error' or 'skip', got {self.infinite!r}.")
         if not (self.columns is None or isinstance(self.columns, Mapping)):
             raise DataError(f"columns must map names to scalers ({{'price': 'robust'}}), got {self.columns!r}.")
+        if not (self.time is None or isinstance(self.time, str)):
+            raise DataError(f"time must be the name of a column, got {self.time!r}.")
         if not isinstance(self.suffix, str):
             raise DataError(f"suffix must be a text, got {self.suffix!r}.")
         if self.dtype is not None and np.dtype(self.dtype).kind != "f":
@@ -264,8 +276,12 @@ class Learning:
         return name + (self.suffix if rule.steps.suffix is None else rule.steps.suffix)
 
     def read_columns(self, like: Learnt) -> list[str]:
-        """Name the columns that learning reads: those learnt from, then the keys'."""
-        return [*like.types, *self.key_names]
+        """Name the columns that learning reads: those learnt from, then those that are read beside."""
+        return [*like.types, *self.read_beside(like)]
+
+    def read_beside(self, like: Learnt) -> list[str]:
+        """Name the columns that learning reads and does not learn from: the keys', and those of times."""
+        return _beside(self.key_names, _rules_of(like))
 
     def gathered(self, batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         """Give batches to learn from as large as that wants them: with keys, neighbours are put together."""
@@ -291,6 +307,22 @@ def check_there(wanted: Iterable[str], names: Sequence[str]) -> None:
 
 def _schema(table: Any) -> pa.Schema:
     return schema_of(table) if is_frame(table) else table.schema
+
+
+def _decays(rules: Mapping[str, BoundRule]) -> list[Decay]:
+    """Give how rows weigh by their times, once each."""
+    return list(dict.fromkeys(rule.decay for rule in rules.values() if rule.decay is not None))
+
+
+def _beside(keys: Sequence[str], rules: Mapping[str, BoundRule]) -> list[str]:
+    """Name the columns of keys and times, once each.
+
+    Parameters
+    ----------
+    keys : sequence of str
+    rules : mapping of str to BoundRule
+    """
+    return list(dict.fromkeys([*keys, *sorted({str(decay.time) for decay in _decays(rules)})]))
 
 
 def _rules_of(learnt: Learnt) -> dict[str, BoundRule]:

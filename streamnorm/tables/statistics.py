@@ -242,6 +242,11 @@ class Learnt:
         return found
 
     @property
+    def times(self) -> tuple[str, ...]:
+        """Names of the columns that tell when rows were, by which they weigh."""
+        return tuple(sorted({str(group.rule.decay.time) for group in self.groups if group.rule.decay is not None}))
+
+    @property
     def keyed(self) -> Keyed | None:
         """The statistics per key of one group, whose keys are those of all; None where there are no keys."""
         return next((group.summary for group in self.groups if isinstance(group.summary, Keyed)), None)

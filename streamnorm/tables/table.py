@@ -68,6 +68,7 @@ class Table(Learning):
         vectors: str = "element",
         profile: bool = False,
         missing_columns: str = "error",
+        time: str | None = None,
     ) -> None:
         self.default = default
         self.columns = columns
@@ -81,6 +82,7 @@ class Table(Learning):
         self.vectors = vectors
         self.profile = profile
         self.missing_columns = missing_columns
+        self.time = time
 
     @classmethod
     def from_recipe(cls, recipe: str | Path | Mapping[str, Any]) -> Self:

@@ -23,12 +23,13 @@ static int parse_segments(PyObject *segments, arguments *a)
     if (parse_run(whole, &all, a->buffers, a->slots > 0 ? a->slots : 1) < 0 ||
         PyObject_GetBuffer(bounds, &a->buffers[4], PyBUF_SIMPLE) < 0)
         return -1;
-    if (a->buffers[4].len != (a->slots + 1) * (Py_ssize_t)sizeof(int64_t) || all.slots != 1 || all.weights != NULL || all.times != NULL) {
-        PyErr_SetString(PyExc_ValueError, "segments are those of one column without weights, with a bound more than slots");
+    if (a->buffers[4].len != (a->slots + 1) * (Py_ssize_t)sizeof(int64_t) || all.slots != 1 || all.times != NULL) {
+        PyErr_SetString(PyExc_ValueError, "segments are those of one column, with a bound more than slots");
         return -1;
     }
     at = a->buffers[4].buf;
     a->one_each = 1;
+    a->weighted = all.weights != NULL;
     for (a->count = 0; a->count < a->slots; a->count++) {
         run *r = &a->runs[a->count];
         memcpy(ends, at + (size_t)a->count * sizeof(int64_t), sizeof ends);
@@ -41,6 +42,8 @@ static int parse_segments(PyObject *segments, arguments *a)
         r->length = ends[1] - ends[0];
         r->values += ends[0] * all.stride;
         r->validity_offset += ends[0];
+        if (all.weights != NULL)
+            r->weights += ends[0] * (int64_t)sizeof(double);
     }
     return 0;
 }

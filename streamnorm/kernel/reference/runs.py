@@ -55,7 +55,8 @@ def in_segments(run: Any, bounds: Any) -> list[Any]:
     """Give a run for each segment of one."""
     ends = np.frombuffer(bounds, np.int64).tolist()
     return [
-        (slot, 1, run[2], run[3], run[4] + start * run[5], *run[5:7], stop - start, run[8], run[9] + start)
+        (slot, 1, *run[2:4], run[4] + start * run[5], *run[5:7], stop - start, run[8], run[9] + start)
+        + (() if run[10] is None else (run[10][start:stop],))
         for slot, (start, stop) in enumerate(pairwise(ends))
     ]
 
