@@ -131,6 +131,12 @@ CHOICES = together(
         help="Vectors in a column: by their elements, or with one mean and scale.",
     ),
     click.option("--ddof", type=float, default=0, metavar="N", help="Degrees of freedom lost in the variance."),
+    click.option(
+        "--halflife",
+        metavar="TIME",
+        help="Rows weigh by their time: half as much as those this much later (7d, 12h, 30min; a number for numbers).",
+    ),
+    click.option("--time", metavar="COLUMN", help="With --halflife, the column that tells when a row was."),
     click.option("--dtype", type=click.Choice(["float32", "float64"]), help="Type of the normalised columns."),
     click.option("--suffix", default="", metavar="TEXT", help="Keep the columns; add normalised ones named so."),
     click.option("--profile", is_flag=True, help="Also keep moments and a histogram of every column, for reports."),
@@ -153,7 +159,7 @@ OUTPUT = together(
 #: The options that choose columns, scalers and settings.
 CHOICE_NAMES = (
     "recipe", "scaler", "columns", "exclude", "scale", "by", "unseen", "min_count",
-    "infinite", "vectors", "ddof", "dtype", "suffix", "profile",
+    "infinite", "vectors", "ddof", "halflife", "time", "dtype", "suffix", "profile",
 )  # fmt: skip
 
 
@@ -188,9 +194,11 @@ def table_of(words: dict[str, Any]) -> Table:
         raise DataError(f"ddof must be a number of values, got {ddof}: use 0 or 1.")
     ddof = int(ddof) if ddof == int(ddof) else ddof  # as Python users write it: states that are alike are the same
 
+    given = {"ddof": ddof, "halflife": _halflife(words["halflife"])}
+
     def rule(name: str) -> Any:
         takes = FAMILY[name].defaults if name in FAMILY else {}
-        return rule_of(name, **({"ddof": ddof} if "ddof" in takes else {}))
+        return rule_of(name, **{word: value for word, value in given.items() if word in takes})
 
     columns = {name: rule(words["scaler"]) for name in listed(*words["columns"])}
     for pair in words["scale"]:
@@ -198,14 +206,24 @@ def table_of(words: dict[str, Any]) -> Table:
         if not equals:
             raise click.UsageError(f"--scale takes COLUMN=SCALER, got {pair!r}.")
         columns[name] = scaler if scaler in ("none", "drop") else rule(scaler)
+    if (words["halflife"] is None) != (words["time"] is None):
+        raise click.UsageError("--halflife and --time belong together: say how fast rows age, and by which column.")
     if not words["by"] and (words["unseen"], words["min_count"]) != ("global", 1):
         raise click.UsageError("--unseen and --min-count are about keys: name their columns (--by).")
     return Table(
         None if words["columns"] else rule(words["scaler"]), columns, exclude=listed(*words["exclude"]),
         by=listed(*words["by"]) or None, unseen=words["unseen"], min_count=words["min_count"],
         dtype=words["dtype"], suffix=words["suffix"], infinite=words["infinite"], vectors=words["vectors"],
-        profile=words["profile"],
+        profile=words["profile"], time=words["time"],
     )  # fmt: skip
+
+
+def _halflife(word: str | None) -> str | float | None:
+    """Give a duration as it is, and a number as one."""
+    try:
+        return word and float(word)
+    except ValueError:
+        return word
 
 
 def sources_of(sources: tuple[str, ...], words: dict[str, Any], record: Sequence[Counted] = ()) -> list[Source]:
