@@ -39,7 +39,8 @@ class AdaptiveStandardScaler(OrderedNormalizer):
 
     Decay is counted in rows, and sums are formed in blocks of 512 rows of the *stream*, so that the state
     depends on the rows and their order alone: bit for bit the same, in whatever batches they arrive. It
-    depends on their order by definition, and therefore has no `+` and no `-`. A row of any positive weight
+    depends on their order by definition, and therefore has no `+` and no `-`; where rows have a time,
+    ``StandardScaler(halflife="7d", time="ts")`` has both, and does not mind late rows. A row of any positive weight
     ages those before it by one; one of weight 0 is as if it were not there. Only the ratios of the weights
     matter: they may be from 2^-512 to 2^512.
 

@@ -20,7 +20,7 @@ from streamnorm.states import State
 from streamnorm.summaries import CONSTANT, Extremes, Given, Histogram, Moments, Summary, part
 from streamnorm.tables import Group
 
-__all__ = ["Figures", "about_sources", "figures_of", "to_json"]
+__all__ = ["Figures", "about_sources", "about_times", "figures_of", "to_json"]
 
 #: Fractions whose quantiles are shown or used.
 QUANTILES = (0.0, 0.005, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.995, 1.0)
@@ -268,6 +268,12 @@ def about_sources(state: State) -> str:
     out = max((len(source.without) for source in state.sources if source.without is not None), default=0)
     since = f", {amount(out, 'key')} taken out since" if out else ""
     return f"{files}, {sum(source.rows for source in state.sources):,} rows counted{since}"
+
+
+def about_times(state: State) -> list[str]:
+    """Say by which columns rows weigh, and how fast they age; nothing where they do not."""
+    decays = dict.fromkeys(group.rule.decay for group in state.table.learnt.groups)
+    return [f"rows weigh by {d.time}: half as much as those {d.halflife} later" for d in decays if d is not None]
 
 
 def to_json(state: State) -> str:

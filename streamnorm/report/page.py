@@ -8,7 +8,7 @@ from importlib import resources
 
 from streamnorm.report.cards import card, drift_pill, flag_pills, safe, sparklines
 from streamnorm.report.drift import Drift, drifts_of
-from streamnorm.report.figures import Figures, about_sources, figures_of
+from streamnorm.report.figures import Figures, about_sources, about_times, figures_of
 from streamnorm.report.keys import about_keys, changes_of, of_key
 from streamnorm.report.words import number, percent
 from streamnorm.states import State
@@ -94,7 +94,8 @@ def _origin(state: State, name: str, side: str) -> str:
     """
     mark = f'<b class="{"a" if side == "before" else "b"}">{side}</b> ' if side else ""
     digest = f"digest <code>{state.table.digest()}</code>"
-    return f'<p class="soft">{mark}{safe(name)}: {about_sources(state)}, {digest}</p>'
+    times = "".join(f", {safe(words)}" for words in about_times(state))
+    return f'<p class="soft">{mark}{safe(name)}: {about_sources(state)}{times}, {digest}</p>'
 
 
 def _keys(before: State, after: State | None) -> str:

@@ -220,13 +220,13 @@ class Decay:
         over, under = size.numerator, size.denominator
         if over * under >= _ROOM or under >= _ROOM >> 1:
             ticks = ticks.astype(object)
-        whole, rest = np.divmod(ticks, under)
-        more, rest = np.divmod(rest * over, under)
+        whole, rest = _divided(ticks, under)
+        more, rest = _divided(rest * over, under)
         powers, bits, found = whole * over + more, 0, np.zeros_like(ticks)
         step = _BITS if ticks.dtype == object else 62 - under.bit_length()
         while bits < _BITS:
             now = min(step, _BITS - bits)
-            digits, rest = np.divmod(rest * (1 << now), under)
+            digits, rest = _divided(rest * (1 << now), under)
             found, bits = found * (1 << now) + digits, bits + now
         return powers.astype(np.int64), found.astype(np.float64) * 2.0**-_BITS
 
@@ -258,6 +258,11 @@ class Decay:
                 f"column {self.time!r}, row {int(np.argmax(far))} of the batch: the time is more than 2^40 half-lives "
                 "from 1970, or from 0: take a longer halflife, or correct it."
             )
+
+
+def _divided(numbers: Integers, by: int) -> tuple[Integers, Integers]:
+    """Give whole quotients and rests, of Python's integers too."""
+    return numbers // by, numbers % by
 
 
 def _plain(times: pa.Array) -> pa.Array:

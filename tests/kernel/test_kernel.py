@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -13,7 +14,7 @@ from samples import SAMPLES, sample
 from streamnorm import kernel
 from streamnorm.columns import block_of_arrays, block_of_matrix
 from streamnorm.kernel import reference as _reference
-from streamnorm.summaries import Moments
+from streamnorm.summaries import Block, Moments
 from streamnorm.summaries.exact import Exact, divide, square_root
 
 _kernel = importlib.import_module("streamnorm.kernel._kernel" if kernel.COMPILED else "streamnorm.kernel.reference")
@@ -72,6 +73,20 @@ def test_reference_gives_the_same_bytes(name, function, layout, target):
         weights = np.where(rng.random(60) < 0.3, 0.0, np.ldexp(rng.random(60), rng.integers(-1074, 1000, 60)))
     block = block_of_matrix(matrix, weights)
     assert getattr(_kernel, function)(block.slots, block.runs) == getattr(_reference, function)(block.slots, block.runs)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_segments_are_columns_of_their_own(weighted, target):
+    rng = np.random.default_rng(2)
+    column, bounds = rng.normal(size=90), np.array([0, 0, 17, 60, 90])
+    weights = np.where(rng.random(90) < 0.3, 0.0, rng.random(90)) if weighted else None
+    (run,) = block_of_matrix(column.reshape(-1, 1), weights).runs
+    segments = kernel.Segments(run, bounds)
+    assert _kernel.moments(4, segments) == _reference.moments(4, segments)
+    whole = Moments.of(Block(4, 90, segments))
+    for slot, (start, stop) in enumerate(itertools.pairwise(bounds.tolist())):
+        own = None if weights is None else weights[start:stop]
+        assert whole.take([slot]) == Moments.of(block_of_matrix(column[start:stop].reshape(-1, 1), own))
 
 
 @pytest.mark.parametrize("kind", ["d", "f"])

@@ -43,6 +43,7 @@ RECIPE = {
 NORMALIZERS = {
     "standard": sn.StandardScaler,
     "standard ddof": lambda: sn.StandardScaler(ddof=1.5),
+    "timed": lambda: sn.StandardScaler(halflife="6h", time="at"),
     "minmax": sn.MinMaxScaler,
     "maxabs": sn.MaxAbsScaler,
     "robust": sn.RobustScaler,
@@ -55,6 +56,8 @@ NORMALIZERS = {
     "mixed table": lambda: sn.TableNormalizer(columns={"x0": "minmax"}),
     "profiled table": lambda: sn.TableNormalizer(profile=True, columns={"x0": "robust"}),
     "keyed table": lambda: sn.TableNormalizer(by="shop", min_count=3),
+    "timed table": lambda: sn.TableNormalizer(sn.StandardScaler(halflife="90d"), {"x1": "robust"}, time="at"),
+    "keyed timed table": lambda: sn.TableNormalizer(sn.StandardScaler(halflife="1d"), time="at", by="shop"),
     "keyed mixed table": lambda: sn.TableNormalizer(columns={"x0": "minmax"}, by=["day", "shop"], unseen="keep"),
     "keyed profiled table": lambda: sn.TableNormalizer(
         "robust", profile=True, by="day", columns={"x0": sn.QuantileTransformer(n_quantiles=5)}
@@ -163,6 +166,7 @@ def rows_of(n=300) -> np.ndarray:
 
 
 def data_of(kind, rows) -> pa.Table:
+    """Give a table of the rows, with keys and times where the kind has some: they are made of the rows' values."""
     """Give a table of the rows, with keys where the kind has some: they are made of the rows' values.
 
     Where a row with a missing value is left out whole, the column that has none but such is another.
@@ -170,6 +174,9 @@ def data_of(kind, rows) -> pa.Table:
     if kind.endswith("whitener") and rows.shape[1] > 5:
         rows = np.where(np.arange(rows.shape[1]) == 5, rows[:, 1:2] - 1e9 - rows[:, :1], rows)
     table = table_of(rows)
+    if "timed" in kind:
+        days = np.floor(4000 * np.abs(np.nan_to_num(rows[:, 0])))
+        table = table.append_column("at", pa.array(days.astype(np.int32), pa.int32()).cast(pa.date32()))
     if not kind.startswith("keyed"):
         return table
     number = np.floor(3 * np.abs(rows[:, 0]))
