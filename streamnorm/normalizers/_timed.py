@@ -46,7 +46,8 @@ class TimedNormalizer(Normalizer):
         factors, powers = decay.weights(_column(X, at), given)
         for block, before in super()._blocks(_without(X, at), np.ones(len(powers))):
             own = slice(before, before + block.rows)
-            yield dataclasses.replace(block.weighing(None), wide_weights=WideWeights(factors[own], powers[own])), before
+            weights = WideWeights(factors[own], powers[own])
+            yield dataclasses.replace(block.weighing(None), wide_weights=weights) if block.rows else block, before
 
     def _map(self, X: Any, copy: bool | None, *, inverse: bool) -> Any:
         """Map X; of Arrow and of arrays the times stay where they are, of the rest they are left out.

@@ -195,6 +195,15 @@ def _signs(highest: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _exact(slots: int, packed: Packed, check: Callable[[int, int], None] | None = None) -> Exact:
+    """Read exact numbers.
+
+    Parameters
+    ----------
+    slots : int
+    packed : mapping
+    check : callable, optional
+        Raises ValueError for a width and an exponent, in bits, that there are not.
+    """
     width, exponent = packed["width"], packed["exponent"]
     if type(width) is not int or type(exponent) is not int or width < 0:
         raise ValueError("an exact number is out of range")

@@ -6,14 +6,19 @@ import datetime
 import json
 import pickle
 from fractions import Fraction
+from pathlib import Path
 
 import mpmath
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv, feather
 from scipy import sparse
+from shell import streamnorm
 from sklearn.base import clone
 
 import streamnorm as sn
@@ -412,3 +417,67 @@ def test_states_without_times_are_what_they_were():
     document = json.loads(sn.dumps(sn.TableNormalizer(exclude="ts").fit(table_of())))
     assert document["version"] == 1
     assert document["rules"][0]["parameters"] == {"ddof": 0, "with_mean": True, "with_std": True}
+
+
+# ---- files ----
+
+
+def test_files_of_every_format_are_the_table(tmp_path):
+    table = table_of()
+    whole = normalizer().fit(table)
+    for folder in ("parquet", "csv"):
+        (tmp_path / folder).mkdir()
+    for i in range(4):
+        part = table[100 * i : 100 * i + 100]
+        pq.write_table(part, tmp_path / "parquet" / f"{i}.parquet", row_group_size=30)
+        csv.write_csv(part, tmp_path / "csv" / f"{i}.csv")
+    feather.write_feather(table, tmp_path / "all.arrow")
+    for name in ("parquet", "csv", "all.arrow"):
+        for threads in (1, 2):
+            assert sn.fit(tmp_path / name, normalizer(), threads=threads).learnt.groups == whole.learnt.groups
+        by_key = sn.fit(tmp_path / name, normalizer(by="shop"))
+        key = summary_of(by_key).keys.parse(["a"])
+        only = table.filter(pc.equal(table["shop"], "a"))
+        assert summary_of(by_key).of_key(key) == summary_of(normalizer().fit(only))
+
+
+def test_commands(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    table = table_of(missing=0)
+    for i in range(2):
+        pq.write_table(table[200 * i : 200 * i + 200], f"{i}.parquet")
+
+    def run(*words, code=0):
+        result = streamnorm(capsys, *words)
+        assert result.code == code, result.err
+        return result.err if code else result.out
+
+    run("fit", "0.parquet", "--halflife", "7d", "--time", "ts", "--state", "s.json", "--keep-parts")
+    run("fit", "0.parquet", "1.parquet", "--state", "s.json", "--update")
+    whole = normalizer().fit(table)
+    assert sn.load("s.json") == whole
+    assert "rows weigh by ts: half as much as those 7d later" in run("show", "s.json")
+    assert json.loads(run("show", "s.json", "--json"))["columns"][0]["parameters"]["halflife"] == "7d"
+    run("report", "s.json", "--output", "r.html")
+    assert "half as much as those 7d later" in Path("r.html").read_text()
+    assert "the same, bit for bit" in run("verify", "s.json", "0.parquet", "1.parquet")
+    run("forget", "s.json", "0.parquet")
+    assert sn.load("s.json") == normalizer().fit(table[200:])
+    Path("r.toml").write_text('time = "ts"\n[default]\nscaler = "standard"\nhalflife = "168h"\n')
+    run("run", "0.parquet", "1.parquet", "--recipe", "r.toml", "--output", "out", "--state", "r.json")
+    assert sn.load("r.json") == whole
+    out = pa.concat_tables([pq.read_table("out/0.parquet"), pq.read_table("out/1.parquet")])
+    assert out.equals(whole.transform(table))
+    pq.write_table(table.drop_columns(["ts"]), "without.parquet")
+    run("transform", "r.json", "without.parquet", "--output", "z.parquet")
+    assert pq.read_table("z.parquet").equals(out.drop_columns(["ts"]))
+    run("fit", "0.parquet", "--halflife", "7", "--time", "n", "--columns", "x", "--state", "n.json")
+    assert sn.load("n.json") == sn.TableNormalizer(None, {"x": sn.StandardScaler(halflife=7, time="n")}).fit(
+        table[:200]
+    )
+    assert "belong together" in run("fit", "0.parquet", "--time", "ts", "--state", "x.json", code=2)
+    words = run("fit", "without.parquet", "--state", "r.json", "--update", code=1)
+    assert "without.parquet: there is no column 'ts' to weigh rows by" in words
+    words = run("fit", "0.parquet", "--halflife", "7d", "--time", "x", "--state", "x.json", code=1)
+    assert "0.parquet: column 'x' holds double, not times" in words
+    assert sn.export.to_sql(sn.load("r.json"), table="t").count("/") == 2
