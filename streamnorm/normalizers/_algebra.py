@@ -125,7 +125,8 @@ class Algebra(Addable):
         def _bound(self) -> BoundRule: ...
 
     def _compared_params(self) -> dict[str, Any]:
-        others = {name: value for name, value in super()._compared_params().items() if name not in self._rule.defaults}
+        own = self._rule.defaults
+        others = {k: canonical(v, default=0) for k, v in self.get_params(deep=False).items() if k not in own}
         return others | self._bound.plain_params
 
     def _key(self) -> Any:
