@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,16 +67,18 @@ def to_lerobot(normalizer: Any, *, base: Any = None) -> dict[str, Any]:
     for feature in _features(normalizer):
         found = feature.statistics(feature.group.summary.overall.take(feature.slots), "")
         stats[feature.name] = feature.entry(found)
-    return stats if base is None else _onto(_read(base), stats, base)
+    return stats if base is None else _onto(_table(_read(base, json.loads), base), stats, base)
 
 
-def to_lerobot_episodes(normalizer: Any) -> list[dict[str, Any]]:
+def to_lerobot_episodes(normalizer: Any, *, base: Any = None) -> list[dict[str, Any]]:
     """Give the statistics of each episode as LeRobot's ``meta/episodes_stats.jsonl``.
 
     Parameters
     ----------
     normalizer : TableNormalizer
         Fitted with a profile and ``by="episode_index"``.
+    base : str, Path or sequence of mapping, optional
+        An ``episodes_stats.jsonl``, or the lines of one, from which all other features of these episodes are taken.
 
     Returns
     -------
@@ -114,7 +116,12 @@ def to_lerobot_episodes(normalizer: Any) -> list[dict[str, Any]]:
         for at, line in enumerate(lines):
             found = {name: np.array([column[name][at] for column in columns]) for name in columns[0]}
             line["stats"][feature.name] = feature.entry(found)
-    return lines
+    if base is None:
+        return lines
+    known = _by_episode(
+        _read(base, lambda text: [json.loads(line) for line in text.splitlines() if line.strip()]), base
+    )
+    return [{**line, "stats": _onto(known.get(line["episode_index"], {}), line["stats"], base)} for line in lines]
 
 
 @dataclass(frozen=True)
@@ -230,17 +237,33 @@ def _shape(name: str, kind: str, width: int) -> tuple[int, ...]:
     return (width,)
 
 
-def _read(base: Any) -> dict[str, Any]:
-    """Read a ``stats.json``; raises DataError where it is none."""
-    if isinstance(base, (str, Path)):
-        try:
-            with open_input(place_of(base)) as file:
-                base = json.loads(file.read())  # with NaN and Infinity, as Python writes them
-        except (OSError, ValueError) as error:
-            raise DataError(f"{base} cannot be read as LeRobot's statistics: {error}; name a stats.json.") from None
-    if not isinstance(base, Mapping) or not all(isinstance(entry, Mapping) for entry in base.values()):
-        raise DataError("the statistics to start from are no table of features: name a stats.json of LeRobot.")
-    return dict(base)
+def _read(base: Any, parse: Callable[[bytes], Any]) -> Any:
+    """Read a file of statistics, where `base` is not what is in one; raises DataError where that is none."""
+    if not isinstance(base, (str, Path)):
+        return base
+    try:
+        with open_input(place_of(base)) as file:
+            return parse(file.read())  # with NaN and Infinity, as Python writes them
+    except (OSError, ValueError) as error:
+        raise DataError(f"{base} cannot be read as LeRobot's statistics: {error}; name a file of its meta.") from None
+
+
+def _table(found: Any, base: Any) -> dict[str, Any]:
+    """Give statistics by feature; raises DataError where something else was found."""
+    if not isinstance(found, Mapping) or not all(isinstance(entry, Mapping) for entry in found.values()):
+        raise DataError(f"{_named(base)} is no table of features' statistics: name a file of LeRobot's meta.")
+    return dict(found)
+
+
+def _by_episode(lines: Any, base: Any) -> dict[Any, dict[str, Any]]:
+    """Give statistics by feature by episode; raises DataError where something else was found."""
+    if not all(isinstance(line, Mapping) and {"episode_index", "stats"} <= line.keys() for line in lines):
+        raise DataError(f"{_named(base)} has no line for each episode: name an episodes_stats.jsonl of LeRobot's meta.")
+    return {line["episode_index"]: _table(line["stats"], base) for line in lines}
+
+
+def _named(base: Any) -> str:
+    return str(base) if isinstance(base, (str, Path)) else "the base"
 
 
 def _onto(known: dict[str, Any], stats: Mapping[str, Any], base: Any) -> dict[str, Any]:
@@ -256,10 +279,9 @@ def _onto(known: dict[str, Any], stats: Mapping[str, Any], base: Any) -> dict[st
     for name, entry in stats.items():
         before, now = _shape_of(known.get(name, {}).get("mean", entry["mean"])), _shape_of(entry["mean"])
         if before != now:
-            where = base if isinstance(base, (str, Path)) else "the base"
             raise DataError(
-                f"feature {name!r} is of shape {before} in {where} and {now} here: name the statistics of the same "
-                "dataset."
+                f"feature {name!r} is of shape {before} in {_named(base)} and {now} here: name the statistics of the "
+                "same dataset."
             )
     return {**known, **stats}
 
@@ -280,4 +302,4 @@ def dump_lerobot(stats: Mapping[str, Any]) -> bytes:
 
 def dump_lerobot_episodes(lines: Sequence[Mapping[str, Any]]) -> bytes:
     """Give what `to_lerobot_episodes` gave as the content of a file, a line an episode."""
-    return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines).encode()
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()

@@ -48,7 +48,7 @@ _ROWS = [
     Exporter("keras", to_keras, {".keras": dump_keras}),
     Exporter("torch", to_torch, {".pt": dump_torch}, ("dtype",)),
     Exporter("lerobot", to_lerobot, {".json": dump_lerobot}, ("base",)),
-    Exporter("lerobot-episodes", to_lerobot_episodes, {".jsonl": dump_lerobot_episodes}),
+    Exporter("lerobot-episodes", to_lerobot_episodes, {".jsonl": dump_lerobot_episodes}, ("base",)),
 ]
 
 #: Every exporter by its name.

@@ -35,6 +35,8 @@ def write(folder: Path, seed: int) -> pa.Table:
     (folder / "meta").mkdir()
     images = {"observation.images.top": {"mean": [[[0.5]], [[0.4]], [[0.3]]], "count": [100]}}
     (folder / "meta" / "stats.json").write_text(json.dumps(images))
+    lines = [json.dumps({"episode_index": index, "stats": images}) for index in range(20)]
+    (folder / "meta" / "episodes_stats.jsonl").write_text("\n".join(lines))
     return pa.concat_tables(parts)
 
 
@@ -50,8 +52,11 @@ def test_the_commands_run(tmp_path, monkeypatch, capsys):
     normalizer = sn.TableNormalizer("minmax", by="episode_index", profile=True)
     assert sn.load("both.json") == normalizer.fit(pa.concat_tables([kept, place]))
     assert json.loads(Path("both.stats.json").read_text()) == sn.export.to_lerobot(normalizer)
-    stats = json.loads(Path("pick/meta/stats.json").read_text())
+    stats = json.loads(Path("stats.json").read_text())
     assert stats.pop("observation.images.top")["count"] == [100]
     assert stats == sn.export.to_lerobot(sn.load("pick.json"))
-    assert len(Path("pick/meta/episodes_stats.jsonl").read_text().splitlines()) == 19
+    found = [json.loads(line) for line in Path("episodes_stats.jsonl").read_text().splitlines()]
+    assert len(found) == 19
+    assert all(line["stats"].pop("observation.images.top")["count"] == [100] for line in found)
+    assert found == sn.export.to_lerobot_episodes(sn.load("pick.json"))
     assert len(list(Path("pick_normalised").rglob("*.parquet"))) == 20

@@ -231,13 +231,36 @@ def test_episodes_need_whole_numbers_as_keys():
         to_lerobot_episodes(sn.TableNormalizer(by="e", profile=True).fit(missing))
 
 
+def test_episodes_keep_other_features(tmp_path, capsys):
+    image = {"mean": [[[0.5]], [[float("nan")]], [[0.3]]]}
+    known = [{"episode_index": i, "stats": {"observation.images.top": image, "action": {}}} for i in (0, 7, 11)]
+    path, out = tmp_path / "episodes_stats.jsonl", tmp_path / "new.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in known) + "\n\n")
+    sn.save(FITTED.without(7), tmp_path / "state.json")
+    export = ["export", tmp_path / "state.json", "--to", "lerobot-episodes", "--base", path]
+    assert streamnorm(capsys, *export, "--output", out).code == 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line["episode_index"] for line in lines] == [i for i in range(EPISODES) if i != 7]
+    assert list(lines[0]["stats"]) == ["observation.images.top", "action", "observation.state", "timestamp"]
+    assert list(lines[1]["stats"]) == ["observation.state", "action", "timestamp"]
+    for line, own in zip(lines, to_lerobot_episodes(FITTED.without(7)), strict=True):
+        assert repr(line["stats"].pop("observation.images.top", image)) == repr(image)
+        assert line == own
+    for bad in ('{"episode_index": 0}', "[1]", "{", '{"episode_index": 0, "stats": [1]}'):
+        path.write_text(bad)
+        done = streamnorm(capsys, *export, "--output", tmp_path / "none.jsonl")
+        assert (done.code, "name a" in done.err, done.err.count("\n")) == (1, True, 1)
+    with pytest.raises(DataError, match=r"'action' is of shape \(1,\) in the base"):
+        to_lerobot_episodes(FITTED, base=[{"episode_index": 0, "stats": {"action": {"mean": [0.0]}}}])
+
+
 def test_another_datasets_statistics_are_refused(tmp_path):
     fitted = sn.TableNormalizer(**PROFILED).fit(VECTORS)
     with pytest.raises(DataError, match=r"feature 'v' is of shape \(3,\) in the base and \(2,\) here"):
         to_lerobot(fitted, base={"v": {"mean": [0.0, 0.0, 0.0]}})
     (tmp_path / "stats.json").write_text("[1]")
     for path in (tmp_path / "stats.json", tmp_path / "none.json", tmp_path):
-        with pytest.raises(DataError, match=r"name a stats\.json"):
+        with pytest.raises(DataError, match=r"name a file of LeRobot's meta|name a file of its meta"):
             to_lerobot(fitted, base=path)
     assert list(to_lerobot(fitted, base={"other": {"mean": [1.0]}, "v": {"std": []}})) == ["other", "v"]
     (tmp_path / "stats.json").write_text('{"other": {"mean": [NaN, [[]]]}}')
@@ -245,5 +268,5 @@ def test_another_datasets_statistics_are_refused(tmp_path):
     assert '"other": {\n        "mean": [\n            NaN,' in (tmp_path / "new.json").read_text()
     for text in ("{]", "\xff", "null", '{"v": 1}'):
         (tmp_path / "stats.json").write_text(text, encoding="latin-1")
-        with pytest.raises(DataError, match=r"name a stats\.json"):
+        with pytest.raises(DataError, match=r"name a file of LeRobot's meta|name a file of its meta"):
             to_lerobot(fitted, base=str(tmp_path / "stats.json"))

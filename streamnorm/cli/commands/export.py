@@ -27,7 +27,11 @@ __all__ = ["export"]
 @click.option("--dialect", metavar="NAME", help="sql: duckdb (by default), spark, bigquery, snowflake or postgres.")
 @click.option("--table", metavar="NAME", help="sql: the table to read, as schema.name too; source by default.")
 @click.option("--keep", metavar="A,B,...", help="sql: other columns to pass on.")
-@click.option("--base", metavar="FILE", help="lerobot: a stats.json, whose other features (images) are kept.")
+@click.option(
+    "--base",
+    metavar="FILE",
+    help="lerobot, lerobot-episodes: statistics of the dataset, whose other features (images) are kept.",
+)
 def export(
     state: str, to: str, output: str, overwrite: bool, dtype: str | None, dialect: str | None, table: str | None,
     keep: str | None, base: str | None,
