@@ -118,9 +118,7 @@ def to_lerobot_episodes(normalizer: Any, *, base: Any = None) -> list[dict[str, 
             line["stats"][feature.name] = feature.entry(found)
     if base is None:
         return lines
-    known = _by_episode(
-        _read(base, lambda text: [json.loads(line) for line in text.splitlines() if line.strip()]), base
-    )
+    known = _by_episode(_read(base, _lines), base)
     return [{**line, "stats": _onto(known.get(line["episode_index"], {}), line["stats"], base)} for line in lines]
 
 
@@ -248,6 +246,10 @@ def _read(base: Any, parse: Callable[[bytes], Any]) -> Any:
         raise DataError(f"{base} cannot be read as LeRobot's statistics: {error}; name a file of its meta.") from None
 
 
+def _lines(text: bytes) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
 def _table(found: Any, base: Any) -> dict[str, Any]:
     """Give statistics by feature; raises DataError where something else was found."""
     if not isinstance(found, Mapping) or not all(isinstance(entry, Mapping) for entry in found.values()):
@@ -257,7 +259,9 @@ def _table(found: Any, base: Any) -> dict[str, Any]:
 
 def _by_episode(lines: Any, base: Any) -> dict[Any, dict[str, Any]]:
     """Give statistics by feature by episode; raises DataError where something else was found."""
-    if not all(isinstance(line, Mapping) and {"episode_index", "stats"} <= line.keys() for line in lines):
+    if not isinstance(lines, (list, tuple)) or not all(
+        isinstance(line, Mapping) and {"episode_index", "stats"} <= line.keys() for line in lines
+    ):
         raise DataError(f"{_named(base)} has no line for each episode: name an episodes_stats.jsonl of LeRobot's meta.")
     return {line["episode_index"]: _table(line["stats"], base) for line in lines}
 

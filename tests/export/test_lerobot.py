@@ -250,6 +250,9 @@ def test_episodes_keep_other_features(tmp_path, capsys):
         path.write_text(bad)
         done = streamnorm(capsys, *export, "--output", tmp_path / "none.jsonl")
         assert (done.code, "name a" in done.err, done.err.count("\n")) == (1, True, 1)
+    for base in (5, {"episode_index": 0}, "none.jsonl"):
+        with pytest.raises(DataError, match="name a"):
+            to_lerobot_episodes(FITTED, base=base)
     with pytest.raises(DataError, match=r"'action' is of shape \(1,\) in the base"):
         to_lerobot_episodes(FITTED, base=[{"episode_index": 0, "stats": {"action": {"mean": [0.0]}}}])
 
