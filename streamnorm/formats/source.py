@@ -13,6 +13,7 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
+from streamnorm import kernel
 from streamnorm.files import CHUNK_BYTES, Place, Spooled, naming, open_input
 from streamnorm.formats.csv.seen import Seen
 from streamnorm.formats.options import CsvOptions
@@ -226,8 +227,8 @@ class Source(ABC):
 
     def fingerprint(self) -> str:
         """Hash the content, with 128 bits against chance, not against a forger."""
-        digest = xxhash.xxh3_128()
+        digest, piece = xxhash.xxh3_128(), memoryview(kernel.memory(CHUNK_BYTES))
         with naming(self.path), open_input(self.path) as file:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
+            while size := file.readinto(piece):
+                digest.update(piece[:size])
         return digest.hexdigest()
