@@ -9,6 +9,7 @@ import click
 
 from streamnorm.cli.commands import data, export, reports, states, streams
 from streamnorm.cli.messages import one_line, say
+from streamnorm.cli.progress import notes
 from streamnorm.cli.signals import Terminated, in_order, standard_streams_open
 from streamnorm.cli.version import VERSION
 from streamnorm.errors import StreamnormError
@@ -32,11 +33,15 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @VERSION
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Normalise numeric data too large for memory, on exact statistics.
 
     SRC are files, globs and folders of Parquet, CSV (also .gz) or Arrow files.
     """
+    command = cli.commands.get(context.invoked_subcommand or "")
+    if command and all(parameter.name != "quiet" for parameter in command.params):
+        context.with_resource(notes())
 
 
 for _command in (

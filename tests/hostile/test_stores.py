@@ -311,13 +311,19 @@ def test_each_try_of_a_write_is_told_and_there_is_an_end_to_them(bucket, found, 
     bucket.remove("x.json")
 
 
-def test_each_try_of_a_reading_is_told(bucket, found, caplog, monkeypatch, capsys, tmp_path):
+@pytest.mark.parametrize(
+    ("words", "file"), [("fit s3://bucket/in/0.parquet --state s.json", "in/0.parquet"), (f"show {STATE}", "s.json")]
+)
+def test_each_try_of_a_reading_is_told(words, file, bucket, found, template, monkeypatch, capsys, tmp_path):
+    restore(bucket, template)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(answers, "PAUSES", (0.01, 0.02, 0.03))
-    found.begin(refusing(40, "in/0.parquet"))  # of which the library that reads swallows thirty
-    ended = streamnorm(capsys, "fit", "s3://bucket/in/0.parquet", "--state", str(tmp_path / "s.json"))
+    found.begin(refusing(40, file))  # of which the library that reads swallows thirty
+    ended = streamnorm(capsys, *words.split())
     assert ended.code == 0, ended.err
     notes = [line for line in ended.err.splitlines() if line.startswith("note: ")]
-    assert notes[0] == "note: s3://bucket/in/0.parquet: the store answers 503; trying again in 0.01 s (2 of 4)"
+    assert notes[0].startswith(f"note: s3://bucket/{file}: the store answers 503")
+    assert notes[0].endswith("; trying again in 0.01 s (2 of 4)")
     assert len(notes) <= 3
 
 
