@@ -167,7 +167,10 @@ def _refusal(location: object, text: str) -> OutputError:
     """Say what a store answered, after how many tries of the library, and what to do."""
     status, code, retried = (pattern.search(text) for pattern in (_STATUS, _CODE, _RETRIED))
     after = f", asked {amount(int(retried[1]) + 1, 'time')}" if retried and int(retried[1]) else ""
-    if status is None:
+    if _ROLE.search(text):
+        said, later = "there are no credentials", status is None or status[1] in _LATER
+        remedy = "set them in the environment, or give the machine a role"
+    elif status is None:
         first = " ".join(text.split("\n\n", maxsplit=1)[0].split()).rpartition(" - ")[2]
         said, remedy, later = f"it cannot be reached ({first})", "check its address and the network", True
     else:
@@ -180,6 +183,8 @@ def _refusal(location: object, text: str) -> OutputError:
 
 #: What stores say where there is no bucket.
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|bucket does not exist")
+#: Addresses at which machines ask for the role that they have; clients ask there last.
+_ROLE = re.compile("/latest/(api/token|meta-data)|/computeMetadata/|/metadata/identity")
 #: What S3 says to a conditional write while another one is under way.
 _IN_FLIGHT = "ConditionalRequestConflict"
 #: What to do about an answer; some of them mean that there is no time now.

@@ -269,16 +269,17 @@ class Remote:
             self.check_name()
         mode: Any = "create" if version is None else version.condition
 
-        def ask() -> Version:
-            return Version.of(library().put(self.store.client, self.within, data, mode=mode), time.time_ns())
-
         try:
-            return asked(self, ask)
+            return Version.of(self.store_whole(data, mode=mode), time.time_ns())
         except (BeatenError, UnansweredError) as error:  # it may be done, and the answer lost
             done = self._if_it_holds(data)
             if done is None and isinstance(error, UnansweredError):
                 raise
             return done
+
+    def store_whole(self, data: bytes, **choices: Any) -> Any:
+        """Write an object in one request, which either is done or is not; `obstore` would cut what is large."""
+        return asked(self, lambda: library().put(self.store.client, self.within, data, use_multipart=False, **choices))
 
     def check_name(self) -> None:
         """Raise OutputError where there is a folder of this name, or a bucket: what lies in it could not be named."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
-from streamnorm.files.answers import answered, asked, library
+from streamnorm.files.answers import answered, library
 
 if TYPE_CHECKING:
     from streamnorm.files.stores import Remote
@@ -93,8 +93,7 @@ class Upload:
             with answered(self._place), self._telling():
                 self._writer.close()
             return
-        place, data = self._place, bytes(self._begun)
-        asked(place, lambda: library().put(place.store.client, place.within, data, attributes=self._attributes))
+        self._place.store_whole(bytes(self._begun), attributes=self._attributes)
 
     def drop(self) -> None:
         """Let nothing be there of what was written."""

@@ -21,7 +21,7 @@ from shell import streamnorm
 
 import streamnorm as sn
 from streamnorm.errors import OutputError, SourceError, StateError
-from streamnorm.files import place_of
+from streamnorm.files import answers, place_of
 from streamnorm.jobs import forget
 from streamnorm.states import Parts, holding
 from streamnorm.states.packs import blocks_of
@@ -407,6 +407,29 @@ def test_a_profile_is_enough(bucket, tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "night")
     fitted = sn.fit(f"{BUCKET}/in", state=STATE)
     assert sn.load(STATE) == fitted
+
+
+def test_who_has_no_credentials_is_told(bucket, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "none")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "none")
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")  # a machine without a role
+    monkeypatch.setattr(answers, "PAUSES", (0.01,))
+    with pytest.raises(OutputError, match=r"s.json cannot be written: there are no credentials, .*; set them in"):
+        sn.save(sn.StandardScaler().fit([[1.0], [2.0]]), f"{BUCKET}/s.json")
+
+
+def test_a_large_state_is_one_request_too(bucket):
+    """What is written in parts knows no condition."""
+    rng = np.random.default_rng(0)
+    table = pa.table({f"x{i}": rng.normal(size=60_000) for i in range(12)})
+    scaler = sn.TableNormalizer(sn.RobustScaler(max_bins=1 << 16)).fit(table)
+    with holding(STATE) as held:
+        held.write(sn.states.state_of(scaler))
+        held.write(sn.states.state_of(scaler))
+    assert len(bucket.tree()["states/s.json"]) > 5 << 20
+    assert sn.load(STATE) == scaler
 
 
 def test_without_the_library_reading_works_and_writing_says_what_is_missing(bucket, monkeypatch):
