@@ -117,8 +117,8 @@ _RULES: tuple[tuple[Callable[[_Look], bool], str, str], ...] = (
 
 _HEAD = """\
 # What becomes of each column; edit it, then: streamnorm run SRC --recipe FILE --output DST
-# Beside scaler: its parameters, clip = [low, high] before scaling, log1p = true, clip_result = [low, high],
-# fill = "mean", "median" or "zero" for missing values, type = "float32", suffix = "_z", drop = true.
+# Beside scaler: its parameters, clip = [low, high] before scaling, log1p = true, clip_result = [low, high]
+# or "1%, 99%", fill = "mean", "median" or "zero" for missing values, type = "float32", suffix = "_z", drop = true.
 default = "none"        # columns that are not named here stay as they are
 """
 

@@ -122,16 +122,24 @@ class MinMaxScaler(Normalizer, rule="minmax"):
     Parameters
     ----------
     feature_range : (float, float), default=(0, 1)
-        What the least and the greatest value become.
+        What the two ends of the range become.
     copy : bool, default=True
         False to allow `transform` to write over an ndarray of floats.
     clip : bool, default=False
-        Whether values outside the range seen are mapped to its ends.
+        Whether values outside the range are mapped to its ends.
+    quantile_range : (float, float), optional
+        The quantiles that are the ends of the range, in percent; by default the least and the greatest value. With
+        (1, 99) one outlier no longer presses the rest together.
+    max_bins : int, default=4096
+        Bins of the histogram that the quantiles are taken from; see `RobustScaler`. Without `quantile_range` there
+        is none.
 
     Attributes
     ----------
     data_min_, data_max_, data_range_ : ndarray of shape (n_features,)
-        Least and greatest value seen, and their distance. NaN where there was no value.
+        Both ends of the range, and their distance. NaN where there was no value.
+    quantile_error_ : ndarray of shape (2, n_features)
+        Bound on the error of both ends, in the data's unit; None without `quantile_range`.
     scale_ : ndarray of shape (n_features,)
         ``(high - low) / data_range_``, of a range of 1 where it is at most 4 eps of the values.
     min_ : ndarray of shape (n_features,)
@@ -141,7 +149,8 @@ class MinMaxScaler(Normalizer, rule="minmax"):
 
     Notes
     -----
-    Such scalers can be added and never taken from each other: a minimum does not tell what it was before.
+    Such scalers can be added and never taken from each other: a minimum does not tell what it was before. With
+    `quantile_range` they can be taken from each other too.
 
     Examples
     --------
@@ -152,18 +161,36 @@ class MinMaxScaler(Normalizer, rule="minmax"):
            [1.  ]])
     >>> (sn.MinMaxScaler().fit([[1.0]]) + sn.MinMaxScaler().fit([[9.0]])).data_range_
     array([8.])
+    >>> sn.MinMaxScaler(quantile_range=(0, 75), clip=True).fit_transform([[1.0], [2.0], [3.0], [5.0], [1000.0]])
+    array([[0.  ],
+           [0.25],
+           [0.5 ],
+           [1.  ],
+           [1.  ]])
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "feature_range": [tuple],
         "copy": ["boolean"],
         "clip": ["boolean"],
+        "quantile_range": [tuple, None],
+        "max_bins": [Interval(Integral, 2, 65536, closed="both")],
     }
 
-    def __init__(self, feature_range: tuple[float, float] = (0, 1), *, copy: bool = True, clip: bool = False) -> None:
+    def __init__(
+        self,
+        feature_range: tuple[float, float] = (0, 1),
+        *,
+        copy: bool = True,
+        clip: bool = False,
+        quantile_range: tuple[float, float] | None = None,
+        max_bins: int = 4096,
+    ) -> None:
         self.feature_range = feature_range
         self.copy = copy
         self.clip = clip
+        self.quantile_range = quantile_range
+        self.max_bins = max_bins
 
 
 class MaxAbsScaler(Normalizer, rule="maxabs"):

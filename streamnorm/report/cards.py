@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
@@ -188,6 +189,14 @@ def _range_target(low: float, high: float) -> svg.Target:
     return svg.Target(f"target: from {number(low)} to {number(high)}", band=(low, high))
 
 
+def _minmax_target(p: Params) -> svg.Target:
+    target = _range_target(*p["feature_range"])
+    if p["quantile_range"] is None:
+        return target
+    first, last = p["quantile_range"]
+    return dataclasses.replace(target, words=f"{target.words} at {number(first)} and {number(last)} %")
+
+
 def _robust_target(p: Params) -> svg.Target:
     low, high = p["quantile_range"]
     return svg.Target(f"target: median 0, {number(high - low)} % within a width of 1")
@@ -196,7 +205,7 @@ def _robust_target(p: Params) -> svg.Target:
 #: Pictures of what a scaler aims at; one without a row here has its name under the picture.
 _TARGETS: dict[str, Callable[[Params], svg.Target]] = {
     "standard": _standard_target,
-    "minmax": lambda p: _range_target(*p["feature_range"]),
+    "minmax": _minmax_target,
     "maxabs": lambda p: _range_target(-1.0, 1.0),
     "robust": _robust_target,
     "power": lambda p: _NORMAL if p["standardize"] else svg.Target("as normal as a power makes it"),

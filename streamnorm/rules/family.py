@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from streamnorm.errors import DataError, SparseError
 from streamnorm.plans import Affine, Monotone, Plan, Step
+from streamnorm.rules import ranges
 from streamnorm.rules.decay import halflife_text
 from streamnorm.rules.power import check_method, lambda_errors, lambdas, power_plan
 from streamnorm.rules.rule import BoundRule, Params, Rule
@@ -123,61 +124,6 @@ def _standard_plan(s: Moments | Given, p: Params) -> Plan:
     return Affine.centred(mean, scale, s.quarter(p["ddof"]) if np.isinf(scale).any() else None)
 
 
-def _check_range(p: Params) -> None:
-    low, high = p["feature_range"]
-    if not low < high:
-        raise DataError(
-            "Minimum of desired feature range must be smaller than maximum. "
-            f"Got {p['feature_range']}: write the smaller number first."
-        )
-
-
-def _data_range(s: Extremes, p: Params) -> NDArray[np.float64]:
-    with np.errstate(over="ignore"):
-        return np.asarray(s.maximum - s.minimum)
-
-
-def _flat(s: Extremes, p: Params) -> NDArray[np.bool_]:
-    return np.asarray(_data_range(s, p) <= CONSTANT * np.maximum(np.abs(s.minimum), np.abs(s.maximum)))
-
-
-def _range_scale(s: Extremes, p: Params) -> NDArray[np.float64]:
-    low, high = p["feature_range"]
-    data_range = _data_range(s, p)
-    # Halves, for a range beyond the greatest float64: they are exact but for subnormals.
-    width, span = (high - low) / 2, np.where(np.isinf(data_range), s.maximum / 2 - s.minimum / 2, data_range / 2)
-    with np.errstate(over="ignore", divide="ignore"):  # of a subnormal range
-        return np.asarray(width / np.where(_flat(s, p), 0.5, span))
-
-
-def _range_min(s: Extremes, p: Params) -> NDArray[np.float64]:
-    with np.errstate(invalid="ignore"):
-        return np.asarray(p["feature_range"][0] - s.minimum * _range_scale(s, p))
-
-
-def _minmax_plan(s: Extremes, p: Params) -> Plan:
-    clip = tuple(p["feature_range"]) if p["clip"] else None
-    data_range = _data_range(s, p)
-    # Where the scale is no normal number, values are brought nearer to 1 first, by a power of two.
-    tiny, huge = (data_range < 2.0**-960) & ~_flat(s, p), data_range > 2.0**960
-    unit = np.where(tiny, 2.0**600, np.where(huge, 2.0**-600, 1.0))
-    if not (unit != 1).any():
-        return Affine((Step(np.multiply, _range_scale(s, p)), Step(np.add, _range_min(s, p))), clip)
-    low, high = p["feature_range"]
-    span = s.maximum * unit - s.minimum * unit
-    scale = np.where(unit == 1, _range_scale(s, p), (high - low) / np.where(unit == 1, 1.0, span))
-    smallest = np.where(unit == 1, _range_min(s, p), low - s.minimum * unit * scale)
-    return Affine((Step(np.multiply, unit), Step(np.multiply, scale), Step(np.add, smallest)), clip)
-
-
-def _check_quantiles(p: Params) -> None:
-    low, high = p["quantile_range"]
-    if not 0 <= low <= high <= 100:
-        raise DataError(
-            f"Invalid quantile range: {p['quantile_range']}. Give two percentages from 0 to 100, the smaller one first."
-        )
-
-
 def _robust_centre(s: Histogram | Given, p: Params) -> NDArray[np.float64] | None:
     if isinstance(s, Given):
         return s.number("center") if p["with_centering"] else None
@@ -260,25 +206,28 @@ _RULES = [
         lambda s, p: np.isnan(s.var(p["ddof"]) if p["with_std"] else s.mean()),
         MappingProxyType({"mean": "with_mean", "scale": "with_std"}),
         ("n_samples_seen_",),
+        MappingProxyType({"halflife": None, "time": None}),
     ),
     Rule(
         "minmax",
         "MinMaxScaler",
-        lambda p: Extremes,
+        ranges.summary_of,
         {
-            "min_": _range_min,
-            "scale_": _range_scale,
-            "data_min_": lambda s, p: s.minimum,
-            "data_max_": lambda s, p: s.maximum,
-            "data_range_": _data_range,
+            "min_": ranges.least_result,
+            "scale_": ranges.scale,
+            "data_min_": lambda s, p: ranges.ends(s, p)[0],
+            "data_max_": lambda s, p: ranges.ends(s, p)[1],
+            "data_range_": ranges.width,
             "n_samples_seen_": lambda s, p: int(s.counts.rows.max(initial=0)),
+            "quantile_error_": ranges.errors,
         },
-        _minmax_plan,
-        MappingProxyType({"feature_range": (0, 1), "clip": False}),
-        _check_range,
+        ranges.minmax_plan,
+        MappingProxyType({"feature_range": (0, 1), "clip": False, "quantile_range": None, "max_bins": MAX_BINS}),
+        ranges.check,
         lambda p: SparseError("MinMaxScaler does not support sparse input. Consider using MaxAbsScaler instead."),
         given=MappingProxyType({"data_min": None, "data_max": None}),
-        of_rows=("n_samples_seen_",),
+        of_rows=("n_samples_seen_", "quantile_error_"),
+        later=MappingProxyType({"quantile_range": (1.0, 99.0), "max_bins": MAX_BINS}),
     ),
     Rule(
         "maxabs",
@@ -313,7 +262,7 @@ _RULES = [
                 "max_bins": MAX_BINS,
             }
         ),
-        _check_quantiles,
+        ranges.check_quantiles,
         lambda p: _no_centre("with_centering") if p["with_centering"] else None,
         given=MappingProxyType({"center": "with_centering", "scale": "with_scaling"}),
         of_rows=("quantile_error_",),

@@ -14,6 +14,7 @@
     type = "float32"
 
     [columns.tip]
+    clip_result = "1%, 99%"         # results are limited to what these quantiles become
     fill = "mean"                   # without a scaler, all else is as in the default
 
     [columns.id]
@@ -33,7 +34,7 @@ from typing import Any
 
 from streamnorm.errors import DataError, SourceError, StreamnormError, nearest
 from streamnorm.rules.family import FAMILY, rule_of
-from streamnorm.rules.rule import BoundRule
+from streamnorm.rules.rule import BoundRule, Rule
 from streamnorm.rules.treatment import Steps
 
 __all__ = ["arguments_of"]
@@ -119,13 +120,13 @@ def _treatment(spec: Mapping[str, Any], where: str) -> BoundRule | str:
     defaults = FAMILY[scaler].defaults
     _refuse_unknown(given, ["scaler", "drop", *_STEPS, *defaults], f"[{where}]")
     try:
-        return rule_of(scaler, **{name: _value(name, value, defaults) for name, value in given.items()})
+        return rule_of(scaler, **{name: _value(name, value, FAMILY[scaler]) for name, value in given.items()})
     except DataError as error:
         raise DataError(f"[{where}]: {error}") from None
 
 
-def _value(name: str, value: Any, defaults: Mapping[str, Any]) -> Any:
-    """Check a scaler's parameter against the kind of its default; those of the steps check themselves.
+def _value(name: str, value: Any, rule: Rule) -> Any:
+    """Check a scaler's parameter against what it is like; those of the steps check themselves.
 
     Parameters
     ----------
@@ -133,12 +134,12 @@ def _value(name: str, value: Any, defaults: Mapping[str, Any]) -> Any:
         Of the parameter.
     value : object
         From the recipe.
-    defaults : mapping
+    rule : Rule
         The scaler's.
     """
-    if name in _STEPS and not (name in defaults and isinstance(value, bool)):
+    if name in _STEPS and not (name in rule.defaults and isinstance(value, bool)):
         return value
-    default = defaults[name]
+    default = rule.like(name)
     if default is None:
         return value  # the rule's own check knows
     if isinstance(default, tuple):

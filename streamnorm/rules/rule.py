@@ -52,6 +52,9 @@ class Rule:
         The statistics that may be given instead of learnt, each with the parameter that is false without it.
     of_rows : tuple of str
         Attributes that only rows give.
+    later : mapping
+        Parameters that states of before do not name, each with a value of its kind, or None where `check` alone knows
+        it. They are written only where they are not as by default, so that equal rows keep their digest.
     """
 
     name: str
@@ -65,6 +68,18 @@ class Rule:
     lacking: Callable[[Any, Params], NDArray[np.bool_]] = lambda summary, params: summary.counts.values == 0
     given: Mapping[str, str | None] = field(default_factory=dict)
     of_rows: tuple[str, ...] = ()
+    later: Params = field(default_factory=dict)
+
+    def like(self, name: str) -> Any:
+        """Give a value of a parameter's kind: its default, unless that is None."""
+        return self.later.get(name, self.defaults[name])
+
+    def tuples(self, params: Params) -> dict[str, Any]:
+        """Give parameters as the estimator has them, of which lists were made on the way through a file."""
+        return {
+            name: tuple(value) if isinstance(self.like(name), tuple) and isinstance(value, list) else value
+            for name, value in params.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -117,9 +132,10 @@ class BoundRule:
 
     @once
     def plain_params(self) -> dict[str, Any]:
-        """The parameters as `canonical` writes them, without those that are None by default and now."""
-        defaults = self.rule.defaults
-        return {name: canonical(v, defaults[name]) for name, v in self.params.items() if v is not None}
+        """The parameters as `canonical` writes them, without those that came later and are as by default."""
+        written = {name: canonical(value, self.rule.like(name)) for name, value in self.params.items()}
+        usual = [name for name in self.rule.later if written.get(name) == self.rule.defaults[name]]
+        return {name: value for name, value in written.items() if name not in usual}
 
     @once
     def decay(self) -> Decay | None:
@@ -171,7 +187,7 @@ class BoundRule:
         """Make the plan, once a summary."""
 
         def make() -> Plan:
-            return self.steps.finish(self.rule.plan(needed(summary), self.params))
+            return self.steps.finish(self.rule.plan(needed(summary), self.params), summary)
 
         plan: Plan = summary.cached((self.key, "plan"), make)
         return plan

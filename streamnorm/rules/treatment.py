@@ -42,8 +42,9 @@ class Steps:
     fill : {"keep", "zero", "mean", "median"}
         What a missing value becomes before it is scaled: 0, or the mean or median of what is scaled (of the
         logarithms, with `log1p`). It is not learnt from.
-    clip_result : (float, float), optional
-        Scaled values are limited to this range.
+    clip_result : (float, float) or (str, str), optional
+        Scaled values are limited to this range; or, by percentages such as ``("1%", "99%")``, to what those quantiles
+        of the column become, for which a histogram is kept.
     type : {"float16", "float32", "float64"}, optional
         Type of the result.
     suffix : str, optional
@@ -60,7 +61,7 @@ class Steps:
     clip: tuple[float, float] | None = None
     log1p: bool = False
     fill: str = "keep"
-    clip_result: tuple[float, float] | None = None
+    clip_result: tuple[float, float] | tuple[str, str] | None = None
     type: str | None = None
     suffix: str | None = None
     vectors: str | None = None
@@ -68,7 +69,7 @@ class Steps:
     def __post_init__(self) -> None:
         for name in ("clip", "clip_result"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, _range(name, getattr(self, name)))
+                object.__setattr__(self, name, _limits(name, getattr(self, name)))
         if type(self.log1p) is not bool:
             raise DataError(f"log1p must be true or false, got {self.log1p!r}.")
         for name, known in (("fill", FILLS), ("type", (None, *TYPES)), ("vectors", (None, *LAYOUTS))):
@@ -95,9 +96,17 @@ class Steps:
 
     def summary(self, kind: SummaryType) -> SummaryType:
         """Give what summarises for a scaler's type of summary and for filling."""
-        wanted = {"mean": "moments", "median": "histogram"}.get(self.fill)
-        enough = kind in (Moments, DecayedMoments) if self.fill == "mean" else isinstance(kind, HistogramOf)
-        return kind if wanted is None or enough else ProfiledOf(kind, (wanted,))
+        wanted = {"mean": ["moments"], "median": ["histogram"]}.get(self.fill, [])
+        if self._percents:
+            wanted = sorted({*wanted, "histogram"})
+        own = "moments" if kind in (Moments, DecayedMoments) else "histogram" if isinstance(kind, HistogramOf) else ""
+        beside = tuple(name for name in wanted if name != own)
+        return ProfiledOf(kind, beside) if beside else kind
+
+    @property
+    def _percents(self) -> list[float]:
+        """The percentages that results are limited to; none where there are no such limits."""
+        return [_percent(bound) for bound in self.clip_result or () if isinstance(bound, str)]
 
     def read(self, array: pa.Array, name: str) -> pa.Array:
         """Give the numbers that are learnt from and scaled; infinities stay what they are.
@@ -178,9 +187,23 @@ class Steps:
         wanted = pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(values)])
         return pc.if_else(pc.and_(missing, booleans(~np.isnan(values))), wanted, array)
 
-    def finish(self, plan: Plan) -> Plan:
-        """Give the plan with what comes after it."""
-        return _Finished(plan, self) if self.clip_result or self.log1p else plan
+    def finish(self, plan: Plan, summary: Summary) -> Plan:
+        """Give the plan of a summary with what comes after it."""
+        if not (self.clip_result or self.log1p):
+            return plan
+        limits = None if self.clip_result is None else self._limits(plan, summary)
+        return _Finished(plan, self.log1p, limits)
+
+    def _limits(self, plan: Plan, summary: Summary) -> NDArray[np.float64]:
+        """Give the least and the greatest result of each column, shape (2, n_columns); NaN where there was no value."""
+        if not self._percents:
+            return np.repeat(np.array(self.clip_result, np.float64)[:, np.newaxis], len(summary), axis=1)
+        histogram = part(summary, Histogram)
+        if histogram is None:
+            raise DataError("clip_result in percent needs quantiles, and these statistics were given: give numbers.")
+        ends = histogram.quantile([percent / 100 for percent in self._percents])
+        plan.apply(ends, ends)
+        return ends
 
 
 PLAIN = Steps()
@@ -188,13 +211,22 @@ PLAIN = Steps()
 
 @dataclass(frozen=True)
 class _Finished:
-    """A plan whose result is limited; its way back ends before log1p."""
+    """A plan whose result is limited; its way back ends before log1p.
+
+    Parameters
+    ----------
+    plan : Plan
+    log1p : bool
+    limits : ndarray of shape (2, n_columns), optional
+        Least and greatest result.
+    """
 
     plan: Plan
-    steps: Steps
+    log1p: bool
+    limits: NDArray[np.float64] | None
 
     def take(self, columns: NDArray[np.intp]) -> Plan:
-        return _Finished(self.plan.take(columns), self.steps)
+        return _Finished(self.plan.take(columns), self.log1p, None if self.limits is None else self.limits[:, columns])
 
     def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
         """Map values.
@@ -209,9 +241,10 @@ class _Finished:
             The plan's column of a single column's values, or that of each row; by default x has all columns.
         """
         first = self.plan.apply(x, out, column)
-        if self.steps.clip_result:
-            with np.errstate(over="ignore"):  # a bound beyond the type of `out`
-                np.clip(out, *(np.asarray(bound, out.dtype) for bound in self.steps.clip_result), out=out)
+        if self.limits is not None:
+            low, high = self.limits if column is None else self.limits[:, column]
+            with np.errstate(over="ignore", invalid="ignore"):  # a bound beyond the type of `out`; under a null is all
+                np.clip(out, low.astype(out.dtype), high.astype(out.dtype), out=out)
         return first if first < 0 else first_infinite(x, out)
 
     def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
@@ -226,7 +259,7 @@ class _Finished:
         column : int or ndarray of shape (n_rows,), optional
             The plan's column of a single column's values, or that of each row; by default x has all columns.
         """
-        if not self.steps.log1p:
+        if not self.log1p:
             return self.plan.invert(x, out, column)
         logarithms = out if out.dtype == np.float64 else np.empty(out.shape)
         self.plan.invert(x, logarithms, column)
@@ -236,11 +269,54 @@ class _Finished:
         return first_infinite(x, out)
 
 
-def _range(name: str, given: Any) -> tuple[float, float]:
+def _limits(name: str, given: Any) -> tuple[float, float] | tuple[str, str]:
+    """Read two numbers, or of `clip_result` two percentages, in order.
+
+    Parameters
+    ----------
+    name : str
+        Of the step.
+    given : object
+    """
+    parts = given.split(",") if isinstance(given, str) else given
+    texts = [part.strip() for part in parts if isinstance(part, str)] if isinstance(parts, (list, tuple)) else []
+    if texts and all(text.endswith("%") for text in texts) and len(texts) == len(parts):
+        if name == "clip":
+            raise DataError(
+                "clip takes numbers: values are limited before they are learnt from, and quantiles are known after; "
+                "write clip_result for results, or scaler = 'minmax' with a quantile_range."
+            )
+        return _percentages(name, texts, given)
     try:
         low, high = (float(bound) for bound in given)
     except (TypeError, ValueError):
         low = high = np.nan
     if not low < high:
-        raise DataError(f"{name} must be two numbers, the smaller one first, got {given!r}.")
+        percents = ", or two percentages" if name == "clip_result" else ""
+        raise DataError(f"{name} must be two numbers{percents}, the smaller one first, got {given!r}.")
     return low, high
+
+
+def _percentages(name: str, texts: list[str], given: Any) -> tuple[str, str]:
+    """Write two percentages in one way, whatever way they were written.
+
+    Parameters
+    ----------
+    name : str
+        Of the step.
+    texts : list of str
+        Which end with ``%``.
+    given : object
+        For messages.
+    """
+    try:
+        low, high = (_percent(text) for text in texts)
+    except ValueError:
+        low = high = np.nan
+    if not 0 <= low < high <= 100:
+        raise DataError(f"{name} must be two percentages from 0% to 100%, the smaller one first, got {given!r}.")
+    return f"{low!r}%".replace(".0%", "%"), f"{high!r}%".replace(".0%", "%")
+
+
+def _percent(text: str) -> float:
+    return float(text.removesuffix("%"))

@@ -163,10 +163,7 @@ def rule_from_json(data: Mapping[str, Any]) -> BoundRule:
     """Read what `rule_to_json` gave; raises ValueError or KeyError where it is not that."""
     rule = FAMILY[data["scaler"]]
     given = data["parameters"]
-    params = {
-        name: tuple(given[name]) if isinstance(default, tuple) else given.get(name) if default is None else given[name]
-        for name, default in rule.defaults.items()
-    }
+    params = rule.tuples({n: given.get(n, v) if n in rule.later else given[n] for n, v in rule.defaults.items()})
     profile, given = data.get("profile", False), data.get("given", False)
     if type(profile) is not bool or type(given) is not bool:
         raise ValueError(f"a rule has a profile or not, and was given or learnt, found {profile!r} and {given!r}")

@@ -37,7 +37,7 @@ RECIPE = {
         "x2": {"fill": "median", "clip_result": [-1, 1], "type": "float32", "suffix": "_z"},
         "x3": {"log1p": True, "fill": "zero"},
         "x4": {"drop": True},
-        "x[15]": {"scaler": "quantile", "n_quantiles": 5},
+        "x[15]": {"scaler": "quantile", "n_quantiles": 5, "clip_result": "1%, 99%"},
     }
 }
 NORMALIZERS = {
@@ -45,6 +45,7 @@ NORMALIZERS = {
     "standard ddof": lambda: sn.StandardScaler(ddof=1.5),
     "timed": lambda: sn.StandardScaler(halflife="6h", time="at"),
     "minmax": sn.MinMaxScaler,
+    "minmax of quantiles": lambda: sn.MinMaxScaler(quantile_range=(5, 95), clip=True),
     "maxabs": sn.MaxAbsScaler,
     "robust": sn.RobustScaler,
     "quantile": lambda: sn.QuantileTransformer(n_quantiles=5),
@@ -299,6 +300,8 @@ ALIKE = [
     (sn.StandardScaler, {"ddof": 0.5}, {"ddof": np.float16(0.5), "copy": np.True_}, {"ddof": 1}),
     (sn.MinMaxScaler, {"feature_range": (0, 1)}, {"feature_range": (0.0, np.int8(1))}, {"feature_range": (0, 1.5)}),
     (sn.MinMaxScaler, {"feature_range": (0, 0.5)}, {"feature_range": (0.0, np.float64(0.5))}, {"clip": True}),
+    (sn.MinMaxScaler, {"quantile_range": (1, 99)}, {"quantile_range": (1.0, np.int8(99))}, {"quantile_range": None}),
+    (sn.MinMaxScaler, {}, {"quantile_range": None, "max_bins": np.int64(4096)}, {"max_bins": 256}),
     (
         sn.RobustScaler, {"quantile_range": (25.0, 75.0)}, {"quantile_range": (25, np.int64(75))},
         {"quantile_range": (24.0, 75.0)},
@@ -330,7 +333,7 @@ def test_parameters_of_equal_value_are_equal(kind, params, same, other, tmp_path
 
 
 #: What takes no sparse matrices.
-DENSE = ("minmax", "power", "whitener", "pca whitener")
+DENSE = ("minmax", "minmax of quantiles", "power", "whitener", "pca whitener")
 #: What takes arrays without names of columns.
 SCALERS = [kind for kind in EVERY if "table" not in kind and kind != "timed"]
 CONTAINERS = {

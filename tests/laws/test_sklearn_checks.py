@@ -22,6 +22,7 @@ NORMALIZERS = [
     sn.StandardScaler(with_mean=False, ddof=1),
     sn.MinMaxScaler(),
     sn.MinMaxScaler(clip=True),
+    sn.MinMaxScaler(quantile_range=(5, 95)),
     sn.MaxAbsScaler(),
     sn.RobustScaler(),
     sn.RobustScaler(with_centering=False, unit_variance=True),

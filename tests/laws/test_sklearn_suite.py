@@ -24,7 +24,7 @@ OURS = (
 FOLDER = Path(sklearn.preprocessing.__file__).parent / "tests"
 
 #: scikit-learn's functions, called with all of an estimator's parameters; some only ours have.
-FUNCTIONS = ("scale", "maxabs_scale", "robust_scale", "quantile_transform")
+FUNCTIONS = ("scale", "minmax_scale", "maxabs_scale", "robust_scale", "quantile_transform")
 
 BY_HAND = "writes `lambdas_` by hand; here fitted attributes are computed of what was learnt, and cannot be written to"
 #: Tests that assert what was decided otherwise here: their parameters for which that is so, and the reason.
