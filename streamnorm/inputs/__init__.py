@@ -5,6 +5,7 @@ change, whose log says which of their files count, with `changing`.
 """
 
 from streamnorm.inputs.changing import ChangingTable, Commit, Snapshot
+from streamnorm.inputs.delta import DeltaLake
 from streamnorm.inputs.expand import data_below, expand, is_data, is_one_file
 from streamnorm.inputs.tablefile import TableFile
 from streamnorm.inputs.tables import table_named
@@ -12,6 +13,7 @@ from streamnorm.inputs.tables import table_named
 __all__ = [
     "ChangingTable",
     "Commit",
+    "DeltaLake",
     "Snapshot",
     "TableFile",
     "data_below",

@@ -34,6 +34,8 @@ class Snapshot:
     columns : tuple of TableColumn
     files : tuple of TableFile
         The data files that count in this version.
+    partitioned : tuple of str
+        Columns that have one value in each file, where the table says so of all its files.
     """
 
     location: str
@@ -42,6 +44,7 @@ class Snapshot:
     version: int
     columns: tuple[TableColumn, ...]
     files: tuple[TableFile, ...]
+    partitioned: tuple[str, ...] = ()
 
     @property
     def sources(self) -> list[Source]:

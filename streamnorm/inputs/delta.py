@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -55,24 +56,35 @@ class DeltaLake(ChangingTable):
         self.location = location_of(self._address).rstrip("/") or self._address
         self.is_fixed = self._version is not None
 
-    def _open(self, version: int | None, as_of: str | None) -> Any:
+    @property
+    def storage_options(self) -> dict[str, str] | None:
+        """What deltalake is told of the store that the table lies in, beside what it takes from the environment."""
+        if self._options is None and "://" in self._address:
+            return _storage_options(self._address)
+        return self._options
+
+    def opened(self, version: int | None = None, as_of: str | None = None) -> Any:
+        """Give the `deltalake.DeltaTable`.
+
+        Raises
+        ------
+        SourceError
+            If it cannot be opened, or there is no such version.
+        """
         try:
             from deltalake import DeltaTable
         except ImportError as error:
             raise needing("deltalake", "delta", error) from None
         version = self._version if version is None and as_of is None else version
-        options = self._options
-        if options is None and "?" in self._address and "://" in self._address:
-            options = _storage_options(self._address)
         with self._naming():
-            table = DeltaTable(self.location, version=version, storage_options=options)
+            table = DeltaTable(self.location, version=version, storage_options=self.storage_options)
             if as_of is not None:
                 table.load_as_version(as_of)
         return table
 
     def snapshot(self, version: int | None = None, as_of: str | None = None) -> Snapshot:
         """Give the newest version, or another one."""
-        table = self._open(version, as_of)
+        table = self.opened(version, as_of)
         with self._naming():
             self._check_features(table)
             metadata = table.metadata()
@@ -82,7 +94,7 @@ class DeltaLake(ChangingTable):
             gone = self._deleted(table)
         folder = self._folder()
         files = tuple(self._files(folder, actions, columns, partitioned, gone))
-        return Snapshot(self.location, folder, str(metadata.id), table.version(), columns, files)
+        return Snapshot(self.location, folder, str(metadata.id), table.version(), columns, files, tuple(partitioned))
 
     def _check_features(self, table: Any) -> None:
         protocol = table.protocol()
@@ -232,14 +244,14 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _storage_options(address: str) -> dict[str, str]:
-    """Give the settings of an S3 address as deltalake calls them."""
+    """Give the settings of an address, of S3, as deltalake calls them."""
     parts = urlsplit(address)
     settings = dict(parse_qsl(parts.query))
     options = {_S3[name]: value for name, value in settings.items() if name in _S3}
     scheme = settings.get("scheme", "https")
     if "AWS_ENDPOINT_URL" in options and "://" not in options["AWS_ENDPOINT_URL"]:
         options["AWS_ENDPOINT_URL"] = f"{scheme}://{options['AWS_ENDPOINT_URL']}"
-    if scheme == "http":
+    if scheme == "http" or os.environ.get("AWS_ENDPOINT_URL", "").startswith("http:"):
         options["AWS_ALLOW_HTTP"] = "true"
     if parts.username:
         options |= {
