@@ -7,7 +7,7 @@ change, whose log says which of their files count, with `changing`.
 from streamnorm.inputs.changing import ChangingTable, Commit, Snapshot
 from streamnorm.inputs.delta import DeltaLake
 from streamnorm.inputs.expand import data_below, expand, is_data, is_one_file
-from streamnorm.inputs.tablefile import TableFile
+from streamnorm.inputs.tablefile import TableFile, log_path
 from streamnorm.inputs.tables import table_named
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "expand",
     "is_data",
     "is_one_file",
+    "log_path",
     "table_named",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,12 @@ class Snapshot:
     columns: tuple[TableColumn, ...]
     files: tuple[TableFile, ...]
     partitioned: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len({file.log_path for file in self.files}) == len(self.files):
+            return
+        ((path, _),) = Counter(file.log_path for file in self.files).most_common(1)
+        raise SourceError(f"{self.location} lists {path} more than once, which is not read: write its rows anew first.")
 
     @property
     def sources(self) -> list[Source]:

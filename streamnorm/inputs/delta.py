@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 import pyarrow as pa
@@ -144,9 +145,10 @@ class DeltaLake(ChangingTable):
         values = {name: _one_chunk(actions.column(f"partition.{name}")) for name in partitioned if len(actions)}
         sizes = actions.column("num_records").to_pylist() if "num_records" in actions.column_names else None
         lengths = actions.column("size_bytes").to_pylist()
+        unseen = dict(gone)
         for i, path in enumerate(actions.column("path").to_pylist()):
             place, relative = _place_of(folder, path)
-            deleted = gone.get(_plain_path(str(place)))
+            deleted = unseen.pop(_plain_path(str(place)), None) if unseen else None
             mark = "" if deleted is None else f"#{xxhash.xxh3_64_hexdigest(deleted.tobytes())}"
             rows = None if sizes is None or sizes[i] is None else sizes[i] - (0 if deleted is None else len(deleted))
             yield TableFile(
@@ -154,6 +156,10 @@ class DeltaLake(ChangingTable):
                 {name: array.slice(i, 1) for name, array in values.items()},
                 None if deleted is None else partial(_itself, deleted), rows, lengths[i],
             )  # fmt: skip
+        if unseen:
+            raise SourceError(
+                f"{self.location} deletes rows of {next(iter(unseen))}, which it does not list: see to it."
+            )
 
     def commits(self, before: int, after: int) -> Sequence[Commit]:
         """Give what the commits behind one version, up to another, changed; nothing where the log of one is gone."""
@@ -229,10 +235,10 @@ def _place_of(folder: Path | Remote, path: str) -> tuple[Path | Remote, Path]:
 
 
 def _plain_path(path: str) -> str:
-    """Give a path on this machine without what makes it a URI, and any other address as it is, decoded."""
+    """Give a path on this machine without links and what makes it a URI, and any other address as it is, decoded."""
     if path.startswith("file:"):
-        return str(Path(unquote(urlsplit(path).path)))
-    return unquote(path) if "://" in path else str(Path(path).absolute())
+        return os.path.realpath(url2pathname(urlsplit(path).path))
+    return unquote(path) if "://" in path else os.path.realpath(path)
 
 
 def _itself(rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +17,18 @@ from streamnorm.errors import SourceError
 from streamnorm.formats import Bounds, ParquetSource, Portion, Source, Unit
 from streamnorm.once import once
 
-__all__ = ["NoFiles", "TableColumn", "TableFile"]
+__all__ = ["NoFiles", "TableColumn", "TableFile", "log_path"]
 
 #: Rows of a batch of columns that stand in no file.
 _ROWS = 1 << 16
 _FIELD_ID = b"PARQUET:field_id"
+#: What a key ends with where rows of the file are deleted.
+_MARK = re.compile(r"#[0-9a-f]{16}$")
+
+
+def log_path(key: str) -> str:
+    """Give the path by which a table's log knows a file, from what tells it from all others."""
+    return _MARK.sub("", key)
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ class TableFile(Source):
     @property
     def log_path(self) -> str:
         """The path by which the table's log knows it, whatever rows are deleted."""
-        return self.key.partition("#")[0]
+        return log_path(self.key)
 
     @once
     def _file(self) -> ParquetSource:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from streamnorm.inputs import Commit, Snapshot, TableFile
+from streamnorm.inputs import Commit, Snapshot, TableFile, log_path
 from streamnorm.states import Share, Tracked
 
 __all__ = ["Difference", "difference"]
@@ -68,7 +68,9 @@ def difference(before: Tracked, now: Snapshot, commits: Iterable[Commit]) -> Dif
     commits : iterable of Commit
         All that lie between, in order; or none.
     """
-    groups = [_Known({_path(name): (name, rows) for name, rows in share.files}, share.parts) for share in before.shares]
+    groups = [
+        _Known({log_path(name): (name, rows) for name, rows in share.files}, share.parts) for share in before.shares
+    ]
     owners = {path: group for group in groups for path in group.files}
     moved: set[str] = set()
     for commit in commits:
@@ -94,13 +96,13 @@ def difference(before: Tracked, now: Snapshot, commits: Iterable[Commit]) -> Dif
     old = {name for share in before.shares for name, _ in share.files}
     new = {file.key for file in now.files}
     result.added = sum(file.key not in old for file in result.read)
-    went = [name for name in old - new if _path(name) not in moved]
+    went = [name for name in old - new if log_path(name) not in moved]
     result.taken_out, result.moved = len(went), len(old - new) - len(went)
     return result
 
 
-def _path(name: str) -> str:
-    return name.partition("#")[0]
+def _known(share: Share) -> _Known:
+    return _Known({log_path(name): (name, rows) for name, rows in share.files}, share.parts)
 
 
 def _is_move(commit: Commit, owners: dict[str, _Known]) -> bool:

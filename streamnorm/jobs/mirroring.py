@@ -154,7 +154,16 @@ def _values(file: TableFile, by: Sequence[str]) -> dict[str, str | None]:
 
 
 def _name(job: str, file: TableFile, by: Sequence[str]) -> str:
-    """Name the copy of a file, in the folder of its partition."""
+    """Name the copy of a file, in the folder of its partition.
+
+    Parameters
+    ----------
+    job : str
+        What is done to the rows.
+    file : TableFile
+    by : sequence of str
+        Partition columns.
+    """
     mark = xxhash.xxh3_128_hexdigest(f"{job}\n{file.key}".encode())
     values = ((name, _NOTHING if value is None else value) for name, value in _values(file, by).items())
     folders = [f"{quote(name, safe='')}={quote(value, safe='')}"[:_LONGEST] for name, value in values]

@@ -157,6 +157,35 @@ def test_an_infinity_in_a_row_that_is_deleted_does_not_matter():
     assert Path("s.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["link", "folder/../t", "t/", "./t", "link/."])
+def test_rows_that_are_deleted_where_the_table_has_other_names(name):
+    table = Path("t")
+    commit(table, 0, MAPPED, metadata([column("x")]), add(table, "a.parquet", x(1, 2, 3), deletionVector=deleted([1])))
+    Path("link").symlink_to("t")
+    Path("folder").mkdir()
+    assert sn.fit(name) == sn.TableNormalizer().fit(x(1, 3))
+
+
+def test_rows_that_are_deleted_of_a_file_that_is_not_listed(monkeypatch):
+    from streamnorm.inputs.delta import DeltaLake
+
+    table = Path("t")
+    commit(table, 0, MAPPED, metadata([column("x")]), add(table, "a.parquet", x(1, 2, 3), deletionVector=deleted([1])))
+    monkeypatch.setattr(DeltaLake, "_deleted", lambda self, table: {"/elsewhere/a.parquet": np.array([1])})
+    with pytest.raises(SourceError, match=r"^t deletes rows of /elsewhere/a\.parquet, which it does not list"):
+        sn.fit("t")
+
+
+def test_rows_that_are_deleted_of_a_file_by_its_whole_path(tmp_path):
+    pq.write_table(x(1, 2, 3), "one file.parquet")
+    for version, start in enumerate(["file://", ""]):
+        size, name = Path("one file.parquet").stat().st_size, f"{start}{tmp_path}/one%20file.parquet"
+        action = {"path": name, "partitionValues": {}, "size": size, "modificationTime": 0, "dataChange": True}
+        more = {"stats": json.dumps({"numRecords": 3}), "deletionVector": deleted([1])}
+        commit(tmp_path / f"t{version}", 0, MAPPED, metadata([column("x")]), {"add": {**action, **more}})
+        assert sn.fit(f"t{version}") == sn.TableNormalizer().fit(x(1, 3))
+
+
 # ---- columns ----
 
 

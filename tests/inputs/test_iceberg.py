@@ -18,6 +18,7 @@ from shell import streamnorm
 
 import streamnorm as sn
 from streamnorm.errors import DataError, SourceError
+from streamnorm.inputs import log_path
 
 NAME = "iceberg:c/ns.t"
 
@@ -211,6 +212,33 @@ def test_a_file_that_is_gone_for_good_is_named():
             Path(task.file.file_path.removeprefix("file://")).unlink()
     with pytest.raises(SourceError, match=r"\.parquet is in version \d+ of iceberg:c/ns\.t and is not there"):
         sn.fit(NAME, state="s.json", update=True)
+
+
+def test_paths_that_hold_what_marks_deleted_rows():
+    paths = ["k=a#1/f.parquet", "k=a#2/f.parquet", "k=a#0123456789abcdef/f.parquet"]
+    assert [log_path(path) for path in paths] == paths == [log_path(f"{path}#0123456789abcdef") for path in paths]
+
+
+def test_a_file_that_is_listed_twice_is_refused():
+    table = made(x(1))
+    pq.write_table(x(2, 3), "a.parquet")
+    table.add_files([f"file://{Path.cwd()}/a.parquet"])
+    update(table)
+    before = Path("s.json").read_bytes()
+    table.add_files([f"file://{Path.cwd()}/a.parquet"], check_duplicate_files=False)
+    with pytest.raises(SourceError, match=r"iceberg:c/ns\.t lists file:.*/a\.parquet more than once"):
+        sn.fit(NAME, state="s.json", update=True)
+    assert Path("s.json").read_bytes() == before
+
+
+def test_what_happened_in_between_need_not_be_told():
+    table = made(x(1, 2))
+    update(table)
+    table.append(x(3))
+    between = table.current_snapshot().manifest_list
+    table.append(x(4))
+    Path(between.removeprefix("file://")).unlink()
+    update(table)
 
 
 KINDS = {
