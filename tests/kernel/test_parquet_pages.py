@@ -321,6 +321,34 @@ def test_what_a_page_cannot_hold_is_refused(page, wrong):
             module.count_pages([page], nullable, 8, np.zeros(3, np.int64))
 
 
+def _packed(indices: np.ndarray, bits: int) -> bytes:
+    """Write indices as the body of a page: one run of packed bits, whose number is a multiple of eight."""
+    padded = np.concatenate([indices, np.zeros(-len(indices) % 8, np.int64)])
+    places = padded[:, None] >> np.arange(bits) & 1
+    head, groups = bytearray(), len(padded) // 8 << 1 | 1
+    while groups > 127:
+        head.append(groups & 127 | 128)
+        groups >>= 7
+    return bytes([bits, *head, groups]) + np.packbits(places.astype(np.uint8).ravel(), bitorder="little").tobytes()
+
+
+@pytest.mark.parametrize("bits", range(1, 33))
+def test_indices_of_any_width_are_counted(bits, target):
+    random = np.random.default_rng(bits)
+    for number in (1, 7, 8, 9, 511, 512, 513, 1500):
+        entries = min(2**bits, 3000)
+        indices = random.integers(0, entries, number)
+        body = _packed(indices, bits)
+        for end in (len(body), len(body) - (-number % 8) * bits // 8):  # a last group may be left off where it ends
+            counts = np.zeros(entries, np.int64)
+            kernel.count_pages([(number, 8, b"", body[:end])], False, 8, counts)
+            assert counts.tolist() == np.bincount(indices, minlength=entries).tolist()
+        if entries < 2**bits:
+            indices[random.integers(number)] = entries
+            with pytest.raises(ValueError, match="index"):
+                kernel.count_pages([(number, 8, b"", _packed(indices, bits))], False, 8, np.zeros(entries, np.int64))
+
+
 @pytest.mark.parametrize("width", [4, 8])
 @pytest.mark.parametrize("bits", [0, 1, 7, 8, 31, 32, 33, 40, 57, 63, 64])
 def test_deltas_of_any_width(bits, width):

@@ -8,6 +8,10 @@
 
 #include "columns.h"
 
+#if CHOICE_OF_TARGETS && defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 enum {
     INDEX_BITS = 32,
     UNPACKED = 512,   /* indices that are unpacked at once */
@@ -110,8 +114,8 @@ INLINE void unpack_body(const uint8_t *at, const uint8_t *end, int64_t first, in
     uint64_t mask = ((uint64_t)1 << bits) - 1;
     int whole = 0;
     if (end - at >= 8 && bits > 0) { /* those whose eight bytes lie before the end */
-        int64_t last = ((end - at - 8) * 8 + 7 - first) / bits + 1;
-        whole = last < 0 ? 0 : last < n ? (int)last : n;
+        int64_t room = (end - at - 8) * 8 + 7 - first;
+        whole = room < 0 ? 0 : room / bits < n ? (int)(room / bits) + 1 : n;
     }
     for (int i = 0; i < whole; i++) {
         int64_t bit = first + (int64_t)i * bits;
@@ -137,12 +141,61 @@ INLINE uint32_t greatest_body(const uint32_t *x, int n)
     return greatest;
 }
 
+/* Unpack eight values at a time, as many as there are bytes for; tell how many. */
+INLINE int unpack_eights_baseline(const uint8_t *at, const uint8_t *end, int n, int bits, uint32_t *out, uint32_t *greatest)
+{
+    (void)at, (void)end, (void)n, (void)bits, (void)out, (void)greatest;
+    return 0;
+}
+
+#if CHOICE_OF_TARGETS && defined(__x86_64__)
+/* The first four of eight values lie in the 16 bytes from where they begin, the others in those from `second` on; four bytes
+ * hold a value of up to 25 bits wherever it begins in the first. */
+__attribute__((target("avx2"))) INLINE int unpack_eights_avx2(const uint8_t *at, const uint8_t *end, int n, int bits,
+                                                              uint32_t *out, uint32_t *greatest)
+{
+    int8_t bytes[32];
+    int32_t bit[8], second = 4 * bits >> 3, done = 0;
+    uint32_t most[8];
+    __m256i order, shift, mask, top = _mm256_setzero_si256();
+    if (bits < 1 || bits > 25)
+        return 0;
+    for (int i = 0; i < 8; i++) {
+        int first = i * bits - (i < 4 ? 0 : 8 * second);
+        bit[i] = first & 7;
+        for (int byte = 0; byte < 4; byte++)
+            bytes[4 * i + byte] = (int8_t)((first >> 3) + byte);
+    }
+    order = _mm256_loadu_si256((const __m256i *)(const void *)bytes);
+    shift = _mm256_loadu_si256((const __m256i *)(const void *)bit);
+    mask = _mm256_set1_epi32((1 << bits) - 1);
+    for (; done + 8 <= n && end - at >= second + 16; done += 8, at += bits) {
+        __m128i low = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(at + second));
+        __m256i x = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+        x = _mm256_and_si256(_mm256_srlv_epi32(_mm256_shuffle_epi8(x, order), shift), mask);
+        _mm256_storeu_si256((__m256i *)(void *)(out + done), x);
+        top = _mm256_max_epu32(top, x);
+    }
+    _mm256_storeu_si256((__m256i *)(void *)most, top);
+    *greatest = greatest_body(most, 8);
+    return done;
+}
+#define unpack_eights_avx512 unpack_eights_avx2
+#elif CHOICE_OF_TARGETS
+#define unpack_eights_avx2 unpack_eights_baseline
+#define unpack_eights_avx512 unpack_eights_baseline
+#endif
+
 #define HYBRID_LOOPS(suffix, target)                                                                                    \
     target static uint32_t unpack_indices_##suffix(const uint8_t *at, const uint8_t *end, int64_t first, int n, int bits, \
                                                    uint32_t *out)                                                       \
     {                                                                                                                   \
-        unpack_body(at, end, first, n, bits, out);                                                                      \
-        return greatest_body(out, n);                                                                                   \
+        uint32_t most = 0, rest;                                                                                        \
+        int done = first & 7 ? 0 : unpack_eights_##suffix(at + (first >> 3), end, n, bits, out, &most);                 \
+        unpack_body(at, end, first + (int64_t)done * bits, n - done, bits, out + done);                                 \
+        rest = greatest_body(out + done, n - done);                                                                     \
+        return rest > most ? rest : most;                                                                               \
     }
 EACH_TARGET(HYBRID_LOOPS)
 
