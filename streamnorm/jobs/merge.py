@@ -7,9 +7,10 @@ from functools import reduce
 from operator import add
 from pathlib import Path
 
+from streamnorm.errors import MergeError
 from streamnorm.files import place_of, refuse_existing
 from streamnorm.jobs.ledger import warn_of_copies
-from streamnorm.states import State, holding, read
+from streamnorm.states import State, holding, looked_at
 
 __all__ = ["merge"]
 
@@ -39,7 +40,18 @@ def merge(states: Iterable[str | Path], output: str | Path, *, overwrite: bool =
     if not overwrite:
         refuse_existing(place_of(output), "name another, or overwrite it (--overwrite)")
     with holding(output) as held:
-        total = reduce(add, [read(path) for path in states])
+        parts = [looked_at(path) for path in states]
+        total = _of_rows(parts) if any(part.whole is not None for part in parts) else reduce(add, parts)
         warn_of_copies(total.sources)
         held.write(total)
     return total
+
+
+def _of_rows(parts: list[State]) -> State:
+    """Add up states of normalizers that map whole rows; raises MergeError where one of them is another."""
+    kinds = sorted({part.kind for part in parts})
+    if len(kinds) > 1:
+        raise MergeError(f"cannot add {' and '.join(kinds)}: merge states of one class.")
+    total = reduce(add, [part.whole for part in parts])
+    total.positions_ = reduce(add, [part.positions for part in parts])
+    return looked_at(total)

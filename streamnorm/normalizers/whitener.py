@@ -158,6 +158,11 @@ class Whitener(Addable, MatrixReader, StreamTransformer):
             raise AttributeError(f"this {type(self).__name__} has learnt nothing yet.")
         return self._summary
 
+    def cross_products(self) -> CrossProducts:
+        """Give the exact sums that everything is computed from."""
+        check_is_fitted(self)
+        return self._summary
+
     @property
     def _whitening(self) -> Whitening:
         key = (self.method, self.n_components, float(self.regularization))

@@ -15,6 +15,7 @@ from streamnorm.errors import amount
 from streamnorm.kernel import COUNTS
 from streamnorm.plans import Affine
 from streamnorm.report.keys import keys_to_json, of_all
+from streamnorm.report.rows import rows_to_json
 from streamnorm.report.shapes import Bars, Shape, bars_of
 from streamnorm.states import State
 from streamnorm.summaries import CONSTANT, Extremes, Given, Histogram, Moments, Summary, part
@@ -280,7 +281,8 @@ def to_json(state: State) -> str:
     """Give everything as JSON; statistics that do not exist are null."""
     document = {
         "class": state.kind,
-        "digest": state.table.digest(),
+        "digest": state.digest(),
+        **rows_to_json(state),
         "settings": state.table.settings(),
         **keys_to_json(state.table.learnt),
         "columns": [column.to_json() for column in figures_of(state)],

@@ -10,6 +10,7 @@ from streamnorm.report.cards import card, drift_pill, flag_pills, safe, sparklin
 from streamnorm.report.drift import Drift, drifts_of
 from streamnorm.report.figures import Figures, about_sources, about_times, figures_of
 from streamnorm.report.keys import about_keys, changes_of, of_key
+from streamnorm.report.rows import about_rows
 from streamnorm.report.words import number, percent
 from streamnorm.states import State
 
@@ -93,9 +94,10 @@ def _origin(state: State, name: str, side: str) -> str:
         "before" or "after".
     """
     mark = f'<b class="{"a" if side == "before" else "b"}">{side}</b> ' if side else ""
-    digest = f"digest <code>{state.table.digest()}</code>"
+    digest = f"digest <code>{state.digest()}</code>"
     times = "".join(f", {safe(words)}" for words in about_times(state))
-    return f'<p class="soft">{mark}{safe(name)}: {about_sources(state)}{times}, {digest}</p>'
+    rows = "".join(f'<p class="soft">{safe(line)}</p>' for line in about_rows(state))
+    return f'<p class="soft">{mark}{safe(name)}: {about_sources(state)}{times}, {digest}</p>{rows}'
 
 
 def _keys(before: State, after: State | None) -> str:
@@ -254,7 +256,8 @@ def fragment(state: State) -> str:
     heads = "".join(f"<th>{heading}</th>" for heading in headings)
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     keys = about_keys(state.table.learnt)
-    return f'<div style="overflow-x:auto">{table}</div>' + (
+    words = "".join(f"<p>{escape(line)}</p>" for line in about_rows(state))
+    return f'<div style="overflow-x:auto">{table}</div>{words}' + (
         f"<p>{escape(keys)}; above are all rows</p>" if keys else ""
     )
 

@@ -14,7 +14,7 @@ from streamnorm.report.figures import to_json
 from streamnorm.report.keys import of_key
 from streamnorm.report.page import fragment, page
 from streamnorm.report.text import show_table
-from streamnorm.states import State, read, state_of
+from streamnorm.states import State, looked_at
 
 __all__ = ["Shown", "diff", "show", "write"]
 
@@ -44,7 +44,7 @@ def _words(key: Any) -> tuple[str, ...]:
 
 def _as_state(given: Any, key: Any = ()) -> State:
     if not isinstance(given, State):
-        given = read(given) if isinstance(given, (str, Path)) else state_of(given)
+        given = looked_at(given)
     return of_key(given, words) if (words := _words(key)) else given
 
 

@@ -11,6 +11,7 @@ from streamnorm.once import once
 from streamnorm.report.drift import Drift
 from streamnorm.report.figures import Figures, about_sources, about_times, figures_of
 from streamnorm.report.keys import about_keys
+from streamnorm.report.rows import about_rows
 from streamnorm.report.shapes import bars_of
 from streamnorm.report.words import cut, number, percent, printable, wide
 from streamnorm.states import State
@@ -71,8 +72,8 @@ def show_table(state: State, width: int | None = None) -> str:
     lines = _lay_out(fields, width)
     keys = about_keys(state.table.learnt)
     hint = "above are the statistics of all rows; --key KEY shows those of one"
-    lines += ["", *([keys, hint] if keys else []), *map(printable, about_times(state))]
-    lines.append(f"{about_sources(state)}; digest {state.table.digest()}")
+    lines += ["", *about_rows(state), *([keys, hint] if keys else []), *map(printable, about_times(state))]
+    lines.append(f"{about_sources(state)}; digest {state.digest()}")
     lines += map(printable, state.positions.words())
     told = [source.from_footer for source in state.sources if source.from_footer]
     if told:

@@ -55,7 +55,9 @@ def rule_of(spec: Any, **params: Any) -> BoundRule:
     if isinstance(bound, BoundRule):
         return bound
     if not isinstance(spec, str) or spec not in FAMILY:
-        raise DataError(f"there is no scaler {spec!r}; there are {', '.join(sorted(FAMILY))}.")
+        rows = hasattr(spec, "cross_products")
+        hint = f" A {type(spec).__name__} maps whole rows: call its fit with a stream of them." if rows else ""
+        raise DataError(f"there is no scaler {spec!r}; there are {', '.join(sorted(FAMILY))}.{hint}")
     rule = FAMILY[spec]
     flags = {name for name, value in params.items() if name in rule.defaults and isinstance(value, bool)}
     steps = {f.name: params.pop(f.name) for f in fields(Steps) if f.name in params and f.name not in flags}

@@ -8,6 +8,7 @@ from streamnorm.states.file import dumps, load, loads, read, record_of, save, st
 from streamnorm.states.holding import Held, holding, name_held
 from streamnorm.states.parts import Parts
 from streamnorm.states.positions import Positions
+from streamnorm.states.rows import looked_at
 from streamnorm.states.state import Counted, State
 from streamnorm.states.streams import Following, following
 from streamnorm.states.tracked import Share, Tracked
@@ -26,6 +27,7 @@ __all__ = [
     "holding",
     "load",
     "loads",
+    "looked_at",
     "name_held",
     "read",
     "record_of",

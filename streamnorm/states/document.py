@@ -53,7 +53,7 @@ from typing import Any
 
 from streamnorm.errors import StateError
 from streamnorm.states.keyed import keys_from_json
-from streamnorm.states.ordered import HOMES, WHY
+from streamnorm.states.ordered import HOMES, WHY, document_of
 from streamnorm.states.positions import Positions
 from streamnorm.states.state import Counted, State
 from streamnorm.states.tables import is_plain, learnt_from_json, learnt_to_json
@@ -122,6 +122,8 @@ def _indented(document: Mapping[str, Any]) -> str:
 
 def to_json(state: State) -> str:
     """Write a state as text; equal states with equal records are equal text."""
+    if state.whole is not None:
+        return signed(document_of(state.whole), state.positions)
     learnt = state.table.learnt
     content: dict[str, Any] = {
         "class": state.kind,
@@ -277,6 +279,5 @@ def unaddable(found: str, kind: str) -> StateError:
         The class, of `HOMES`.
     """
     return StateError(
-        f"{found} {kind}, {WHY[kind]}: commands and jobs over files cannot use it; use streamnorm.load, partial_fit "
-        "and transform in Python."
+        f"{found} {kind}, {WHY[kind]} cannot use it; use streamnorm.load, partial_fit and transform in Python."
     )

@@ -33,8 +33,8 @@ HOMES = MappingProxyType(
 #: Why commands and jobs over files cannot use them.
 WHY = MappingProxyType(
     {
-        **dict.fromkeys(HOMES, "which depends on the order of the rows"),
-        "Whitener": "which maps whole rows, not their columns one by one",
+        **dict.fromkeys(HOMES, "which depends on the order of the rows: commands and jobs over files"),
+        "Whitener": "which maps whole rows, not their columns one by one: jobs over files",
     }
 )
 

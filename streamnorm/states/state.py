@@ -95,6 +95,8 @@ class State:
         Of that class, as far as the rule does not have them.
     positions : Positions
         How far streams were counted in it.
+    whole : normalizer, optional
+        What maps whole rows, where the table is of its columns alone, to be looked at.
     """
 
     table: Table
@@ -102,6 +104,11 @@ class State:
     kind: str = "TableNormalizer"
     parameters: Mapping[str, Any] = field(default_factory=dict)
     positions: Positions = field(default_factory=Positions)
+    whole: Any = None
+
+    def digest(self) -> str:
+        """Give a short hash of what was learnt."""
+        return str((self.whole or self.table).digest())
 
     def emptied(self) -> State:
         """Give a state of the same columns and scalers that has counted nothing."""

@@ -15,6 +15,7 @@ from streamnorm.once import once
 from streamnorm.summaries._base import Counts, Index, Summary
 from streamnorm.summaries.crossing import crossed, pairs_of
 from streamnorm.summaries.exact import Exact, divide, square_root
+from streamnorm.summaries.moments import Moments
 
 __all__ = ["CrossProducts", "Pairs"]
 
@@ -217,6 +218,12 @@ class CrossProducts(Summary):
     def _unit(self) -> int:
         """The power of two, at most 0, that the integers of `_scatter` are in units of."""
         return min(0, self.pairs.sums.exponent)
+
+    def moments(self) -> Moments:
+        """Give what is known of each column by itself, over rows without a missing value."""
+        every, behind = np.arange(len(self)), np.full(len(self), len(self))
+        places = ((behind, behind), (every, behind), (every, every))
+        return Moments(self.counts, *(self.pairs.sums.take(self.pairs.at(*pair)) for pair in places))
 
     def samples(self) -> int | float:
         """Rows without a missing value, or the sum of their weights where they have some."""

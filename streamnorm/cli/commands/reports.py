@@ -40,9 +40,9 @@ def show(state: str, as_json: bool, key: tuple[str, ...]) -> None:
     goes everything but the sparklines.
     """
     from streamnorm.report import of_key, show_table, to_json
-    from streamnorm.states import read
+    from streamnorm.states import looked_at
 
-    known = of_key(read(state), key) if key else read(state)
+    known = of_key(looked_at(state), key) if key else looked_at(state)
     click.echo(to_json(known) if as_json else show_table(known, _width()))
 
 
@@ -62,11 +62,11 @@ def diff(before: str, after: str, as_json: bool, fail_over: float | None, key: t
     Statistics per key are compared in sum, with the keys that came, went and moved most; --key compares one.
     """
     from streamnorm.report import changes_of, diff_table, drifts_of, of_key
-    from streamnorm.states import read
+    from streamnorm.states import looked_at
 
     if fail_over is not None and not (math.isfinite(fail_over) and fail_over >= 0):
         raise click.UsageError(f"--fail-over takes a number that is not negative, got {fail_over}.")
-    old, new = (of_key(read(path), key) if key else read(path) for path in (before, after))
+    old, new = (of_key(looked_at(path), key) if key else looked_at(path) for path in (before, after))
     drifts, changes = drifts_of(old, new), changes_of(old, new)
     if as_json:
         keys = {"keys": changes.to_json()} if changes else {}
