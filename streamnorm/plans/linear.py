@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamnorm.plans.plans import Column, first_infinite
+from streamnorm.plans.plans import LARGE, Column, first_infinite
 
 __all__ = ["Linear"]
 
@@ -58,7 +58,9 @@ class Linear:
         column : None
             A column alone has no rows.
         """
-        return self._map(x, out, self.centre, self.matrix, 0.0)
+        if (np.abs(self.centre) < LARGE).all():
+            return self._map(x, out, self.centre, self.matrix, 0.0)
+        return self._map(x, out, self.centre / 4, self.matrix * 4, 0.0, part=0.25)  # no difference overflows
 
     def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
         """Map rows back.
@@ -78,8 +80,10 @@ class Linear:
         """Raise TypeError: every result needs its whole row."""
         raise TypeError("a matrix maps whole rows, not some of their columns")
 
-    def _map(self, x: NDArray[Any], out: NDArray[Any], before: Any, matrix: _Floats, after: Any) -> int:
-        """Give ``matrix @ (x - before) + after``, and where a value is or becomes infinite.
+    def _map(
+        self, x: NDArray[Any], out: NDArray[Any], before: Any, matrix: _Floats, after: Any, part: float = 1.0
+    ) -> int:
+        """Give ``matrix @ (x * part - before) + after``, and where a value is or becomes infinite.
 
         Parameters
         ----------
@@ -87,15 +91,17 @@ class Linear:
         out : ndarray of shape (n_rows, n_results)
         before, after : float or ndarray
         matrix : ndarray of shape (n_results, n_columns)
+        part : float
         """
         transposed = np.ascontiguousarray(matrix.T)
         with np.errstate(all="ignore"):  # what lies under a null may be anything
             for start in range(0, len(x), _TILE * _TILES):
-                part = np.asarray(x[start : start + _TILE * _TILES], np.float64) - before
-                rows = len(part)
+                values = np.asarray(x[start : start + _TILE * _TILES], np.float64)
+                values = (values if part == 1 else values * part) - before
+                rows = len(values)
                 if rows % _TILE:
-                    part = np.concatenate([part, np.zeros((-rows % _TILE, part.shape[1]))])
-                products = np.matmul(part.reshape(-1, _TILE, part.shape[1]), transposed)
+                    values = np.concatenate([values, np.zeros((-rows % _TILE, values.shape[1]))])
+                products = np.matmul(values.reshape(-1, _TILE, values.shape[1]), transposed)
                 out[start : start + rows] = products.reshape(-1, products.shape[2])[:rows] + after
         if np.isfinite(out).all() or np.isnan(matrix).any():
             return first_infinite(x, x)

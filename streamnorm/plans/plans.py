@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamnorm import kernel
 
-__all__ = ["Affine", "Column", "Monotone", "Plan", "Step", "first_infinite", "unit_of"]
+__all__ = ["LARGE", "Affine", "Column", "Monotone", "Plan", "Step", "first_infinite", "unit_of"]
 
 _Operation = Callable[..., Any]
 #: A column's position, one for each value, or None for a matrix of all columns.
@@ -26,7 +26,7 @@ _INVERSE: dict[_Operation, _Operation] = {
 _Floats: TypeAlias = NDArray[np.float64]
 
 #: Least magnitude that a difference with the greatest float64 may overflow by: half its unit in the last place.
-_LARGE = 2.0**969
+LARGE = 2.0**969
 
 #: Operations by the kernel's names.
 _SIGNS: dict[_Operation, str] = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
@@ -126,7 +126,7 @@ class Affine:
             A quarter of `scale`, which may be infinite itself.
         """
         given = [operand for operand in (centre, scale) if operand is not None]
-        large = np.any([np.abs(operand) >= _LARGE for operand in given], axis=0) if given else np.zeros(1, bool)
+        large = np.any([np.abs(operand) >= LARGE for operand in given], axis=0) if given else np.zeros(1, bool)
         steps = [Step(np.multiply, np.where(large, 0.25, 1.0))] if large.any() else []
         if centre is not None:
             steps.append(Step(np.subtract, np.where(large, centre / 4, centre)))

@@ -70,20 +70,20 @@ class Whitening:
             nothing = np.full((kept, len(summary)), np.nan)
             matrix = nothing if method == "pca" else np.full((len(summary), len(summary)), np.nan)
             return cls(mean, nothing, nothing[:, 0], nothing[:, 0], matrix, matrix.T)
-        deviations = np.sqrt(np.diag(covariance))
-        constant = np.ldexp(deviations, half) <= CONSTANT * np.abs(mean)
-        covariance[constant] = covariance[:, constant] = 0.0
-        variances, rows = directions(covariance)
-        total = variances.sum()
-        variances, rows = variances[:kept], rows[:kept]
-        widened = np.sqrt(variances + np.ldexp(regularization, -2 * half))
-        there = widened > 0
-        factors = np.divide(np.ldexp(1.0, -half), widened, out=np.zeros(kept), where=there)
-        inverse = np.where(there, np.ldexp(widened, half), 0.0)
-        if method == "zca":
-            matrix, back = (weighted_products(f, rows, rows) for f in (factors, inverse))
-        else:
-            matrix, back = factors[:, np.newaxis] * rows, (inverse[:, np.newaxis] * rows).T
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):  # variances may be beyond float64, and inverses of subnormal deviations
+            constant = np.ldexp(np.sqrt(np.diag(covariance)), half) <= CONSTANT * np.abs(mean)
+            covariance[constant] = covariance[:, constant] = 0.0
+            variances, rows = directions(covariance)
+            total = variances.sum()
+            variances, rows = variances[:kept], rows[:kept]
+            widened = np.sqrt(variances + np.ldexp(regularization, -2 * half))
+            factors = np.divide(np.ldexp(1.0, -half), widened, out=np.zeros(kept), where=widened > 0)
+            factors[np.isinf(factors)] = 0.0
+            inverse = np.where(factors > 0, np.ldexp(widened, half), 0.0)
+            inverse[np.isinf(inverse)] = np.nan  # no way back
+            if method == "zca":
+                matrix, back = (weighted_products(f, rows, rows) for f in (factors, inverse))
+            else:
+                matrix, back = factors[:, np.newaxis] * rows, (inverse[:, np.newaxis] * rows).T
             ratios = variances / total if total else np.zeros(kept)
             return cls(mean, rows, np.ldexp(variances, 2 * half), ratios, matrix, np.ascontiguousarray(back))

@@ -160,14 +160,16 @@ class CrossProducts(Summary):
             weights = weights[there]
         else:
             there = None
-        infinite = kernel.first_infinity(np.ascontiguousarray(x)) if x.dtype.kind == "f" else -1
-        if infinite >= 0:
-            row, slot = divmod(infinite, x.shape[1])
-            raise InfiniteValueError(slot, int(row if there is None else there[row]))
-        values = x.astype(np.float64, copy=False)
-        missing = np.isnan(values).any(axis=1)
-        left_out = int(np.count_nonzero(missing))
-        if left_out:
+        values, left_out = x.astype(np.float64, copy=False), 0
+        with np.errstate(over="ignore", invalid="ignore"):
+            plain = bool(np.isfinite(values.sum()))
+        if not plain:
+            infinite = np.argwhere(np.isinf(values))
+            if len(infinite):
+                row, slot = infinite[0].tolist()
+                raise InfiniteValueError(slot, int(row if there is None else there[row]))
+            missing = np.isnan(values).any(axis=1)
+            left_out = int(np.count_nonzero(missing))
             values, weights = values[~missing], None if weights is None else weights[~missing]
         counts = np.zeros((x.shape[1], len(kernel.COUNTS)), np.int64)
         counts[:, _COMPLETE] = len(values)

@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import covariances
 import keyed
 import numpy as np
 import peers
@@ -317,6 +318,11 @@ ROWS = [
         vectors.fit),
     Row("vectors-transform-plain", "transform, vectors of 768 float32", "as many values in plain columns", at_most(2),
         vectors.transform),
+    *(
+        Row(f"covariances-{columns}-numpy", f"Whitener.partial_fit, {columns} columns", "numpy X.T @ X", at_most(10),
+            partial(covariances.fit, columns=columns))
+        for columns in (16, 100)
+    ),
     *(
         Row(f"keyed-{name}-polars", f"fit in memory by key, 100 rows for each {name} key", "Polars group_by mean, std",
             at_most(3), partial(keyed.fit_polars, text=name == "text"), "polars")

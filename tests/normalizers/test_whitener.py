@@ -336,3 +336,13 @@ def test_a_damaged_state_is_refused(tmp_path):
     for key in ("learnt", "columns", "named"):
         with pytest.raises(StateError, match="cannot be read"):
             sn.loads(signed({name: value for name, value in document.items() if name != key}))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_numbers_at_the_ends_of_float64(method):
+    X = np.array([[1.7e308, 1e250], [-1.7e308, 2e250], [1.6e308, 5e250], [1.0, 4e250]])
+    Y = sn.Whitener(method).fit(X).transform(X)  # differences from the mean are beyond float64
+    np.testing.assert_allclose(np.cov(Y.T), np.eye(2), atol=1e-12)
+    tiny = sn.Whitener(method).fit(rows(9, 2) * 1e-320)
+    assert np.isfinite(tiny.whitening_).all()
+    assert np.isfinite(tiny.transform(rows(9, 2) * 1e-320)).all()
