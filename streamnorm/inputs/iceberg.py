@@ -24,6 +24,8 @@ __all__ = ["SCHEME", "IcebergLake"]
 
 #: What a name begins with that is a catalog's and not a path.
 SCHEME = "iceberg:"
+#: How often a table is looked at again where it is another one before its metadata are read.
+_TRIES = 5
 
 
 class IcebergLake(ChangingTable):
@@ -60,14 +62,33 @@ class IcebergLake(ChangingTable):
         """Give the current snapshot, or another one by its id."""
         with self._naming():
             table = self._open()
-            found = self._found(table, version, as_of)
-            current = table.current_snapshot()
-            schema = table.schema()
-            if found is not None and current is not None and found.snapshot_id != current.snapshot_id:
-                schema = table.schemas().get(found.schema_id, schema)
-            columns = _columns(schema, table.name_mapping())
-            tasks = [] if found is None else list(table.scan(snapshot_id=found.snapshot_id).plan_files())
-            files = tuple(self._file(table, task, columns) for task in tasks)
+            for _ in range(_TRIES):
+                try:
+                    return self._snapshot(table, version, as_of)
+                except Exception:  # files of metadata that was replaced meanwhile may be gone
+                    newer = self._open()
+                    if newer.metadata_location == table.metadata_location:
+                        raise
+                    table = newer
+            return self._snapshot(table, version, as_of)
+
+    def _snapshot(self, table: Any, version: int | None, as_of: str | None) -> Snapshot:
+        """Describe a snapshot.
+
+        Parameters
+        ----------
+        table : pyiceberg.table.Table
+        version : int or None
+        as_of : str or None
+        """
+        found = self._found(table, version, as_of)
+        current = table.current_snapshot()
+        schema = table.schema()
+        if found is not None and current is not None and found.snapshot_id != current.snapshot_id:
+            schema = table.schemas().get(found.schema_id, schema)
+        columns = _columns(schema, table.name_mapping())
+        tasks = [] if found is None else list(table.scan(snapshot_id=found.snapshot_id).plan_files())
+        files = tuple(self._file(table, task, columns) for task in tasks)
         number = 0 if found is None else int(found.snapshot_id)
         folder = _place(table, table.location())
         return Snapshot(self.location, folder, str(table.metadata.table_uuid), number, columns, files)

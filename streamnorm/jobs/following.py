@@ -158,12 +158,12 @@ def at_version(lake: ChangingTable, at: tuple[int | None, str | None], work: Cal
     for _ in range(_TRIES):
         try:
             return work(snapshot)
-        except SourceError as error:
-            gone = next((file for file in snapshot.files if _is_gone(file)), None)
-            if gone is None:
-                raise
+        except SourceError as error:  # of a data file, or of one that says which rows of it are deleted
             newer = snapshot if lake.is_fixed or at != (None, None) else lake.snapshot()
             if newer.version == snapshot.version:
+                gone = next((file for file in snapshot.files if _is_gone(file)), None)
+                if gone is None:
+                    raise
                 raise SourceError(
                     f"{gone.path} is in version {snapshot.version} of {snapshot.location} and is not there, as after a "
                     "vacuum: name a version whose files are there, or restore it."
@@ -248,7 +248,7 @@ def _with_record(state: State, learnt: Learnt, snapshot: Snapshot, shares: Seque
     shares : sequence of Share
     """
     identities = {column.name: column.identity for column in snapshot.columns}
-    names = state.table.read_columns(learnt)
+    names = [*learnt.types, *state.table.key_names]
     columns = tuple((name, identities[name]) for name in dict.fromkeys(names))
     ordered = tuple(sorted(shares, key=lambda share: share.files))
     files = "\n".join(sorted(file.key for file in snapshot.files))
@@ -351,10 +351,8 @@ def _names_now(before: Tracked, snapshot: Snapshot) -> dict[str, str]:
 def _renamed(known: State, names: dict[str, str]) -> State:
     """Give a state of no rows, with the names that columns have now."""
     learnt = known.table.learnt
-    if any(names[name] != name for name in known.table.read_beside(learnt)):
-        raise DataError(
-            "a column that rows are grouped or weighed by has another name now: fit the table again (--overwrite)."
-        )
+    if any(names[name] != name for name in known.table.key_names):
+        raise DataError("a column that rows are grouped by has another name now: fit the table again (--overwrite).")
     return dataclasses.replace(known, table=known.table.with_learnt(learnt.renamed(names)), sources=())
 
 
