@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from streamnorm.errors import DataError
 from streamnorm.files import open_input, place_of
-from streamnorm.summaries import Extremes, Histogram, Moments, Summary, part
+from streamnorm.summaries import Extremes, Histogram, Moments, Profiled, Summary, part
 from streamnorm.tables import Group, Keyed, Table
 
 __all__ = ["dump_lerobot", "dump_lerobot_episodes", "to_lerobot", "to_lerobot_episodes"]
@@ -157,7 +157,9 @@ class _Feature:
         DataError
             If one was not learnt, or a slot has no value.
         """
-        moments, histogram = part(summary, Moments), part(summary, Histogram)
+        parts = [summary.needed, *summary.beside.values()] if isinstance(summary, Profiled) else [summary]
+        moments = next((own for own in parts if type(own) is Moments), None)  # not of rows that weigh by their time
+        histogram = part(summary, Histogram)
         lacking = [word for word, there in (("mean and deviation", moments), ("quantiles", histogram)) if there is None]
         if moments is None or histogram is None:
             raise DataError(

@@ -187,6 +187,16 @@ def test_missing_values_do_not_count():
     assert (stats["mean"], stats["count"]) == ([2.0], [2])
 
 
+def test_rows_that_age_count_as_one_each():
+    table = pa.table({"t": [0, 1, 2], "x": [1.0, 2.0, 9.0]})
+    aging = sn.StandardScaler(halflife=1)
+    stats = to_lerobot(sn.TableNormalizer(aging, time="t", profile=True).fit(table))["x"]
+    assert (stats["mean"], stats["count"]) == ([4.0], [3])
+    filled = {"default": "none", "time": "t", "columns": {"x": {"scaler": "standard", "halflife": 1, "fill": "median"}}}
+    with pytest.raises(DataError, match="no mean and deviation of column 'x'"):
+        to_lerobot(sn.TableNormalizer.from_recipe(filled).fit(table))
+
+
 VECTORS = pa.table({"k": ["a", "b"], "v": pa.array([[1.0, 2.0], [3.0, 4.0]], pa.list_(pa.float64(), 2))})
 PROFILED = {"profile": True, "exclude": "k"}
 REFUSED = [
