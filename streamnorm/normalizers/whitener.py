@@ -209,7 +209,8 @@ class Whitener(Addable, MatrixReader, StreamTransformer):
     @property
     def n_components_(self) -> int:
         """Components that are kept."""
-        return len(self._learnt) if self.n_components is None else int(self.n_components)
+        width = len(self._learnt)
+        return width if self.n_components is None else min(int(self.n_components), width)
 
     @property
     def _n_results(self) -> int:

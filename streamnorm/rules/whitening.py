@@ -63,7 +63,7 @@ class Whitening:
         regularization : float
             Added to each variance.
         """
-        kept, mean = len(summary) if components is None else components, summary.mean()
+        kept, mean = len(summary) if components is None else min(components, len(summary)), summary.mean()
         half = (summary.greatest(DDOF) + 1) // 2  # the greatest variance is brought near to 1, by a power of four
         covariance = summary.covariance(DDOF, -2 * half)
         if np.isnan(covariance).any():

@@ -21,6 +21,7 @@ EVERY = {
     "robust": sn.RobustScaler,
     "quantile": lambda: sn.QuantileTransformer(n_quantiles=5),
     "power": sn.PowerTransformer,
+    "whitener": sn.Whitener,
     "adaptive": lambda: sn.AdaptiveStandardScaler(30),
     "batch": sn.BatchNormalizer,
     "batch torch": sn.BatchNormalizer.torch,
@@ -201,7 +202,7 @@ class Exports:
 def test_rows_are_those_of_the_input(kind, given):
     one = EVERY[kind]()
     if given == "sparse":
-        if kind in ("minmax", "power", "adaptive") or kind.startswith("batch"):
+        if kind in ("minmax", "power", "whitener", "adaptive") or kind.startswith("batch"):
             return
         one.set_params(**{name: False for name in ("with_mean", "with_centering") if name in one.get_params()})
     column = "'b'" if given in ("reader", "chunks", "dataset", "batches", "frames", "streams", "exports") else "1"

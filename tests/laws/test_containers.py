@@ -226,6 +226,7 @@ NORMALIZERS: dict[str, Callable[[], Any]] = {
     "standard": lambda: sn.StandardScaler(with_mean=False),
     "power": lambda: sn.PowerTransformer(max_bins=64),
     "rows": sn.Normalizer,
+    "whitener": sn.Whitener,
     "minmax": lambda: sn.MinMaxScaler((0, 2)),
     "maxabs": sn.MaxAbsScaler,
     "robust": lambda: sn.RobustScaler(with_centering=False),
@@ -347,7 +348,7 @@ def test_numbers_are_those_of_asarray(name, kind, container):
         with pytest.raises(DataError, match="found timedelta"):
             NORMALIZERS[name]().fit(given)
         return
-    if sparse.issparse(given) and name in ("minmax", "power", *ORDERED):
+    if sparse.issparse(given) and name in ("minmax", "power", "whitener", *ORDERED):
         with pytest.raises((StreamnormError, TypeError, ValueError), match=r"[Ss]parse"):
             NORMALIZERS[name]().fit(given)
         return

@@ -26,6 +26,7 @@ CLASSES = {
     "adaptive": (sn.AdaptiveStandardScaler, {"halflife": 50}),
     "batch": (sn.BatchNormalizer, {}),
     "table": (sn.TableNormalizer, {}),
+    "whitener": (sn.Whitener, {}),
 }
 
 
@@ -57,9 +58,12 @@ class MyBatch(sn.BatchNormalizer): ...
 class MyTable(sn.TableNormalizer): ...
 
 
+class MyWhitener(sn.Whitener): ...
+
+
 MINE = {
     "standard": MyStandard, "minmax": MyMinMax, "maxabs": MyMaxAbs, "robust": MyRobust, "quantile": MyQuantile,
-    "adaptive": MyAdaptive, "batch": MyBatch, "table": MyTable,
+    "adaptive": MyAdaptive, "batch": MyBatch, "table": MyTable, "whitener": MyWhitener,
 }  # fmt: skip
 
 
@@ -86,7 +90,7 @@ def test_a_state_cannot_name_a_subclass(name, tmp_path):
     with pytest.raises(StateError, match=words):
         sn.save(mine, tmp_path / "state.json")
     assert list(tmp_path.iterdir()) == []
-    if name not in ("adaptive", "batch"):
+    if name not in ("adaptive", "batch", "whitener"):
         pq.write_table(pa.table({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2]}), tmp_path / "in.parquet")
         (out,) = sn.transform(mine, tmp_path / "in.parquet", tmp_path / "out.parquet")
         assert (

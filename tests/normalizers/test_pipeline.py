@@ -29,6 +29,7 @@ NORMALIZERS = [
     sn.QuantileTransformer(n_quantiles=20),
     sn.AdaptiveStandardScaler(50),
     sn.BatchNormalizer(momentum=0.0),
+    sn.Whitener(),
 ]
 
 

@@ -50,6 +50,9 @@ MAKERS = {
         VECTORS.append_column("k", pa.array([7, None]))
     ),
     "v1_quantile.json": lambda: sn.QuantileTransformer(n_quantiles=3, output_distribution="normal").fit(TABLE),
+    "v1_whitener.json": lambda: sn.Whitener("pca", n_components=1, regularization=0.5).fit(
+        TABLE, sample_weight=[1, 2, 3, 0.5, 0.25]
+    ),
     "v1_adaptive.json": lambda: sn.AdaptiveStandardScaler(1).fit(ROWS, sample_weight=np.linspace(1, 2, len(ROWS))),
     "v1_batch.json": lambda: sn.BatchNormalizer(axis=1, momentum=0.5, gamma=np.array([2.0, 0.1])).fit(
         pd.DataFrame({"a": [1.0, 2.0], "b": [4, 8]}, dtype="float32")
@@ -231,7 +234,7 @@ def test_wrong_in_itself_where_order_matters(name, tmp_path):
         sn.load(state)
 
 
-@pytest.mark.parametrize("name", ORDERED)
+@pytest.mark.parametrize("name", [*ORDERED, "v1_whitener.json"])
 def test_any_changed_byte_where_order_matters(name, tmp_path):
     good, text, state = sn.load(OLD / name), (OLD / name).read_bytes(), tmp_path / "state.json"
     for at in range(0, len(text) - 1, 7):
