@@ -15,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import duckdb
-import duckdb_extensions
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import write_deltalake
@@ -43,6 +42,8 @@ CHANGES = [
 
 def connection() -> duckdb.DuckDBPyConnection:
     """Give DuckDB with its extensions, which the wheels hold: nothing is downloaded."""
+    import duckdb_extensions  # no need of the tests
+
     connected = duckdb.connect()
     for name in ("delta", "avro", "httpfs", "iceberg"):
         duckdb_extensions.import_extension(name, con=connected)
