@@ -12,7 +12,8 @@ sums that hold are found by what is in the record, and all others are known to b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import secrets
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
@@ -58,6 +59,7 @@ class Parts:
         self._waiting: dict[bytes, bytes] = {}
         self._size = 0
         self._blocks: dict[bytes, Block] | None = None
+        self._indexes: dict[Target, dict[bytes, Block]] = {}
         self._damaged: dict[Target, StateError] = {}
 
     # ---- the folder ----
@@ -80,28 +82,31 @@ class Parts:
     def _known(self) -> dict[bytes, Block]:
         """Give where the blocks of all packs stand."""
         if self._blocks is None:
-            self._blocks, self._damaged = {}, {}
+            self._blocks, self._indexes, self._damaged = {}, {}, {}
             for pack in self._packs():
                 try:
-                    self._blocks.update(blocks_of(pack))
+                    self._indexes[pack] = blocks_of(pack)
+                    self._blocks.update(self._indexes[pack])
                 except StateError as error:  # of what it holds, nothing may be asked for
                     self._damaged[pack] = error
         return self._blocks
 
     def _packs(self) -> list[Target]:
         """Give the packs, the largest at the end: where a process was killed, it has what smaller ones have too."""
+        sizes: dict[Target, int] = {}
         try:
-            packs = [path for path in entries(self.folder) if _PACK.fullmatch(path.name)]
-            return sorted(packs, key=lambda path: (path.stat().st_size, path.name))
-        except FileNotFoundError:
-            return []
+            for path in entries(self.folder):
+                with suppress(FileNotFoundError):  # it was tidied away meanwhile
+                    sizes |= {path: path.stat().st_size} if _PACK.fullmatch(path.name) else {}
+            return sorted(sizes, key=lambda path: (sizes[path], path.name))
         except OSError as error:
             reason = error.strerror or " ".join(str(error).split())
             raise StateError(f"{self.folder} cannot be read: {reason}; see to it.") from error
 
     def _pack_of(self, names: Iterable[bytes]) -> Target:
-        """Name a pack after what it holds."""
-        return self.folder / f"{xxhash.xxh3_128_hexdigest(b''.join(sorted(names)))}.parts"
+        """Name a pack after what it holds; in a store none is called as another was that somebody may be removing."""
+        own = b"" if isinstance(self.folder, Path) else secrets.token_bytes(16)
+        return self.folder / f"{xxhash.xxh3_128_hexdigest(own + b''.join(sorted(names)))}.parts"
 
     # ---- parts ----
 
@@ -127,10 +132,19 @@ class Parts:
             One of the entry's `part_names`.
         learnt : Learnt
         """
-        self._put(_key(name), learnt)
+        self._put(_key(name), learnt, anew=not isinstance(self.folder, Path))
 
-    def _put(self, key: bytes, learnt: Learnt) -> None:
-        if key not in self._waiting and key not in self._known():
+    def _put(self, key: bytes, learnt: Learnt, *, anew: bool = False) -> None:
+        """Keep something, unless it is kept.
+
+        Parameters
+        ----------
+        key : bytes
+        learnt : Learnt
+        anew : bool
+            Whether it is kept again: in a store what no state counts may be gone at any time.
+        """
+        if key not in self._waiting and (anew or key not in self._known()):
             self._waiting[key] = to_bytes(learnt)
             self._size += len(self._waiting[key])
             if self._size > _TOGETHER:
@@ -274,15 +288,19 @@ class Parts:
         unchanged : callable
             As of `tidy`.
         """
-        known = self._known()
-        packs = dict.fromkeys([*(block.pack for block in known.values()), *self._packs()])
-        kept: dict[Target, list[bytes]] = {pack: [] for pack in self._ours(packs)}
+        self._known()
+        kept: dict[Target, list[bytes]] = {pack: [] for pack in self._ours([*self._indexes, *self._damaged])}
         sizes, others = dict.fromkeys(kept, 0), dict.fromkeys(kept, 0)
+        known: dict[bytes, Block] = {}
+        shared: set[Target] = set()
+        for pack in (pack for pack in self._indexes if pack in kept):  # the largest at the end
+            for name, block in self._indexes[pack].items():
+                if name in known and name in wanted and not isinstance(pack, Path):
+                    shared |= {pack, known[name].pack}  # somebody may be removing either of them
+                known[name] = block
         if self._damaged and not all(name in known for name in wanted if not name.endswith(_SUM)):
             return
         for name, block in known.items():
-            if block.pack not in kept:
-                continue
             if name in wanted:
                 kept[block.pack].append(name)
             (sizes if name in wanted else others)[block.pack] += block.size
@@ -291,26 +309,29 @@ class Parts:
         for i, pack in enumerate(ascending):
             small = i + 1 if i and sizes[pack] < _RATIO * smaller else small
             smaller += sizes[pack]
-        rewritten = [p for i, p in enumerate(ascending) if i < small or not kept[p] or others[p] > sizes[p]]
-        self._rewrite(rewritten, [name for pack in rewritten for name in kept[pack]], unchanged)
+        rewritten = [
+            pack
+            for i, pack in enumerate(ascending)
+            if i < small or not kept[pack] or others[pack] > sizes[pack] or pack in shared
+        ]
+        self._rewrite(rewritten, {name: known[name] for pack in rewritten for name in kept[pack]}, unchanged)
 
-    def _rewrite(self, packs: Sequence[Target], names: Sequence[bytes], unchanged: Callable[[], bool]) -> None:
+    def _rewrite(self, packs: Sequence[Target], blocks: Mapping[bytes, Block], unchanged: Callable[[], bool]) -> None:
         """Write one pack in the place of some.
 
         Parameters
         ----------
         packs : sequence of Path or Remote
-        names : sequence of bytes
-            What is kept of them.
+        blocks : mapping of bytes to Block
+            What is kept of them, by name.
         unchanged : callable
             As of `tidy`.
         """
-        blocks = self._known()
-        path = self._pack_of(names)
-        if names:
-            write_pack(path, ((name, read_block(name, blocks[name])) for name in sorted(names)))
+        path = self._pack_of(blocks)
+        if blocks:
+            write_pack(path, ((name, read_block(name, block)) for name, block in sorted(blocks.items())))
         for pack in packs:
-            if (not names or pack != path) and unchanged():
+            if (not blocks or pack != path) and unchanged():
                 pack.unlink()
         self._blocks = None
 

@@ -103,6 +103,8 @@ def test_the_commands_do_with_nothing_on_the_disk(bucket, files, tmp_path, monke
         ended = streamnorm(capsys, *words.format(BUCKET).split())
         assert (ended.code, list(nowhere.iterdir())) == (0, []), ended.err
     local, there = below(here), bucket.tree()
+    packs = [sorted(tree.pop(name) for name in list(tree) if name.endswith(".parts")) for tree in (local, there)]
+    assert packs[0] == packs[1]  # in a store no two are called the same
     assert there.keys() == local.keys()
     for name in local:
         if name.endswith(".json"):
@@ -271,6 +273,21 @@ def test_parts_of_another_process_stay(bucket):
     assert stray not in bucket.tree()
     bucket.remove("in/e.arrow")
     assert len(forget(STATE, [f"{BUCKET}/in/e.arrow"])) == 1
+
+
+def test_a_part_that_no_state_counts_is_kept_again(bucket):
+    """Who was beaten and tries again does not rely on what it left: another one is tidying it away."""
+    sn.fit(f"{BUCKET}/in/e.arrow", state=STATE, keep_parts=True)
+    learnt = sn.TableNormalizer().fit(numbers(7)).learnt
+    name = f"{'0' * 32}-{learnt.digest()}"
+    beaten, first, again = (Parts(place_of(STATE)) for _ in range(3))
+    beaten.keep(name, learnt)
+    beaten.settle()
+    first.settle()
+    again.keep(name, learnt)
+    again.settle()
+    first.tidy(sn.load(STATE).sources_)
+    assert Parts(place_of(STATE)).find(name) == learnt
 
 
 def test_what_an_update_does_not_need_is_gone_when_it_ends(bucket):
