@@ -42,7 +42,7 @@ PANELS = [
     Panel("StandardScaler", sn.StandardScaler()),
     Panel("RobustScaler", sn.RobustScaler()),
     Panel("MinMaxScaler", sn.MinMaxScaler(), (0, 1)),
-    Panel("MinMaxScaler, 1st to 99th percentile", sn.MinMaxScaler(quantile_range=(1, 99), clip=True), (0, 1)),
+    Panel("MinMaxScaler, 1 to 99 %", sn.MinMaxScaler(quantile_range=(1, 99), clip=True), (0, 1)),
     Panel("MaxAbsScaler", sn.MaxAbsScaler(), (-1, 1)),
     Panel("PowerTransformer", sn.PowerTransformer()),
     Panel("QuantileTransformer", sn.QuantileTransformer(), (0, 1)),
