@@ -126,9 +126,9 @@ CHOICES = together(
     click.option("--infinite", type=click.Choice(["error", "skip"]), default="error", help="What to do with +-inf."),
     click.option(
         "--vectors",
-        type=click.Choice(["element", "whole"]),
+        type=click.Choice(["element", "whole", "unit"]),
         default="element",
-        help="Vectors in a column: by their elements, or with one mean and scale.",
+        help="Vectors in a column: by their elements, with one mean and scale, or each divided by its length.",
     ),
     click.option("--ddof", type=float, default=0, metavar="N", help="Degrees of freedom lost in the variance."),
     click.option(

@@ -46,8 +46,10 @@ class TableNormalizer(Table, TransformerMixin, BaseEstimator, auto_wrap_output_k
         names.
     infinite : {"error", "skip"}, default="error"
         Whether an infinity is refused, or counted and left out of the statistics.
-    vectors : {"element", "whole"}, default="element"
-        Whether a column of vectors has statistics for each element, or one mean and scale for all.
+    vectors : {"element", "whole", "unit"}, default="element"
+        Whether a column of vectors has statistics for each element, or one mean and scale for all; or each vector is
+        divided by its own length (L2 norm), of which nothing is learnt, whatever the scaler. A vector of zeros and a
+        null stay what they are, and one with a missing element is refused, as by `Normalizer`.
     profile : bool, default=False
         Whether to keep exact moments and a histogram of at most 4096 bins of every column beside what its
         scaler needs, for `streamnorm.report`. A profile is merged, forgotten and compared like all else:

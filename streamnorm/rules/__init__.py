@@ -6,7 +6,7 @@ where each scaler is one row.
 
 from streamnorm.rules.choosing import choose, named
 from streamnorm.rules.decay import Decay
-from streamnorm.rules.family import FAMILY, rule_of
+from streamnorm.rules.family import FAMILY, RULES, UNIT, rule_of
 from streamnorm.rules.recipes import arguments_of
 from streamnorm.rules.rule import BoundRule, Rule, canonical
 from streamnorm.rules.treatment import LAYOUTS, PLAIN, Steps
@@ -18,6 +18,8 @@ __all__ = [
     "LAYOUTS",
     "METHODS",
     "PLAIN",
+    "RULES",
+    "UNIT",
     "BoundRule",
     "Decay",
     "Rule",

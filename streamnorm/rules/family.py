@@ -16,15 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.errors import DataError, SparseError
-from streamnorm.plans import Affine, Monotone, Plan, Step
+from streamnorm.plans import Affine, Monotone, Plan, Step, UnitRows
 from streamnorm.rules import ranges
 from streamnorm.rules.decay import halflife_text
 from streamnorm.rules.power import check_method, lambda_errors, lambdas, power_plan
 from streamnorm.rules.rule import BoundRule, Params, Rule
 from streamnorm.rules.treatment import Steps
-from streamnorm.summaries import CONSTANT, MAX_BINS, DecayedMoments, Extremes, Given, Histogram, HistogramOf, Moments
+from streamnorm.summaries import (
+    CONSTANT,
+    MAX_BINS,
+    DecayedMoments,
+    Extremes,
+    Given,
+    Histogram,
+    HistogramOf,
+    Moments,
+    Tally,
+)
 
-__all__ = ["FAMILY", "rule_of"]
+__all__ = ["FAMILY", "RULES", "UNIT", "rule_of"]
+
+#: The rule of vectors that are divided by their length; it is of whole vectors alone.
+UNIT = "unit"
 
 
 def rule_of(spec: Any, **params: Any) -> BoundRule:
@@ -47,18 +60,19 @@ def rule_of(spec: Any, **params: Any) -> BoundRule:
     (0, 1)
     >>> rule_of("nope")
     Traceback (most recent call last):
-    streamnorm.errors.DataError: there is no scaler 'nope'; there are maxabs, minmax, power, quantile, robust, standard.
+    streamnorm.errors.DataError: there is no scaler 'nope'; there are maxabs, minmax, power, quantile, robust, standard,
+    unit.
     """
     if isinstance(spec, BoundRule):
         return spec
     bound = getattr(spec, "_bound", None)
     if isinstance(bound, BoundRule):
         return bound
-    if not isinstance(spec, str) or spec not in FAMILY:
+    if not isinstance(spec, str) or spec not in RULES:
         rows = hasattr(spec, "cross_products")
         hint = f" A {type(spec).__name__} maps whole rows: call its fit with a stream of them." if rows else ""
-        raise DataError(f"there is no scaler {spec!r}; there are {', '.join(sorted(FAMILY))}.{hint}")
-    rule = FAMILY[spec]
+        raise DataError(f"there is no scaler {spec!r}; there are {', '.join(sorted(RULES))}.{hint}")
+    rule = RULES[spec]
     flags = {name for name, value in params.items() if name in rule.defaults and isinstance(value, bool)}
     steps = {f.name: params.pop(f.name) for f in fields(Steps) if f.name in params and f.name not in flags}
     return _bound(spec, {**rule.defaults, **params}, Steps(**steps))
@@ -75,7 +89,7 @@ def _bound(name: str, params: Params, steps: Steps, profile: bool = False, given
     steps : Steps
     profile, given : bool
     """
-    return BoundRule(FAMILY[name], MappingProxyType(dict(params)), steps, profile, given)
+    return BoundRule(RULES[name], MappingProxyType(dict(params)), steps, profile, given)
 
 
 def _no_centre(parameter: str) -> DataError:
@@ -292,8 +306,19 @@ _RULES = [
         lambda p: SparseError("PowerTransformer does not support sparse input: use MaxAbsScaler, which keeps zeros."),
     ),
 ]
-#: Every rule by its name.
+#: Every rule of numbers by its name.
 FAMILY: Mapping[str, Rule] = MappingProxyType({rule.name: rule for rule in _RULES})
+_UNIT = Rule(
+    UNIT,
+    "Normalizer",
+    lambda p: Tally,
+    {},
+    lambda s, p: UnitRows("l2"),
+    MappingProxyType({}),
+    lacking=lambda s, p: np.zeros(len(s), np.bool_),
+)
+#: The family, and the rule of columns of vectors that learns nothing.
+RULES: Mapping[str, Rule] = MappingProxyType({**FAMILY, UNIT: _UNIT})
 
 
 def _by_name(rule: BoundRule) -> tuple[Any, ...]:

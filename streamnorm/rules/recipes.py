@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from streamnorm.errors import DataError, SourceError, StreamnormError, nearest
-from streamnorm.rules.family import FAMILY, rule_of
+from streamnorm.rules.family import RULES, rule_of
 from streamnorm.rules.rule import BoundRule, Rule
 from streamnorm.rules.treatment import Steps
 
@@ -115,12 +115,12 @@ def _treatment(spec: Mapping[str, Any], where: str) -> BoundRule | str:
         if given or (drop and "scaler" in spec):
             raise DataError(f"[{where}] is not scaled, so {min(given or ['scaler'])!r} means nothing: leave it out.")
         return unscaled
-    if scaler not in FAMILY:
-        raise DataError(f"[{where}] has no scaler {scaler!r}: {nearest(str(scaler), [*FAMILY, 'none'], 'scalers')}")
-    defaults = FAMILY[scaler].defaults
+    if scaler not in RULES:
+        raise DataError(f"[{where}] has no scaler {scaler!r}: {nearest(str(scaler), [*RULES, 'none'], 'scalers')}")
+    defaults = RULES[scaler].defaults
     _refuse_unknown(given, ["scaler", "drop", *_STEPS, *defaults], f"[{where}]")
     try:
-        return rule_of(scaler, **{name: _value(name, value, FAMILY[scaler]) for name, value in given.items()})
+        return rule_of(scaler, **{name: _value(name, value, RULES[scaler]) for name, value in given.items()})
     except DataError as error:
         raise DataError(f"[{where}]: {error}") from None
 

@@ -26,7 +26,7 @@ __all__ = ["PLAIN", "Steps"]
 
 FILLS = ("keep", "zero", "mean", "median")
 TYPES = ("float16", "float32", "float64")
-LAYOUTS = ("element", "whole")
+LAYOUTS = ("element", "whole", "unit")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Steps:
         Type of the result.
     suffix : str, optional
         The result stands in a column of its own, with this behind its name.
-    vectors : {"element", "whole"}, optional
+    vectors : {"element", "whole", "unit"}, optional
         How a column of vectors is scaled.
 
     Raises

@@ -11,12 +11,11 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
 from streamnorm.states.keyed import keys_from_json, keys_to_json
-from streamnorm.states.tables import rule_from_json, rule_to_json, vector_from_json
+from streamnorm.states.tables import rule_from_json, rule_to_json, vector_from_json, vector_to_json
 from streamnorm.summaries import Summary, pack_bytes, unpack
 from streamnorm.tables import Group, Keyed, Keys, Learnt
 
@@ -128,7 +127,7 @@ def _group_to_json(group: Group) -> dict[str, Any]:
         if isinstance(summary, Keyed)
         else pack_bytes(summary)
     )
-    vector = {"vector": asdict(group.vector)} if group.vector is not None else {}
+    vector = {"vector": vector_to_json(group.vector)} if group.vector is not None else {}
     return {"rule": rule_to_json(group.rule), "names": list(group.names), "summary": packed, **vector}
 
 

@@ -6,11 +6,10 @@ How it is laid out is told in `state`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
-from streamnorm.rules import FAMILY, PLAIN, BoundRule, Steps
+from streamnorm.rules import PLAIN, RULES, BoundRule, Steps
 from streamnorm.states.keyed import columns_to_json, keyed_from_json, keys_from_json, keys_to_json
 from streamnorm.summaries import pack, unpack
 from streamnorm.tables import Group, Keyed, Keys, Learnt, Vector
@@ -22,6 +21,7 @@ __all__ = [
     "rule_from_json",
     "rule_to_json",
     "vector_from_json",
+    "vector_to_json",
 ]
 
 
@@ -52,7 +52,7 @@ def learnt_to_json(learnt: Learnt, *, packed: bool = False) -> dict[str, Any]:
         group, slot = place
         entry: dict[str, Any] = {"name": name, "type": learnt.types[name], "rule": places[id(group)]}
         if group.vector is not None:
-            entry["vector"] = asdict(group.vector)
+            entry["vector"] = vector_to_json(group.vector)
         if id(group) not in with_rules:
             entry["summary"] = slots[id(group)][slot] if group.vector is None else slots[id(group)]
         return entry
@@ -145,10 +145,18 @@ def _summary(rule: BoundRule, slots: Any, packed: Any, count: int) -> Any:
 
 def vector_from_json(data: Mapping[str, Any]) -> Vector:
     """Read the layout of a column of vectors; raises ValueError or KeyError where it is none."""
-    width, whole = data["width"], data["whole"]
-    if not (width is None or (type(width) is int and width >= 0)) or type(whole) is not bool or len(data) > 2:
+    vector = Vector(data["width"], data["whole"], data.get("unit", False))
+    if vector_to_json(vector) != dict(data) or (vector.unit and not vector.whole):
         raise ValueError(f"no vector is like that: {data!r}"[:200])
-    return Vector(width, whole)
+    width = vector.width
+    if not (width is None or (type(width) is int and width >= 0)) or {type(vector.whole), type(vector.unit)} != {bool}:
+        raise ValueError(f"no vector is like that: {data!r}"[:200])
+    return vector
+
+
+def vector_to_json(vector: Vector) -> dict[str, Any]:
+    """Write the layout of a column of vectors."""
+    return {"width": vector.width, "whole": vector.whole, **({"unit": True} if vector.unit else {})}
 
 
 def rule_to_json(rule: BoundRule) -> dict[str, Any]:
@@ -161,7 +169,7 @@ def rule_to_json(rule: BoundRule) -> dict[str, Any]:
 
 def rule_from_json(data: Mapping[str, Any]) -> BoundRule:
     """Read what `rule_to_json` gave; raises ValueError or KeyError where it is not that."""
-    rule = FAMILY[data["scaler"]]
+    rule = RULES[data["scaler"]]
     given = data["parameters"]
     params = rule.tuples({n: given.get(n, v) if n in rule.later else given[n] for n, v in rule.defaults.items()})
     profile, given = data.get("profile", False), data.get("given", False)

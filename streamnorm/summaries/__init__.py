@@ -14,6 +14,7 @@ from streamnorm.summaries.moments import CONSTANT, Moments
 from streamnorm.summaries.packing import pack, pack_bytes, unpack
 from streamnorm.summaries.products import CrossProducts
 from streamnorm.summaries.profile import Profiled, ProfiledOf, needed, part
+from streamnorm.summaries.tally import Tally
 
 __all__ = [
     "ALL_BITS",
@@ -35,6 +36,7 @@ __all__ = [
     "ProfiledOf",
     "Summary",
     "SummaryType",
+    "Tally",
     "WideWeights",
     "needed",
     "pack",

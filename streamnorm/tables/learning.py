@@ -23,9 +23,10 @@ from streamnorm.arrow import (
     no_rows,
     schema_of,
     to_batches,
+    vector_values,
 )
 from streamnorm.errors import DataError, InfiniteValueError, OverflowedError, UnseenKeyError, nearest
-from streamnorm.rules import LAYOUTS, BoundRule, Decay, choose, named
+from streamnorm.rules import LAYOUTS, RULES, UNIT, BoundRule, Decay, choose, named
 from streamnorm.tables.batch import summarise_columns
 from streamnorm.tables.frames import names_of
 from streamnorm.tables.grouping import KEYED_BYTES, Grouped
@@ -232,8 +233,16 @@ class Learning:
         """
         if like is not None:
             return {name: group.vector for name, (group, _) in like.columns().items()}
-        whole = {name: (rule.steps.vectors or self.vectors) == "whole" for name, rule in rules.items()}
-        return {name: Vector.of(schema.field(name).type, whole[name]) for name in rules}
+        found = {}
+        for name, rule in rules.items():
+            unit, whole = rule.rule.name == UNIT, (rule.steps.vectors or self.vectors) == "whole"
+            found[name] = Vector.of(schema.field(name).type, unit or whole, unit)
+            if unit and found[name] is None and not pa.types.is_null(schema.field(name).type):
+                raise DataError(
+                    f"column {name!r} holds single numbers, and only vectors have a length to be divided by: give it "
+                    "another scaler."
+                )
+        return found
 
     def choose(self, schema: pa.Schema) -> tuple[dict[str, BoundRule], tuple[str, ...]]:
         """Choose the columns to normalise, how, and those to drop, for tables of a schema.
@@ -245,8 +254,11 @@ class Learning:
         """
         self._check_parameters()
         rules, dropped = choose(schema, self.default, self.columns or {}, self.exclude, self.key_names, self.time)
-        if self.profile:
-            rules = {name: dataclasses.replace(rule, profile=True) for name, rule in rules.items()}
+        for name, rule in rules.items():
+            if (rule.steps.vectors or self.vectors) == UNIT and vector_values(schema.field(name).type) is not None:
+                rules[name] = BoundRule(RULES[UNIT], MappingProxyType({}), rule.steps)
+            elif self.profile and rule.rule.name != UNIT:
+                rules[name] = dataclasses.replace(rule, profile=True)
         for name, rule in rules.items():
             if self._target(name, rule) in self.key_names:
                 raise DataError(
@@ -257,7 +269,7 @@ class Learning:
 
     def _check_parameters(self) -> None:
         if self.vectors not in LAYOUTS:
-            raise DataError(f"vectors must be 'element' or 'whole', got {self.vectors!r}.")
+            raise DataError(f"vectors must be 'element', 'whole' or 'unit', got {self.vectors!r}.")
         if self.missing_columns not in ("error", "skip"):
             raise DataError(f"missing_columns must be 'error' or 'skip', got {self.missing_columns!r}.")
         if self.infinite not in ("error", "skip"):

@@ -83,7 +83,7 @@ class Group:
     def _widened(self, vector: Vector) -> Group:
         """Count the nulls for every element, in the slots that there turn out to be."""
         summary = self.summary
-        if vector.whole:
+        if vector.whole and not vector.unit:
             summary = functools.reduce(operator.add, [summary] * (vector.width or 1))
         return dataclasses.replace(self, vector=vector, summary=summary.take([0] * vector.slots))
 

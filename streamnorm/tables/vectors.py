@@ -18,6 +18,7 @@ from streamnorm.plans import Column, Plan
 from streamnorm.rules import PLAIN, BoundRule, Steps
 from streamnorm.summaries import Block, Summary
 from streamnorm.tables.grouping import Found
+from streamnorm.tables.lengths import check_lengths, counted
 
 __all__ = ["Vector"]
 
@@ -33,21 +34,30 @@ class Vector:
         nulls so far, and one slot counts them for every element there may be.
     whole : bool
         One slot for all elements, rather than one for each.
+    unit : bool
+        One slot that counts vectors, which are divided by their lengths.
     """
 
     width: int | None
     whole: bool
+    unit: bool = False
 
     @classmethod
-    def of(cls, kind: pa.DataType, whole: bool) -> Self | None:
-        """Describe columns of an Arrow type; None where it holds one number a row."""
+    def of(cls, kind: pa.DataType, whole: bool, unit: bool = False) -> Self | None:
+        """Describe columns of an Arrow type; None where it holds one number a row.
+
+        Parameters
+        ----------
+        kind : pyarrow.DataType
+        whole, unit : bool
+        """
         if vector_values(kind) is None:
             return None
         storage, width = _storage(kind), 1
         while pa.types.is_fixed_size_list(storage):
             width, storage = width * storage.list_size, storage.value_type
         known = not (pa.types.is_list(storage) or pa.types.is_large_list(storage))
-        return cls(width if known else None, whole)
+        return cls(width if known else None, whole, unit)
 
     @property
     def slots(self) -> int:
@@ -69,7 +79,7 @@ class Vector:
         first = int(pc.index(pc.is_valid(lengths), boolean_of(True)).as_py())
         if lengths[first].as_py() == 0:
             raise DataError(f"column {name!r}, row {first} of the batch: the vector is empty; make it a null.")
-        return Vector(lengths[first].as_py(), self.whole)
+        return Vector(lengths[first].as_py(), self.whole, self.unit)
 
     def block(self, array: pa.Array, name: str, steps: Steps = PLAIN) -> Block:
         """Describe the column's values to the kernel, after the steps that come before learning.
@@ -90,6 +100,10 @@ class Vector:
         _refuse_filling(steps, name)
         if self.width is None:
             return Block(1, len(lists), [run_of(0, pa.nulls(len(lists)), name)])
+        if self.unit:
+            return Block(
+                1, len(lists), [run_of(0, counted(steps.read(_hidden(_values(lists), lists), name), lists, name), name)]
+            )
         values = steps.read(_values(lists) if steps == PLAIN else _hidden(_values(lists), lists), name)
         if self.whole:
             return Block(1, len(values), [run_of(0, _hidden(values, lists), name)])
@@ -129,13 +143,15 @@ class Vector:
         _refuse_filling(steps, name)
         if self.width is None:
             return [pa.nulls(len(lists))]
+        if self.unit:
+            return [counted(steps.read(_hidden(_values(lists), lists), name), lists, name)]
         values = steps.read(_hidden(_values(lists), lists), name)
         return [values] if self.whole else _elements(values, self.width)
 
     @property
     def in_a_row(self) -> int:
         """How many numbers of each row are in one slot."""
-        return (self.width or 1) if self.whole else 1
+        return (self.width or 1) if self.whole and not self.unit else 1
 
     def row(self, at: int) -> int:
         """Give the row of what the kernel found at a row of `block`."""
@@ -168,10 +184,12 @@ class Vector:
         """
         lists = self._lists(array, name)
         values = _hidden(_values(lists), lists)
-        own = plan if self.whole else _Rows(plan, self.slots)
+        own = plan if self.whole and not self.unit else _Rows(plan, lists.type.list_size)
         dtype = float_type(values.type, dtype)
         if not inverse and steps != PLAIN:
             values = steps.read(values, name)
+        if self.unit:
+            check_lengths(values, lists, name, inverse=inverse)
         try:
             mapped = map_array(values, name, own, 0, dtype=dtype, inverse=inverse, skip_infinite=skip_infinite)
         except InfiniteValueError as error:
@@ -198,6 +216,8 @@ class Vector:
         **options : object
             As of `columns.map_array`.
         """
+        if self.unit:  # each by itself, whatever its key
+            return self.map(array, name, rule.plan(summary), rule.steps, **options)
         lists, steps = self._lists(array, name), rule.steps
         given = _hidden(_values(lists), lists)
         options["dtype"] = float_type(given.type, options["dtype"])

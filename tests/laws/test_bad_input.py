@@ -143,7 +143,7 @@ PARAMETERS = [
 
 PARAMETERS_OF_TABLES = [
     ({"infinite": "Skip"}, "infinite must be 'error' or 'skip', got 'Skip'"),
-    ({"vectors": "rows"}, "vectors must be 'element' or 'whole', got 'rows'"),
+    ({"vectors": "rows"}, "vectors must be 'element', 'whole' or 'unit', got 'rows'"),
     ({"dtype": "int8"}, "dtype must be float64, float32 or float16, got 'int8'"),
     ({"columns": ["a"]}, r"columns must map names to scalers \({'price': 'robust'}\), got \['a'\]"),
     ({"suffix": 3}, "suffix must be a text, got 3"),

@@ -167,7 +167,7 @@ def test_no_numbers_in_it():
     for name in ("v", "n"):
         with pytest.raises(DataError, match=f"'{name}' holds list"):
             sn.TableNormalizer(columns={name: "standard"}).fit(table)
-    with pytest.raises(DataError, match="'element' or 'whole', got 'all'"):
+    with pytest.raises(DataError, match="'element', 'whole' or 'unit', got 'all'"):
         sn.TableNormalizer(vectors="all").fit(table)
 
 
