@@ -27,6 +27,7 @@ from streamnorm.arrow import (
 )
 from streamnorm.errors import DataError, InfiniteValueError, OverflowedError, UnseenKeyError, nearest
 from streamnorm.rules import LAYOUTS, RULES, UNIT, BoundRule, Decay, choose, named
+from streamnorm.summaries import Tally
 from streamnorm.tables.batch import summarise_columns
 from streamnorm.tables.frames import names_of
 from streamnorm.tables.grouping import KEYED_BYTES, Grouped
@@ -260,6 +261,11 @@ class Learning:
             elif self.profile and rule.rule.name != UNIT:
                 rules[name] = dataclasses.replace(rule, profile=True)
         for name, rule in rules.items():
+            if rule.rule.name == UNIT and type(rule.summary.empty(1)) is not Tally:
+                raise DataError(
+                    f"nothing is learnt of column {name!r}, whose vectors are divided by their lengths: leave a fill, "
+                    "and percentages of clip_result, out."
+                )
             if self._target(name, rule) in self.key_names:
                 raise DataError(
                     f"the result of column {name!r} would replace {self._target(name, rule)!r}, which rows are grouped "

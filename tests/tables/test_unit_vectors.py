@@ -140,8 +140,9 @@ def test_what_has_no_length_is_refused():
         fitted.inverse_transform(good)
     with pytest.raises(DataError, match="'x' holds single numbers, and only vectors have a length"):
         sn.TableNormalizer("unit").fit(pa.table({"x": [1.0]}))
-    with pytest.raises(DataError, match="fill = 'mean'"):
-        sn.TableNormalizer.from_recipe({"vectors": "unit", "default": {"fill": "mean"}}).fit(good)
+    for step in ({"fill": "mean"}, {"fill": "zero"}, {"clip_result": "1%, 99%"}):
+        with pytest.raises(DataError, match=r"'v'.* leave .*fill"):
+            sn.TableNormalizer.from_recipe({"vectors": "unit", "default": step}).fit(good)
     with pytest.raises(DataError, match="vectors"):
         sn.export.to_sklearn(fitted)
     with pytest.raises(DataError, match="vectors must be 'element', 'whole' or 'unit', got 'row'"):
