@@ -70,7 +70,7 @@ def test_slices_make_up_the_values_that_are_not_left_out(count, target):
             sums = [[s + (parts[p] if c == column else 0) for c, s in enumerate(row_)] for p, row_ in enumerate(sums)]
     assert [[int(s) + 1 for s in row] for row in sums] == totals.tolist()
     far = (np.abs(x) > np.ldexp(1.0, exponents)).any(axis=1)
-    assert (aside & 1 == far).all()
+    assert ((aside == 2) == far).all()
     assert (beyond, beyond + left) == (far.sum(), (aside != 0).sum())
     assert used == count
 

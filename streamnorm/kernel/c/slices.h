@@ -8,29 +8,34 @@
 /* Bits of a slice, and slices at most. */
 enum { SLICE_BITS = 22, MOST_SLICES = 8 };
 
+/* What may be odd about a row, the worse the greater: a value that the slices do not hold, one beyond the grid. */
+enum { LEFT = 1, BEYOND = 2 };
+
 /* ---- the loops that are compiled once per instruction set ---- */
 
 /* The first slice of what is left, in units of 1: an addition rounds to them. */
 #define CUT(rest) (((rest) + 0x1.8p52) - 0x1.8p52)
 
 /* Cut a block of a column into three slices, `step` apart in `out`, with the sums of every two behind them: a value is read
- * once and all six are written. Sums and magnitudes are of integers, so that vectors may add them in any order. Give
- * whether a value is beyond the grid, or not held by the slices. */
-INLINE int cut_three_body(const double *x, double scale, double *out, int64_t step, double *sums, double *sizes)
+ * once and all six are written. Sums and magnitudes are of integers, so that vectors may add them in any order. `odd` of a
+ * row becomes at least LEFT where the slices do not hold its value, and BEYOND where the grid does not. Give whether one is. */
+INLINE int cut_three_body(const double *x, double scale, double *out, int64_t step, double *sums, double *sizes, double *odd)
 {
     const double limit = (double)(1 << (SLICE_BITS - 1)), finer = (double)(1 << SLICE_BITS);
-    double odd = 0, sum_a = 0, sum_b = 0, sum_c = 0, size_a = 0, size_b = 0, size_c = 0;
+    double some = 0, sum_a = 0, sum_b = 0, sum_c = 0, size_a = 0, size_b = 0, size_c = 0;
     double *as = out, *bs = as + step, *cs = bs + step, *ab = cs + step, *ac = ab + step, *bc = ac + step;
-    SIMD(reduction(+ : odd, sum_a, sum_b, sum_c, size_a, size_b, size_c))
+    SIMD(reduction(+ : some, sum_a, sum_b, sum_c, size_a, size_b, size_c))
     for (int i = 0; i < BLOCK; i++) {
-        double value = x[i] * scale, rest = fabs(value) > limit ? 0.0 : value, a = CUT(rest), b, c, all;
+        double value = x[i] * scale, rest = fabs(value) > limit ? 0.0 : value, a = CUT(rest), b, c, all, kind;
         all = rest;
         rest = (rest - a) * finer;
         b = CUT(rest);
         rest = (rest - b) * finer;
         c = CUT(rest);
-        odd += (all == 0 ? 1.0 : 0.0) - (x[i] == 0 ? 1.0 : 0.0); /* what became 0 by scaling, or is beyond */
-        odd += rest != c ? 1.0 : 0.0;
+        kind = (rest != c ? LEFT : 0.0) + (all == 0 ? LEFT : 0.0) - (x[i] == 0 ? LEFT : 0.0); /* or 0 by scaling */
+        kind = fabs(value) > limit ? BEYOND : kind;
+        odd[i] = kind > odd[i] ? kind : odd[i];
+        some += kind;
         as[i] = a;
         bs[i] = b;
         cs[i] = c;
@@ -46,19 +51,19 @@ INLINE int cut_three_body(const double *x, double scale, double *out, int64_t st
     }
     sums[0] = sum_a, sums[1] = sum_b, sums[2] = sum_c;
     sizes[0] = size_a, sizes[1] = size_b, sizes[2] = size_c;
-    return odd != 0;
+    return some != 0;
 }
 
 /* The same for any number of slices, one after the other. */
-INLINE int cut_body(const double *x, double scale, int slices, double *out, int64_t step, double *sums, double *sizes)
+INLINE int cut_body(const double *x, double scale, int slices, double *out, int64_t step, double *sums, double *sizes,
+                    double *odd)
 {
     const double limit = (double)(1 << (SLICE_BITS - 1)), finer = (double)(1 << SLICE_BITS);
-    double rest[BLOCK], odd = 0, *pair = out + slices * step;
-    SIMD(reduction(+ : odd))
+    double rest[BLOCK], some = 0, *pair = out + slices * step;
+    SIMD()
     for (int i = 0; i < BLOCK; i++) {
         double value = x[i] * scale;
         rest[i] = fabs(value) > limit ? 0.0 : value;
-        odd += (rest[i] == 0 ? 1.0 : 0.0) - (x[i] == 0 ? 1.0 : 0.0);
     }
     for (int p = 0; p < slices; p++) {
         double *to = out + p * step, sum = 0, size = 0;
@@ -78,20 +83,27 @@ INLINE int cut_body(const double *x, double scale, int slices, double *out, int6
             const double *a = out + p * step, *b = out + q * step;
             SIMD() for (int i = 0; i < BLOCK; i++) pair[i] = a[i] + b[i];
         }
-    SIMD(reduction(+ : odd)) for (int i = 0; i < BLOCK; i++) odd += rest[i] != 0 ? 1.0 : 0.0;
-    return odd != 0;
+    SIMD(reduction(+ : some))
+    for (int i = 0; i < BLOCK; i++) {
+        double value = x[i] * scale, kind = rest[i] != 0 ? LEFT : 0.0;
+        kind = value == 0 ? (x[i] == 0 ? 0.0 : LEFT) : kind;
+        kind = fabs(value) > limit ? BEYOND : kind;
+        odd[i] = kind > odd[i] ? kind : odd[i];
+        some += kind;
+    }
+    return some != 0;
 }
 
 #define SLICES_LOOPS(suffix, target)                                                                             \
     target static int cut_##suffix(const double *x, double scale, int slices, double *out, int64_t step,         \
-                                   double *sums, double *sizes)                                                  \
+                                   double *sums, double *sizes, double *odd)                                     \
     {                                                                                                            \
-        return slices == 3 ? cut_three_body(x, scale, out, step, sums, sizes)                                    \
-                           : cut_body(x, scale, slices, out, step, sums, sizes);                                 \
+        return slices == 3 ? cut_three_body(x, scale, out, step, sums, sizes, odd)                               \
+                           : cut_body(x, scale, slices, out, step, sums, sizes, odd);                            \
     }
 EACH_TARGET(SLICES_LOOPS)
 
-static int (*cut)(const double *, double, int, double *, int64_t, double *, double *);
+static int (*cut)(const double *, double, int, double *, int64_t, double *, double *, double *);
 #define USE_SLICES_LOOPS(suffix) (cut = cut_##suffix)
 
 /* ---- all values ---- */
@@ -107,25 +119,6 @@ typedef struct {
     int64_t beyond, left; /* rows that have such values */
     int used;
 } slicing;
-
-enum { BEYOND = 1, LEFT = 2 };
-
-/* Mark the rows of a block whose value in a column is beyond the grid, or not held by the slices. */
-static void mark_rows(const double *values, int n, double scale, int slices, uint8_t *marks)
-{
-    double limit = (double)(1 << (SLICE_BITS - 1));
-    for (int i = 0; i < n; i++) {
-        double rest = values[i] * scale;
-        if (fabs(rest) > limit) {
-            marks[i] |= BEYOND;
-            continue;
-        }
-        marks[i] |= rest == 0 && values[i] != 0 ? LEFT : 0;
-        for (int p = 0; p < slices; p++)
-            rest = (rest - CUT(rest)) * (double)(1 << SLICE_BITS);
-        marks[i] |= rest != 0 ? LEFT : 0;
-    }
-}
 
 enum { ABREAST = 8 };
 
@@ -147,8 +140,8 @@ static void load_abreast(const slicing *s, int64_t row, int n, int64_t column, i
 static void slice_block(slicing *s, int64_t block)
 {
     int64_t row = block * BLOCK, step = s->columns * BLOCK, matrices = s->slices * (s->slices + 1) / 2;
-    int n = (int)(s->rows - row < BLOCK ? s->rows - row : BLOCK), odd = 0;
-    double *out = s->out + block * matrices * step, values[ABREAST][BLOCK];
+    int n = (int)(s->rows - row < BLOCK ? s->rows - row : BLOCK), some = 0;
+    double *out = s->out + block * matrices * step, values[ABREAST][BLOCK], odd[BLOCK] = {0};
     uint8_t *marks = s->aside + row;
     memset(marks, 0, (size_t)n);
     for (int64_t first = 0; first < s->columns; first += ABREAST) {
@@ -157,18 +150,16 @@ static void slice_block(slicing *s, int64_t block)
         for (int c = 0; c < width; c++) {
             int64_t column = first + c;
             double scale = ldexp(1.0, (int)(SLICE_BITS - 1 - s->exponents[column])), sums[MOST_SLICES], sizes[MOST_SLICES];
-            if (cut(values[c], scale, s->slices, out + column * BLOCK, step, sums, sizes)) {
-                mark_rows(values[c], n, scale, s->slices, marks);
-                odd = 1;
-            }
+            some |= cut(values[c], scale, s->slices, out + column * BLOCK, step, sums, sizes, odd);
             for (int p = 0; p < s->slices; p++) {
                 s->totals[p * s->columns + column] += (int64_t)sums[p];
                 s->used = sizes[p] != 0 && p >= s->used ? p + 1 : s->used;
             }
         }
     }
-    for (int i = 0; odd && i < n; i++) {
-        s->beyond += marks[i] & BEYOND ? 1 : 0;
+    for (int i = 0; some && i < n; i++) {
+        marks[i] = (uint8_t)odd[i];
+        s->beyond += marks[i] == BEYOND;
         s->left += marks[i] == LEFT;
         for (int64_t at = 0; marks[i] != 0 && at < matrices * s->columns; at++) {
             if (at < s->slices * s->columns)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 __all__ = ["slices"]
 
 _BITS, _BLOCK = 22, 512
-_BEYOND, _LEFT = 1, 2
+_LEFT, _BEYOND = 1, 2
 #: What an addition of rounds to integers.
 _GRID = 1.5 * 2.0**52
 
@@ -40,7 +40,7 @@ def slices(
     totals : ndarray of shape (count, n_columns)
         The sums of slices are added to it.
     aside : ndarray of shape (n_rows,)
-        Marks of the rows with a value beyond the grid (1) or one that the slices do not hold (2): they are left out.
+        Marks of the rows with a value that the slices do not hold (1), or one beyond the grid (2): they are left out.
 
     Returns
     -------
@@ -63,11 +63,11 @@ def slices(
             rows[p, :, : len(marks)] = cut
             if cut.any():
                 used = max(used, p + 1)
+        marks[(left | (rest != 0)).any(axis=0)] = _LEFT
         marks[beyond.any(axis=0)] = _BEYOND
-        marks[(left | (rest != 0)).any(axis=0)] |= _LEFT
         rows[:, :, : len(marks)][:, :, marks != 0] = 0.0
         totals += rows[:count].sum(axis=2).astype(np.int64)
         first, second = np.triu_indices(count, 1)
         np.add(rows[first], rows[second], out=rows[count:])
-    far = int(np.count_nonzero(aside & _BEYOND))
+    far = int(np.count_nonzero(aside == _BEYOND))
     return far, int(np.count_nonzero(aside)) - far, used
