@@ -200,9 +200,7 @@ class _Kept:
             from deltalake.exceptions import DeltaError
         except ImportError as error:
             raise OutputError(f"a mirror needs deltalake ({error}): pip install 'streamnorm[delta]'.") from None
-        if all(place.name.startswith(".") for place in entries(self.folder / "_delta_log")):
-            if self._holds_something():
-                raise OutputError(f"{self.folder} exists and is no mirror: choose another output.")
+        if not self._is_made():
             try:
                 DeltaTable.create(
                     self._lake.location, schema=_delta(schema), partition_by=[*by], description=description,
@@ -216,10 +214,20 @@ class _Kept:
             raise OutputError(f"{self.folder} is a Delta table and no mirror of this one: choose another output.")
         return current
 
-    def _holds_something(self) -> bool:
-        if isinstance(self.folder, Path) and not self.folder.is_dir():
-            return self.folder.exists()
-        return any(place.name != "_delta_log" for place in entries(self.folder))
+    def _is_made(self) -> bool:
+        """Tell whether there is a table; a log without commits is what a process left that was killed.
+
+        Raises
+        ------
+        OutputError
+            If there is something else.
+        """
+        is_file = isinstance(self.folder, Path) and self.folder.exists() and not self.folder.is_dir()
+        if not is_file and any(not place.name.startswith(".") for place in entries(self.folder / "_delta_log")):
+            return True
+        if is_file or any(place.name != "_delta_log" for place in entries(self.folder)):
+            raise OutputError(f"{self.folder} exists and is no mirror: choose another output.")
+        return False
 
     def commit(self, version: int, actions: Iterable[dict[str, Any]]) -> None:
         """Write a commit, whole and under its number, unless another has that.

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import stores
 from deltalake import DeltaTable, write_deltalake
 from kept import parts_of
 from lakes import add, column, commit, deleted, metadata, protocol, remove, rows_of, some_rows
@@ -567,6 +568,21 @@ def test_a_table_in_a_store():
     assert sn.fit(table, state="s.json", update=True) == fitted
     assert sum(len(pq.read_table(p, partitioning=None)) for p in sn.transform("s.json", table, "out")) == 69
     server.stop()
+
+
+def test_rows_that_are_deleted_of_a_table_in_a_store(tmp_path, monkeypatch):
+    table = Path("up/a b/t")
+    fields = metadata([column("x"), column("p", "string")], ["p"])
+    one = {"partitionValues": {"p": "q"}, "deletionVector": deleted([1])}
+    two = {"partitionValues": {"p": "a b"}, "deletionVector": deleted([0])}
+    plain = add(table, "p=a%20b/f.parquet", x(5, 6, 7), **two)
+    plain["add"]["path"] = "p=a%2520b/f.parquet"
+    commit(table, 0, MAPPED, fields, add(table, "p=q/a.parquet", x(1, 2, 3), **one), plain)
+    with stores.server() as bucket:
+        bucket.put_tree(Path("up"))
+        for name, value in stores.environment(bucket.endpoint).items():
+            monkeypatch.setenv(name, value)
+        assert sn.fit("s3://bucket/a%20b/t") == sn.TableNormalizer().fit(x(1, 3, 6, 7))
 
 
 # ---- the walk ----

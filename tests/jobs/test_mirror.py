@@ -229,9 +229,11 @@ def test_what_is_no_mirror_stays_as_it_is(monkeypatch):
     write_deltalake("other", some_rows(np.random.default_rng(0), 6))
     Path("full").mkdir()
     Path("full/file").write_text("here")
+    Path("file").write_text("here")
     for output, words in (
         ("other", "is a Delta table and no mirror of this one"),
         ("full", "exists and is no mirror"),
+        ("file", "file exists and is no mirror"),
         ("gs://bucket/z", "gs://bucket/z is neither on a disk nor in S3, where mirrors lie: choose such a place"),
     ):
         with pytest.raises(OutputError, match=words):
