@@ -60,7 +60,7 @@ class DeltaLake(ChangingTable):
     @property
     def storage_options(self) -> dict[str, str] | None:
         """What deltalake is told of the store that the table lies in, beside what it takes from the environment."""
-        if self._options is None and "://" in self._address:
+        if self._options is None and self._address.startswith("s3://"):
             return _storage_options(self._address)
         return self._options
 
@@ -250,7 +250,7 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _storage_options(address: str) -> dict[str, str]:
-    """Give the settings of an address, of S3, as deltalake calls them."""
+    """Give the settings of an S3 address as deltalake calls them."""
     parts = urlsplit(address)
     settings = dict(parse_qsl(parts.query))
     options = {_S3[name]: value for name, value in settings.items() if name in _S3}

@@ -225,7 +225,7 @@ class _Kept:
         is_file = isinstance(self.folder, Path) and self.folder.exists() and not self.folder.is_dir()
         if not is_file and any(not place.name.startswith(".") for place in entries(self.folder / "_delta_log")):
             return True
-        if is_file or any(place.name != "_delta_log" for place in entries(self.folder)):
+        if is_file or any("_delta_log" not in (place.name, place.parent.name) for place in entries(self.folder)):
             raise OutputError(f"{self.folder} exists and is no mirror: choose another output.")
         return False
 
