@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,8 @@ class TableFile(Source):
         Its bytes, as the table says.
     defaults : mapping of str to pyarrow.Array
         Values of columns that the file lacks, with one element each; else they are null.
+    is_widened : bool
+        Whether numbers are read in the types of the table, where those of the file are narrower.
     """
 
     key: str = ""
@@ -87,6 +89,7 @@ class TableFile(Source):
     told_rows: int | None = field(default=None, compare=False)
     listed_size: int = field(default=0, compare=False)
     defaults: Mapping[str, pa.Array] = field(default_factory=dict, compare=False)
+    is_widened: bool = field(default=False, compare=False)
 
     @property
     def log_path(self) -> str:
@@ -124,17 +127,32 @@ class TableFile(Source):
         kinds = {name: there.field(other).type for name, other in stored.items()}
         others = {**self.defaults, **self.constants}
         kinds = {name: value.type for name, value in others.items()} | kinds
+        if self.is_widened:
+            kinds |= self._wider
         return pa.schema([_plain(column.field, kinds.get(column.name)) for column in self.columns])
+
+    @once
+    def _wider(self) -> dict[str, pa.DataType]:
+        """Give the types of the table for numbers whose types in the file are narrower."""
+        there, kinds = self._file.schema, {column.name: column.field.type for column in self.columns}
+        stored = {name: there.field(other).type for name, other in self._stored.items()}
+        return {name: kinds[name] for name, kind in stored.items() if _is_wider(kinds[name], kind)}
 
     @property
     def is_plain(self) -> bool:
         """Whether the file holds all that the table has of it, as the table has it."""
-        names = [column.name for column in self.columns]
-        return self.deleted is None and [*self._stored] == names == [*self._stored.values()] == self._file.schema.names
+        names, found = [column.name for column in self.columns], self._file.schema.names
+        return (
+            self.deleted is None and [*self._stored] == names == [*self._stored.values()] == found and not self._wider
+        )
 
     def as_plain(self) -> Source:
         """Give the file itself, where it holds all that the table has of it and as the table has it."""
-        return self._file if self.is_plain else self
+        return self._file if self.is_plain else self.widened()
+
+    def widened(self) -> TableFile:
+        """Give the file with its numbers in the types of the table."""
+        return replace(self, is_widened=True)
 
     def units(self) -> Iterator[Unit]:
         """Yield the row groups, each with its share of the file."""
@@ -195,7 +213,8 @@ class TableFile(Source):
 
     def _array(self, name: str, batch: pa.RecordBatch) -> pa.Array:
         if name in self._stored:
-            return batch.column(self._stored[name])
+            array = batch.column(self._stored[name])
+            return array.cast(self.schema.field(name).type) if self.is_widened and name in self._wider else array
         constant = self.constants.get(name, self.defaults.get(name))
         if constant is not None:
             return constant.take(integers(np.zeros(batch.num_rows, np.int64)))
@@ -246,6 +265,14 @@ class TableFile(Source):
     def fingerprint(self) -> str:
         """Hash the key: data files are never written to."""
         return xxhash.xxh3_128_hexdigest(self.key.encode())
+
+
+def _is_wider(kind: pa.DataType, other: pa.DataType) -> bool:
+    """Tell whether a type of numbers holds all of another one, and more."""
+    if pa.types.is_decimal(kind) and pa.types.is_decimal(other):
+        return bool(kind.scale == other.scale and kind.precision > other.precision)
+    alike = any(test(kind) and test(other) for test in (pa.types.is_signed_integer, pa.types.is_floating))
+    return alike and bool(kind.bit_width > other.bit_width)
 
 
 def _names_in(kind: pa.DataType) -> list[str]:

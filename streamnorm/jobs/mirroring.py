@@ -118,10 +118,11 @@ def _bring(table: Table, snapshot: Snapshot, kept: _Kept, effort: Effort | None)
     by = snapshot.partitioned
     if by:
         table = worker_table(table, table.learnt.only(set(table.inputs(False)) - {*by}))
-    schema = Copy.of(table, snapshot.sources[0], Path(), False).schema
+    like = snapshot.files[0].widened() if snapshot.files else snapshot.sources[0]
+    schema = Copy.of(table, like, Path(), False).schema
     current = kept.opened(schema, by, f"streamnorm: mirror of {snapshot.identity}")
     active = {unquote(path): path for path in pa.table(current.get_add_actions()).column("path").to_pylist()}
-    columns = [(column.name, column.identity) for column in snapshot.columns]
+    columns = [(column.name, column.identity, str(column.field.type)) for column in snapshot.columns]
     job = job_of(table, [], False) + repr([*columns, *by])
     wanted = {_name(job, file, by): file for file in snapshot.files}
     new = {name: file for name, file in wanted.items() if name not in active}

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from icebergs import IceWalk, append_file, catalog_in, delete_by_vector, delete_rows, rewrite
+from lakes import rows_of
 from pyiceberg.manifest import FileFormat
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.typedef import Record
-from pyiceberg.types import DoubleType
+from pyiceberg.types import DoubleType, LongType
 from shell import streamnorm
 
 import streamnorm as sn
@@ -176,6 +177,29 @@ def test_columns_are_known_by_their_ids(caplog):
     with pytest.raises(DataError, match=r"has dropped column 'y', which was counted, by version \d+; another one has"):
         sn.fit(NAME, state="s.json", update=True)
     assert sn.fit(NAME) == sn.TableNormalizer().fit(table.refresh().scan().to_arrow())
+
+
+def test_columns_that_were_widened_have_one_type_in_copies():
+    numbers = {
+        "n": pa.array([1, 2], pa.int32()),
+        "f": pa.array([1.5, 2.1], pa.float32()),
+        "g": pa.array([0.3, 2.1], pa.float32()),
+    }
+    table = made(pa.table({"x": [1.0, 2.0], **numbers}))
+    sn.fit(NAME, sn.TableNormalizer(None, {"x": "standard", "g": "standard"}), state="s.json")
+    sn.transform("s.json", NAME, "z", update=True)
+    with table.update_schema() as schema:
+        schema.update_column("n", LongType())
+        for name in "fg":
+            schema.update_column(name, DoubleType())
+    table.append(pa.table({"x": [3.0], "n": [2**40], "f": [0.1], "g": [0.1]}))
+    update(table)
+    expected = sn.load("s.json").transform(table.refresh().scan().to_arrow())
+    for written in (sn.transform("s.json", NAME, "out"), sn.transform("s.json", NAME, "z", update=True)):
+        found = pa.concat_tables(pq.read_table(path) for path in written)
+        assert found.sort_by("x").cast(expected.schema).equals(expected.sort_by("x"))
+        assert [found.schema.field(name).type for name in "nfg"] == [pa.int64(), pa.float64(), pa.float64()]
+    assert rows_of("z").schema.types == expected.schema.types
 
 
 def test_files_without_ids_and_without_the_column_of_their_partition():
