@@ -45,6 +45,8 @@ PANELS = [
     Panel("MinMaxScaler, 1 to 99 %", sn.MinMaxScaler(quantile_range=(1, 99), clip=True), (0, 1)),
     Panel("MaxAbsScaler", sn.MaxAbsScaler(), (-1, 1)),
     Panel("PowerTransformer", sn.PowerTransformer()),
+    Panel("SquashingScaler", sn.SquashingScaler(), (-3, 3)),
+    Panel("KBinsDiscretizer, ordinal", sn.KBinsDiscretizer(10, encode="ordinal"), (0, 9)),
     Panel("QuantileTransformer", sn.QuantileTransformer(), (0, 1)),
     Panel("QuantileTransformer, normal", sn.QuantileTransformer(output_distribution="normal"), (-5.3, 5.3)),
 ]

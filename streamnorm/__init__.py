@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from streamnorm.jobs.transform import transform
     from streamnorm.normalizers.adaptive import AdaptiveStandardScaler
     from streamnorm.normalizers.batch import BatchNormalizer
+    from streamnorm.normalizers.binning import KBinsDiscretizer
     from streamnorm.normalizers.estimators import (
         MaxAbsScaler,
         MinMaxScaler,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from streamnorm.normalizers.pipeline import StreamingPipeline
     from streamnorm.normalizers.power import PowerTransformer
     from streamnorm.normalizers.row_norms import Normalizer
+    from streamnorm.normalizers.squashing import SquashingScaler
     from streamnorm.normalizers.table_normalizer import TableNormalizer
     from streamnorm.normalizers.whitener import Whitener
     from streamnorm.states import Following, dumps, following, load, loads, save
@@ -51,12 +53,14 @@ _HOME = {
     "BatchNormalizer": "streamnorm.normalizers.batch",
     "CsvOptions": "streamnorm.formats.options",
     "Following": "streamnorm.states.streams",
+    "KBinsDiscretizer": "streamnorm.normalizers.binning",
     "MaxAbsScaler": "streamnorm.normalizers.estimators",
     "MinMaxScaler": "streamnorm.normalizers.estimators",
     "Normalizer": "streamnorm.normalizers.row_norms",
     "PowerTransformer": "streamnorm.normalizers.power",
     "QuantileTransformer": "streamnorm.normalizers.estimators",
     "RobustScaler": "streamnorm.normalizers.estimators",
+    "SquashingScaler": "streamnorm.normalizers.squashing",
     "StandardScaler": "streamnorm.normalizers.estimators",
     "StreamingPipeline": "streamnorm.normalizers.pipeline",
     "TableNormalizer": "streamnorm.normalizers.table_normalizer",
@@ -76,12 +80,14 @@ __all__ = [
     "BatchNormalizer",
     "CsvOptions",
     "Following",
+    "KBinsDiscretizer",
     "MaxAbsScaler",
     "MinMaxScaler",
     "Normalizer",
     "PowerTransformer",
     "QuantileTransformer",
     "RobustScaler",
+    "SquashingScaler",
     "StandardScaler",
     "StreamingPipeline",
     "TableNormalizer",

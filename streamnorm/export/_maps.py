@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.errors import DataError
-from streamnorm.plans import Affine, Monotone, Plan, unit_of
+from streamnorm.plans import Affine, Binned, Monotone, Plan, Power, unit_of
 from streamnorm.tables import Table
 
 __all__ = ["ColumnMap", "Pieces", "check_scaling_only", "maps_of", "warn_of_float32"]
@@ -137,7 +137,13 @@ def _of_column(plan: Plan, slot: int, name: str) -> Affine | Monotone:
         Likewise, for messages.
     """
     if not isinstance(plan, (Affine, Monotone)):
-        raise DataError(f"column {name!r} goes through a power transform, which only an export to sklearn can express.")
+        if isinstance(plan, Power):
+            raise DataError(
+                f"column {name!r} goes through a power transform, which only an export to sklearn can express."
+            )
+        if isinstance(plan, Binned):
+            raise DataError(f"column {name!r} is put into bins, which only an export to sklearn can express.")
+        raise DataError(f"column {name!r} is squashed, which no export can express: transform with streamnorm.")
     return plan.take(np.array([slot]))
 
 

@@ -78,7 +78,11 @@ class Normalizer(FromStatistics, Algebra, StreamTransformer):
         kind = self._bound.summary
         for block, before in self._blocks(X, sample_weight):
             try:
-                total = self._summary.with_rows(kind, block) if self.__sklearn_is_fitted__() else kind.of(block)
+                if self._skips_infinities:
+                    total = kind.of(block, skip_infinite=True)
+                    total = self._summary + total if self.__sklearn_is_fitted__() else total
+                else:
+                    total = self._summary.with_rows(kind, block) if self.__sklearn_is_fitted__() else kind.of(block)
             except InfiniteValueError as error:
                 row = row_of_stored(X, error.slot, error.row) if sparse.issparse(X) else error.row
                 raise self._infinite(error.slot, row, before) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,9 @@ class StreamTransformer(Learner, OneToOneFeatureMixin, TransformerMixin, BaseEst
 
     Subclasses say how a batch is learnt from (`_learn_batch`) and which attributes that sets (`_LEARNT`).
     """
+
+    #: Whether infinities are counted and mapped, not refused.
+    _skips_infinities: ClassVar[bool] = False
 
     # ---- checking ----
 
@@ -212,7 +215,7 @@ class StreamTransformer(Learner, OneToOneFeatureMixin, TransformerMixin, BaseEst
             Whether to map back.
         """
         arrays = [
-            map_array(array, name, plan, i, inverse=inverse)
+            map_array(array, name, plan, i, inverse=inverse, skip_infinite=self._skips_infinities)
             for i, (array, name) in enumerate(zip(batch.columns, batch.schema.names, strict=True))
         ]
         fields = [f.with_type(array.type) for f, array in zip(batch.schema, arrays, strict=True)]

@@ -3,19 +3,23 @@
 The room imports the `kernel` alone; where numbers come from it does not know. Begin with `plans`.
 """
 
+from streamnorm.plans.binned import Binned
 from streamnorm.plans.elementary import exp, expm1, log, log1p
 from streamnorm.plans.linear import Linear
 from streamnorm.plans.plans import Affine, Column, Monotone, Plan, Step, first_infinite, unit_of
 from streamnorm.plans.power import Power, ratio
 from streamnorm.plans.rows import UnitRows
+from streamnorm.plans.squashed import Squashed
 
 __all__ = [
     "Affine",
+    "Binned",
     "Column",
     "Linear",
     "Monotone",
     "Plan",
     "Power",
+    "Squashed",
     "Step",
     "UnitRows",
     "exp",

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from streamnorm import kernel
 from streamnorm.plans.elementary import exp, expm1, log, log1p
+from streamnorm.plans.parts import in_parts
 from streamnorm.plans.plans import Column
 
 __all__ = ["Power", "ratio"]
 
 _Floats = NDArray[np.float64]
-_AT_ONCE = 1 << 14  # values mapped at once, of which a dozen arrays stay in the second cache
 _ZERO = 2.0**-60  # magnitude of a power up to which it counts as 0: the logarithm
 
 
@@ -124,13 +124,7 @@ class Power:
             The plan's column of a single column's values, or that of each row; by default x has all columns.
         """
         before = kernel.first_infinity(x)
-        step = max(1, _AT_ONCE // (x.shape[1] if x.ndim > 1 else 1) if x.size else 1)
-        own = self if column is None or isinstance(column, np.ndarray) else self.take(column)
-        with np.errstate(all="ignore"):  # what lies under a null may be anything
-            for start in range(0, len(x), step):
-                part = slice(start, start + step)
-                plan = self.take(column[part]) if isinstance(column, np.ndarray) else own
-                out[part] = function(plan, np.asarray(x[part], np.float64))
+        in_parts(self, function, x, out, column)
         after = kernel.first_infinity(out)
         return min({before, after} - {-1}, default=-1)
 

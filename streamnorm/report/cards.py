@@ -208,6 +208,8 @@ _TARGETS: dict[str, Callable[[Params], svg.Target]] = {
     "minmax": _minmax_target,
     "maxabs": lambda p: _range_target(-1.0, 1.0),
     "robust": _robust_target,
+    "kbins": lambda p: svg.Target(f"{p['n_bins']} bins"),
+    "squashing": lambda p: _range_target(-p["max_absolute_value"], p["max_absolute_value"]),
     "power": lambda p: _NORMAL if p["standardize"] else svg.Target("as normal as a power makes it"),
     "quantile": lambda p: _NORMAL if p["output_distribution"] == "normal" else _range_target(0.0, 1.0),
 }

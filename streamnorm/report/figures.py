@@ -239,7 +239,8 @@ def _known(value: Any) -> float | None:
 
 
 def _plain(value: Any) -> Any:
-    value = value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
+    while isinstance(value, (np.generic, np.ndarray)):  # an array may hold one array
+        value = value.tolist()
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from streamnorm.errors import DataError, SparseError
 from streamnorm.plans import Affine, Monotone, Plan, Step, UnitRows
-from streamnorm.rules import ranges
+from streamnorm.rules import binning, ranges, squashing
 from streamnorm.rules.decay import halflife_text
 from streamnorm.rules.power import check_method, lambda_errors, lambdas, power_plan
 from streamnorm.rules.rule import BoundRule, Params, Rule
@@ -60,8 +60,8 @@ def rule_of(spec: Any, **params: Any) -> BoundRule:
     (0, 1)
     >>> rule_of("nope")
     Traceback (most recent call last):
-    streamnorm.errors.DataError: there is no scaler 'nope'; there are maxabs, minmax, power, quantile, robust, standard,
-    unit.
+    streamnorm.errors.DataError: there is no scaler 'nope'; there are kbins, maxabs, minmax, power, quantile,
+    robust, squashing, standard, unit.
     """
     if isinstance(spec, BoundRule):
         return spec
@@ -304,6 +304,33 @@ _RULES = [
         MappingProxyType({"method": "yeo-johnson", "standardize": True, "max_bins": MAX_BINS}),
         check_method,
         lambda p: SparseError("PowerTransformer does not support sparse input: use MaxAbsScaler, which keeps zeros."),
+    ),
+    Rule(
+        "kbins",
+        "KBinsDiscretizer",
+        lambda p: HistogramOf(p["max_bins"]),
+        {"bin_edges_": binning.bin_edges, "n_bins_": binning.bins},
+        binning.binned_plan,
+        MappingProxyType(
+            {
+                "n_bins": 5,
+                "strategy": "quantile",
+                "quantile_method": "averaged_inverted_cdf",
+                "max_bins": MAX_BINS,
+            }
+        ),
+        binning.check,
+        lambda p: SparseError("KBinsDiscretizer does not support sparse input: its zeros would get bins."),
+    ),
+    Rule(
+        "squashing",
+        "SquashingScaler",
+        lambda p: HistogramOf(p["max_bins"]),
+        squashing.ATTRIBUTES,
+        squashing.squashed_plan,
+        MappingProxyType({"max_absolute_value": 3.0, "quantile_range": (25.0, 75.0), "max_bins": MAX_BINS}),
+        squashing.check_bound,
+        lambda p: SparseError("SquashingScaler does not support sparse input: use MaxAbsScaler, which keeps zeros."),
     ),
 ]
 #: Every rule of numbers by its name.

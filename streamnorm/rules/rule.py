@@ -212,6 +212,8 @@ def canonical(value: Any, default: Any) -> Any:
         return tuple(map(canonical, value, default))
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
+    if isinstance(value, type):
+        return np.dtype(value).name
     if not isinstance(value, Real):
         return value
     whole = (default is None or isinstance(default, int)) and (isinstance(value, Integral) or float(value).is_integer())

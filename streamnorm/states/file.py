@@ -172,6 +172,8 @@ def _normalizer_of(state: State, kind: Any) -> Any:
         slots = [group.names.index(name) for name in learnt.types]
         parameters = dict(state.parameters)
         names = list(learnt.types) if parameters.pop("named") else None
+        if "dtype" in kind._get_param_names():  # it stands where a table's does
+            parameters["dtype"] = state.table.settings()["dtype"]
         normalizer = kind(**parameters, **group.rule.params)
         normalizer.restore(group.summary.take(slots), names)
     normalizer.sources_, normalizer.positions_ = state.sources, state.positions
