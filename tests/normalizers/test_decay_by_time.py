@@ -481,3 +481,28 @@ def test_commands(tmp_path, monkeypatch, capsys):
     words = run("fit", "0.parquet", "--halflife", "7d", "--time", "x", "--state", "x.json", code=1)
     assert "0.parquet: column 'x' holds double, not times" in words
     assert sn.export.to_sql(sn.load("r.json"), table="t").count("/") == 2
+
+
+@pytest.mark.parametrize("vectors", ["element", "whole"])
+def test_vectors_by_key(vectors):
+    x = np.random.default_rng(0).normal(size=(80, 3))
+    lists = pa.array(x.tolist(), pa.list_(pa.float64(), 3))
+    table = pa.table({"ts": times_of(80, 60), "v": lists, "shop": ["a", "b"] * 40})
+    keyed = normalizer(by="shop", vectors=vectors).fit(table)
+    for shop in ("a", "b"):
+        own = table.filter(pc.equal(table["shop"], shop))
+        alone = normalizer(vectors=vectors).fit(own)
+        assert keyed.transform(own)["v"].to_pylist() == alone.transform(own)["v"].to_pylist()
+    assert keyed.without("a") == normalizer(by="shop", vectors=vectors).fit(own)
+
+
+def test_clusters_and_streams(tmp_path):
+    dataframe = pytest.importorskip("dask.dataframe")
+    table = table_of(missing=0)
+    whole = normalizer().fit(table)
+    assert sn.dask.fit(dataframe.from_pandas(table.to_pandas(), npartitions=3), normalizer()) == whole
+    with sn.following(tmp_path / "s.json", normalizer()) as state:
+        for start, stop in ((300, 400), (0, 100), (0, 100), (100, 300)):
+            state.add(table[start:stop], {"topic/0": (start, stop)})
+            state.save()
+    assert sn.load(tmp_path / "s.json") == whole
