@@ -502,7 +502,7 @@ def test_clusters_and_streams(tmp_path):
     whole = normalizer().fit(table)
     assert sn.dask.fit(dataframe.from_pandas(table.to_pandas(), npartitions=3), normalizer()) == whole
     with sn.following(tmp_path / "s.json", normalizer()) as state:
-        for start, stop in ((300, 400), (0, 100), (0, 100), (100, 300)):
-            state.add(table[start:stop], {"topic/0": (start, stop)})
+        for end in (100, 200, 200, 300, 400):  # the latest rows first, and some twice
+            state.add(table[400 - end : 500 - end], {"topic/0": (end - 100, end)})
             state.save()
     assert sn.load(tmp_path / "s.json") == whole
