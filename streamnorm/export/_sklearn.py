@@ -59,7 +59,7 @@ def _scaler(group: Group, names: list[str]) -> Any:
 
     kind = named(group.rule.rule.estimator)
     summary = group.summary.take([group.names.index(name) for name in names])
-    return kind(**group.rule.params).restore(summary, names).to_sklearn()
+    return kind(**group.rule.params, **group.rule.rule.in_tables).restore(summary, names).to_sklearn()
 
 
 def _beside(runs: list[list[str]], scalers: list[Any]) -> Any:

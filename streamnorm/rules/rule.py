@@ -55,6 +55,8 @@ class Rule:
     later : mapping
         Parameters that states of before do not name, each with a value of its kind, or None where `check` alone knows
         it. They are written only where they are not as by default, so that equal rows keep their digest.
+    in_tables : mapping
+        Parameters of the estimator that are no rule's, and what they are in a table.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Rule:
     given: Mapping[str, str | None] = field(default_factory=dict)
     of_rows: tuple[str, ...] = ()
     later: Params = field(default_factory=dict)
+    in_tables: Params = field(default_factory=dict)
 
     def like(self, name: str) -> Any:
         """Give a value of a parameter's kind: its default, unless that is None."""

@@ -27,6 +27,8 @@ CLASSES = {
     "batch": (sn.BatchNormalizer, {}),
     "table": (sn.TableNormalizer, {}),
     "whitener": (sn.Whitener, {}),
+    "squashing": (sn.SquashingScaler, {}),
+    "kbins": (sn.KBinsDiscretizer, {"encode": "ordinal"}),
 }
 
 
@@ -61,9 +63,16 @@ class MyTable(sn.TableNormalizer): ...
 class MyWhitener(sn.Whitener): ...
 
 
+class MySquashing(sn.SquashingScaler): ...
+
+
+class MyBins(sn.KBinsDiscretizer): ...
+
+
 MINE = {
     "standard": MyStandard, "minmax": MyMinMax, "maxabs": MyMaxAbs, "robust": MyRobust, "quantile": MyQuantile,
     "adaptive": MyAdaptive, "batch": MyBatch, "table": MyTable, "whitener": MyWhitener,
+    "squashing": MySquashing, "kbins": MyBins,
 }  # fmt: skip
 
 

@@ -116,6 +116,15 @@ def test_in_tables_by_key_and_recipes():
     assert sn.loads(sn.dumps(one)) == one
 
 
+def test_a_column_of_a_table_stays_one():
+    table = pa.table({"x": X[:, 0], "y": X[:, 1]})
+    with pytest.raises(DataError, match="encode='onehot': give encode='ordinal'"):
+        sn.TableNormalizer(columns={"x": sn.KBinsDiscretizer(3)}).fit(table)
+    one = sn.TableNormalizer(None, {"x": sn.KBinsDiscretizer(3, encode="ordinal")}).fit(table)
+    wanted = one.transform(table)["x"].to_numpy()
+    assert np.array_equal(sn.export.to_sklearn(one).transform(table.select(["x"]).to_pandas())[:, 0], wanted)
+
+
 def test_what_is_refused():
     with pytest.raises(DataError, match="kmeans"):
         sn.KBinsDiscretizer(strategy="kmeans").fit(X)
