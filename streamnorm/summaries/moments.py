@@ -130,7 +130,8 @@ class Moments(Summary):
     def _sums(self) -> list[tuple[int, int, int]]:
         """W, S1 and S2 of each slot in units of ``2**_unit``."""
         fields = (self.weight, self.total, self.squares)
-        columns = ([v << (f.exponent - self._unit) for v in f.integers()] for f in fields)
+        # A sum of zeros has no power of its own: its exponent is 0, and may lie below the unit of the others.
+        columns = ([v << max(f.exponent - self._unit, 0) for v in f.integers()] for f in fields)
         return list(zip(*columns, strict=True))
 
     def samples(self) -> NDArray[Any]:

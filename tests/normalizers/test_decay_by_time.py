@@ -76,6 +76,13 @@ def test_weights_are_powers_of_two(halflife):
     assert ((factors >= 1) & (factors <= 2)).all()
 
 
+def test_what_is_left_may_be_zeros():
+    times = START + np.array([0, 86_400_000_000], "timedelta64[us]")
+    table = pa.table({"x": [0.0, 3.0], "ts": times})
+    whole, later = normalizer("1d").fit(table), normalizer("1d").fit(table.slice(1))
+    assert whole - later == normalizer("1d").fit(table.slice(0, 1))
+
+
 def test_whole_half_lives_change_nothing_but_the_power():
     ticks = pa.array([0, 3, 7, 10, 7 * 2**30 + 3, 3 - 7 * 2**30], pa.int64())
     factors, powers = Decay(7, "ts").weights(ticks)
