@@ -146,7 +146,7 @@ def transform(
         there in part.
     """
     dask, known = _dask(), state_of(normalizer)
-    table = known.table
+    table = known.mapping()
     table.warn_of_empty()
     worker = worker_table(table, table.learnt)
     if _is_frame(data):

@@ -227,7 +227,7 @@ def transform(normalizer: Any, df: DataFrame, *, inverse: bool = False) -> DataF
     DataError
         If a column is missing, or is to become of a type that Spark does not have.
     """
-    table = state_of(normalizer).table
+    table = state_of(normalizer).mapping()
     if table.settings()["dtype"] == "float16":
         raise DataError("Spark has no float16: choose dtype float32 or float64.")
     table.warn_of_empty()

@@ -94,18 +94,18 @@ def transform(
     {'x': [-1.0, 1.0]}
     """
     known = state_of(normalizer)
-    lake = table_named(sources)
+    table, lake = known.mapping(), table_named(sources)
     check_version_of_table(lake, version, as_of)
     if update:
         mirrored = check_mirror(lake, inverse or overwrite or resume)
         effort = Effort(threads, progress)
-        return list(mirror(known.table, mirrored, output, version=version, as_of=as_of, effort=effort).paths)
+        return list(mirror(table, mirrored, output, version=version, as_of=as_of, effort=effort).paths)
     if lake is None:
         found = expand(sources, options or options_of(known.sources))
     else:
         found, sources = files_to_copy(lake.snapshot(version, as_of)), lake.location
     return transform_sources(
-        known.table, found, sources, output,
+        table, found, sources, output,
         inverse=inverse, overwrite=overwrite, resume=resume, effort=Effort(threads, progress),
     )  # fmt: skip
 

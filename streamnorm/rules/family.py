@@ -67,12 +67,7 @@ def rule_of(spec: Any, **params: Any) -> BoundRule:
         return spec
     bound = getattr(spec, "_bound", None)
     if isinstance(bound, BoundRule):
-        for name, value in bound.rule.in_tables.items():
-            if getattr(spec, name, value) != value:
-                raise DataError(
-                    f"a column of a table stays one column, and {bound.rule.estimator} has {name}="
-                    f"{getattr(spec, name)!r}: give {name}={value!r}."
-                )
+        bound.rule.check_in_tables(vars(spec))
         return bound
     if not isinstance(spec, str) or spec not in RULES:
         rows = hasattr(spec, "cross_products")

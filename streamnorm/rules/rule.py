@@ -77,6 +77,15 @@ class Rule:
         """Give a value of a parameter's kind: its default, unless that is None."""
         return self.later.get(name, self.defaults[name])
 
+    def check_in_tables(self, given: Params) -> None:
+        """Raise DataError where an estimator of these parameters makes several columns of one of a table."""
+        for name, value in self.in_tables.items():
+            if given.get(name, value) != value:
+                raise DataError(
+                    f"a column of a table stays one column, and {self.estimator} has {name}={given[name]!r}: fit with "
+                    f"{name}={value!r}."
+                )
+
     def tuples(self, params: Params) -> dict[str, Any]:
         """Give parameters as the estimator has them, of which lists were made on the way through a file."""
         return {

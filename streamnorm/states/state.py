@@ -110,6 +110,12 @@ class State:
         """Give a short hash of what was learnt."""
         return str((self.whole or self.table).digest())
 
+    def mapping(self) -> Table:
+        """Give the table, to map rows of tables and files by; raises DataError where the normalizer maps others."""
+        for group in self.table.learnt.groups:
+            group.rule.rule.check_in_tables(self.parameters)
+        return self.table
+
     def emptied(self) -> State:
         """Give a state of the same columns and scalers that has counted nothing."""
         emptied = self.table.with_learnt(self.table.learnt.emptied())

@@ -75,6 +75,8 @@ class Folder:
             Chooses columns and scalers of a new state; those of one that is there must be the same.
         """
         with name_held(state):
+            if self._output is not None and place_of(state).exists():
+                read(state).mapping()  # before anything is counted
             while not self._stop():
                 self._look(place_of(state), table)
                 if self._once:
@@ -93,7 +95,9 @@ class Folder:
             self.tally["file"] += len(record_of(state)) - len(record)
             self._uncopied = True
         if self._output is not None and found and self._uncopied:
-            self.tally["written"] += copy_missing(read(state).table, found, self._folder, self._output, self._effort)
+            self.tally["written"] += copy_missing(
+                read(state).mapping(), found, self._folder, self._output, self._effort
+            )
             self._uncopied = False
 
     def _found(self, options: CsvOptions | None) -> list[Source]:

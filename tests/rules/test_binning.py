@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from shell import streamnorm
 from sklearn.preprocessing import KBinsDiscretizer as Sklearn
 
 import streamnorm as sn
@@ -118,11 +119,56 @@ def test_in_tables_by_key_and_recipes():
 
 def test_a_column_of_a_table_stays_one():
     table = pa.table({"x": X[:, 0], "y": X[:, 1]})
-    with pytest.raises(DataError, match="encode='onehot': give encode='ordinal'"):
+    with pytest.raises(DataError, match="encode='onehot': fit with encode='ordinal'"):
         sn.TableNormalizer(columns={"x": sn.KBinsDiscretizer(3)}).fit(table)
     one = sn.TableNormalizer(None, {"x": sn.KBinsDiscretizer(3, encode="ordinal")}).fit(table)
     wanted = one.transform(table)["x"].to_numpy()
     assert np.array_equal(sn.export.to_sklearn(one).transform(table.select(["x"]).to_pandas())[:, 0], wanted)
+
+
+@pytest.mark.parametrize("encode", ["onehot", "onehot-dense"])
+@pytest.mark.parametrize("inverse", [False, True])
+def test_files_are_not_written_by_one_hot_states(encode, inverse, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame(X, columns=list("abc"))
+    frame.to_csv("in.csv", index=False)
+    hot = sn.KBinsDiscretizer(3, encode=encode).fit(frame)
+    sn.save(hot, "hot.json")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    words = f"KBinsDiscretizer has encode='{encode}': fit with encode='ordinal'"
+    for one in (hot, "hot.json"):
+        with pytest.raises(DataError, match=words):
+            sn.transform(one, "in.csv", "out.csv", inverse=inverse)
+    for output in ("out.csv", "-"):
+        given = ["--inverse"] if inverse else []
+        done = streamnorm(capsys, "transform", "hot.json", "in.csv", "--output", output, *given)
+        assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+        assert words in done.err
+    with pytest.raises(DataError, match=words):
+        sn.follow(tmp_path, state="hot.json", output="out", once=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_engines_refuse_one_hot_states(tmp_path):
+    dd = pytest.importorskip("dask.dataframe")
+    frame = pd.DataFrame(X, columns=list("abc"))
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    hot = sn.KBinsDiscretizer(3).fit(frame)
+    for data, output in ((dd.from_pandas(frame, npartitions=2), None), (tmp_path / "in.csv", tmp_path / "out.csv")):
+        with pytest.raises(DataError, match="fit with encode='ordinal'"):
+            sn.dask.transform(hot, data, output)
+    with pytest.raises(DataError, match="fit with encode='ordinal'"):
+        sn.spark.transform(hot, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_files_are_written_by_ordinal_states(tmp_path):
+    frame = pd.DataFrame(X, columns=list("abc"))
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    one = sn.KBinsDiscretizer(3, encode="ordinal").fit(frame)
+    sn.save(one, tmp_path / "state.json")
+    (written,) = sn.transform(tmp_path / "state.json", tmp_path / "in.csv", tmp_path / "out.csv")
+    assert np.array_equal(pd.read_csv(written).to_numpy(), one.transform(frame))
 
 
 def test_what_is_refused():

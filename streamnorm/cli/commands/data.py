@@ -137,11 +137,12 @@ def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool
     from streamnorm.states import read
 
     known, lake = read(state), table_named(sources)
+    table = known.mapping()
     jobs.check_version_of_table(lake, version, as_of)
     if update:
         mirrored = jobs.check_mirror(lake, inverse or overwrite or resume)
         with progress_of([], quiet) as progress:
-            done = jobs.mirror(known.table, mirrored, output, version=version, as_of=as_of,
+            done = jobs.mirror(table, mirrored, output, version=version, as_of=as_of,
                                effort=jobs.Effort(threads, progress))  # fmt: skip
         if not quiet:
             say(f"{output}: version {done.version} mirrored: {amount(done.added, 'file')} added, "
@@ -152,7 +153,7 @@ def transform(state: str, sources: tuple[str, ...], output: str, overwrite: bool
     else:
         found, sources = jobs.files_to_copy(lake.snapshot(version, as_of)), (lake.location,)
     with piped(output, found, resume) as target, progress_of(found, quiet) as progress:
-        jobs.transform_sources(known.table, found, sources, target, inverse=inverse, overwrite=overwrite,
+        jobs.transform_sources(table, found, sources, target, inverse=inverse, overwrite=overwrite,
                                resume=resume, effort=jobs.Effort(threads, progress))  # fmt: skip
         _tell(output, len(found), known, quiet, "brought back" if inverse else "normalised")
 
