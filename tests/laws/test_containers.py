@@ -231,6 +231,8 @@ NORMALIZERS: dict[str, Callable[[], Any]] = {
     "maxabs": sn.MaxAbsScaler,
     "robust": lambda: sn.RobustScaler(with_centering=False),
     "quantile": lambda: sn.QuantileTransformer(n_quantiles=2),
+    "squashing": sn.SquashingScaler,
+    "kbins": lambda: sn.KBinsDiscretizer(2, encode="ordinal"),
     "adaptive": lambda: sn.AdaptiveStandardScaler(5),
     "batch": lambda: sn.BatchNormalizer(momentum=0.5),
 }
