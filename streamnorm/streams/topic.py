@@ -19,6 +19,7 @@ from streamnorm.states import Following, following
 from streamnorm.streams.address import Address
 from streamnorm.streams.kafka import LostError, Reader, Writer
 from streamnorm.streams.messages import Decoded, Format
+from streamnorm.tables import Table
 
 __all__ = ["Topic"]
 
@@ -169,7 +170,7 @@ class Topic:
         writer : Writer
         """
         mapped = [state.transform(table) for table in decoded.tables]
-        results = set(state.normalizer.inputs(False).values()) if mapped else set()
+        results = _results(state.normalizer) if mapped else set()
         values = self._messages.encode(decoded, mapped, results)
         place = 0
         for message in some:
@@ -179,6 +180,12 @@ class Topic:
             if place in decoded.rows:
                 writer.write(message, next(values))
             place += 1
+
+
+def _results(normalizer: Any) -> set[str]:
+    """Name the columns that a normalizer makes; a scaler of scikit-learn's kind makes all there are."""
+    names = normalizer.inputs(False).values() if isinstance(normalizer, Table) else normalizer.get_feature_names_out()
+    return set(names)
 
 
 @contextmanager

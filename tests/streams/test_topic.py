@@ -78,6 +78,17 @@ def test_results_have_the_key_and_what_was_not_normalised(cluster, topic, path):
     assert {message.key() for message in found} == {b"key", b"gone"}
 
 
+def test_a_scaler_of_all_columns_follows_too(cluster, topic, path):
+    rows = [{"x": row["x"], "n": row["n"]} for row in ROWS]
+    cluster.send(topic, rows)
+    schema = pa.schema([("x", pa.float64()), ("n", pa.int64())])
+    sn.save(sn.StandardScaler().partial_fit(pa.Table.from_pylist(rows[:1], schema)), path)
+    normalizer = follow(cluster.address(topic), path, schema=schema, output=cluster.address(topic + "-out"))
+    assert isinstance(normalizer, sn.StandardScaler)
+    values = [json.loads(message.value()) for message in cluster.read(topic + "-out")]
+    assert values == normalizer.transform(pa.Table.from_pylist(rows, schema)).to_pylist()
+
+
 def test_texts_of_all_kinds_stay(cluster, topic, path):
     texts = ["é", "\u2028", "\U0001f600", "\x00", '"\\']
     cluster.send(topic, [{"x": 1.0, "n": 1, "text": text} for text in texts])
