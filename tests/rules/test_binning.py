@@ -183,5 +183,5 @@ def test_what_is_refused():
             getattr(sn.export, target)(sn.KBinsDiscretizer(encode="ordinal").fit(X))
     ordinal = sn.KBinsDiscretizer(encode="ordinal").fit(X)
     assert np.isnan(ordinal.inverse_transform([[5.0, -1.0, 99.0]])).all()
-    with pytest.raises(ValueError, match="infinit"):
+    with pytest.raises(ValueError, match="infinite"):
         ordinal.transform([[np.inf, 0.0, 0.0]])
