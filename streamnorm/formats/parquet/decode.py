@@ -18,7 +18,7 @@ from streamnorm import kernel
 from streamnorm.formats.limits import LARGEST
 from streamnorm.formats.parquet.codecs import SNAPPY, UNCOMPRESSED, unpacked
 from streamnorm.formats.parquet.footer import start_of
-from streamnorm.formats.parquet.layout import NotByPagesError
+from streamnorm.formats.parquet.layout import NotByPagesError, descriptor_of
 from streamnorm.formats.parquet.walk import DATA_V2, DICTIONARY, Page, pages_of
 from streamnorm.formats.source import Counted, Portion
 
@@ -145,10 +145,11 @@ def _at_once(file: pa.NativeFile, chunk: Chunk, kind: pa.DataType) -> Portion | 
         The column's.
     """
     small = chunk.size <= _AT_ONCE_BYTES and 0 <= chunk.unpacked <= _AT_ONCE_BYTES
-    if not (small and chunk.codec in (UNCOMPRESSED, SNAPPY) and isinstance(file, pa.OSFile)):
+    number = descriptor_of(file)
+    if number is None or not (small and chunk.codec in (UNCOMPRESSED, SNAPPY)):
         return None
     found = kernel.read_chunk(
-        file.fileno(), chunk.start, chunk.size, chunk.values, chunk.unpacked, chunk.codec == SNAPPY, chunk.nullable,
+        number, chunk.start, chunk.size, chunk.values, chunk.unpacked, chunk.codec == SNAPPY, chunk.nullable,
         chunk.stored.bit_width // 8, pa.types.is_integer(chunk.stored),
     )  # fmt: skip
     if found is None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from streamnorm import kernel
 from streamnorm.formats.parquet.tree import Struct, read_struct
 
-__all__ = ["Chunk", "Field", "Layout", "NotByPagesError", "read_at", "read_view"]
+__all__ = ["Chunk", "Field", "Layout", "NotByPagesError", "descriptor_of", "read_at", "read_view"]
 
 _MAGIC, _SEALED = b"PAR1", b"PARE"
 #: Bytes at the end: the footer's length and the magic.
@@ -206,6 +206,16 @@ def read_at(file: pa.NativeFile, start: int, size: int) -> Any:
     return data
 
 
+def descriptor_of(file: pa.NativeFile) -> int | None:
+    """Give the system's number of a file on a disk, by which several threads may read it at once; None of another."""
+    if not (isinstance(file, pa.OSFile) and hasattr(os, "preadv")):
+        return None
+    try:
+        return int(file.fileno())
+    except AttributeError:  # of pyarrow 19
+        return None
+
+
 def read_view(file: pa.NativeFile, start: int, size: int) -> memoryview:
     """Read bytes of a file as `read_at` does, from a disk into memory that is used again; errors are the same.
 
@@ -215,9 +225,10 @@ def read_view(file: pa.NativeFile, start: int, size: int) -> memoryview:
     start, size : int
         In bytes.
     """
-    if not (isinstance(file, pa.OSFile) and hasattr(os, "preadv") and 0 <= start <= start + size <= file.size()):
+    number = descriptor_of(file)
+    if number is None or not 0 <= start <= start + size <= file.size():
         return memoryview(read_at(file, start, size))
-    data, number, at = memoryview(kernel.memory(size)), file.fileno(), 0
+    data, at = memoryview(kernel.memory(size)), 0
     while at < size:
         fresh = os.preadv(number, [data[at:]], start + at)
         if fresh == 0:
