@@ -208,10 +208,8 @@ def read_at(file: pa.NativeFile, start: int, size: int) -> Any:
 
 def descriptor_of(file: pa.NativeFile) -> int | None:
     """Give the system's number of a file on a disk, by which several threads may read it at once; None of another."""
-    if not (isinstance(file, pa.OSFile) and hasattr(os, "preadv")):
-        return None
     try:
-        return int(file.fileno())
+        return int(file.fileno()) if isinstance(file, pa.OSFile) else None
     except AttributeError:  # of pyarrow 19
         return None
 
@@ -226,7 +224,7 @@ def read_view(file: pa.NativeFile, start: int, size: int) -> memoryview:
         In bytes.
     """
     number = descriptor_of(file)
-    if number is None or not 0 <= start <= start + size <= file.size():
+    if not hasattr(os, "preadv") or number is None or not 0 <= start <= start + size <= file.size():
         return memoryview(read_at(file, start, size))
     data, at = memoryview(kernel.memory(size)), 0
     while at < size:
