@@ -275,21 +275,25 @@ def test_killed_at_a_random_moment(template, tmp_path, capsys, monkeypatch, name
 
 
 CUT_SHORT = """
-import os, sys
+import os
 import pyarrow as pa
+from streamnorm import cli, kernel
+reads = 0
+def cut(given, size):
+    global reads
+    reads += size > 10_000
+    if reads == 4:
+        os.truncate("in/0.parquet", 1000)
+    return given
 class Cut(pa.OSFile):
-    reads = 0
     def read_at(self, size, start):
-        return self._and_cut(super().read_at(size, start), size)
+        return cut(super().read_at(size, start), size)
     def readinto(self, room):
-        return self._and_cut(super().readinto(room), len(room))
-    def _and_cut(self, given, size):
-        Cut.reads += size > 10_000
-        if Cut.reads == 4:
-            os.truncate("in/0.parquet", 1000)
-        return given
+        return cut(super().readinto(room), len(room))
+preadv, read_chunk = os.preadv, kernel.read_chunk
 pa.OSFile = Cut
-from streamnorm import cli
+os.preadv = lambda file, rooms, start: cut(preadv(file, rooms, start), len(rooms[0]))
+kernel.read_chunk = lambda file, start, size, *more: cut(read_chunk(file, start, size, *more), size)
 cli.main()
 """
 
