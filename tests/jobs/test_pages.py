@@ -355,7 +355,7 @@ def test_events_see_what_is_read_by_pages(tmp_path, monkeypatch):
 
 
 def test_a_dictionary_outlives_the_piece_that_it_stood_in(tmp_path):
-    """Of a chunk that is not packed the dictionary is no copy, and pieces are read over each other."""
+    """Of a chunk that is not packed the dictionary is no copy, and the memory of pieces is used again."""
     rng = np.random.default_rng(0)
     table = pa.table({"x": np.sort(rng.normal(size=4096))[rng.integers(0, 4096, 2_000_000)]})
     pq.write_table(table, tmp_path / "a.parquet", compression="none", data_page_size=100_000, row_group_size=2_000_000)
