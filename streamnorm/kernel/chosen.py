@@ -30,11 +30,11 @@ __all__ = [
     "page_header",
     "pages",
     "plain",
+    "products",
     "read_chunk",
     "read_pages",
     "round_moments",
     "shortest",
-    "slices",
     "sort",
     "unpack",
 ]
@@ -62,4 +62,4 @@ unpack, crc32 = _chosen.unpack, _chosen.crc32
 index_bounds, page_header = _chosen.index_bounds, _chosen.page_header
 csv_fields, csv_texts = _chosen.csv_fields, _chosen.csv_texts
 csv_splice, shortest = _chosen.csv_splice, _chosen.shortest
-slices = _chosen.slices
+products = _chosen.products

@@ -1,11 +1,7 @@
 """Sums of products of all pairs of columns, without rounding, at the speed of matrix products.
 
-A block of 512 rows is cut into slices of 22 bits, all values of a column on one grid (`kernel.slices`), so that a
-matrix product of slices has no rounding, in whatever order a BLAS adds (Ozaki, Ogita, Oishi and Rump, *Error-free
-transformations of matrix multiplication by using fast routines of matrix multiplication*, 2012). Of two slices a and b
-of every column the sum of ``a_i b_j + b_i a_j`` is that of ``(a + b)_i (a + b)_j``, less those of ``a_i a_j`` and
-``b_i b_j``: three slices take six products of a matrix with itself, each as symmetric as the result. They are gathered
-as integers.
+Values are cut into slices of 22 bits, all those of a column on one grid, and the products of slices are summed as
+integers (`kernel.products`): those of slices p and q are so many units of ``2^(-22 (p + q))``, a digit of the result.
 
 Rows that three slices do not hold, because a value is far greater or far smaller than others of its column, are put
 aside and cut into more of them; what these do not hold either is multiplied as Python's integers.
@@ -25,16 +21,16 @@ from streamnorm.summaries.exact import Exact
 __all__ = ["crossed", "pairs_of"]
 
 _Floats = NDArray[np.float64]
-#: Bits of a slice and rows of a block, as the kernel has them.
-_BITS, _ROWS = 22, 512
+#: Bits of a slice, as the kernel has them.
+_BITS = 22
 #: Slices that rows are cut into before those few that need more are put aside, and those are cut into.
 _FEW, _MOST = 3, 8
-#: Blocks whose sums are added up in 64 bits: so many times 2^53 stay below 2^62, and four pairs of slices below 2^63.
-_BLOCKS = 511
-#: Bytes of the slices that are made at once, which are to stay in the cache.
-_AT_ONCE = 1 << 20
-#: Share of rows that may be put aside: beyond, more slices for all of them cost less.
-_FEW_ROWS = 1 / 16
+#: Share of rows that may be put aside: more slices for all of them cost as much.
+_FEW_ROWS = 1 / 4
+#: Rows that tell what grids are needed, and rows that are multiplied at once: of them too many may be put aside.
+_FIRST, _AT_ONCE = 512, 1 << 13
+#: Rows whose digits 64 bits hold: each is at most four sums of two products of 2^42.
+_ROWS = 1 << 17
 #: Binary exponents between which products of slices neither overflow nor underflow.
 _REACH = 300
 
@@ -89,7 +85,7 @@ def _sums(x: _Floats, exponent: int) -> Iterator[Exact]:
     """Give sums that make up those of `crossed` when they are added, times a power of two."""
     if not len(x):
         return
-    shift = _exponents(x[:_ROWS])
+    shift = _exponents(x[:_FIRST])
     shift[np.abs(shift) <= _REACH] = 0
     if shift.any():  # far from 1, columns are brought there, but for rows that underflow or overflow
         with np.errstate(over="ignore"):
@@ -109,7 +105,7 @@ def _sums(x: _Floats, exponent: int) -> Iterator[Exact]:
 
 
 class _Gatherer:
-    """Sums of blocks of rows, in integers of 64 bits: one for each slice and pair of slices of each pair of columns.
+    """Sums of rows, in integers of 64 bits: one for each digit of each pair of columns.
 
     Parameters
     ----------
@@ -123,7 +119,6 @@ class _Gatherer:
 
     def __init__(self, shift: NDArray[np.int64], exponent: int, few: float) -> None:
         self._shift, self._exponent, self._few = shift, exponent, few
-        self._width, self._memory = len(shift), np.empty(0)
         #: Rows that were put aside.
         self.aside: list[_Floats] = []
 
@@ -134,94 +129,52 @@ class _Gatherer:
         ----------
         x : ndarray of shape (n_rows, n_columns)
         """
-        start, count = 0, _FEW
-        self._begin(_grids(x[:_ROWS]), count)
+        start, count, any_number = 0, _FEW, False
+        self._begin(_grids(x[:_FIRST]), count)
         while start < len(x):
-            matrices = count * (count + 1) // 2
-            rows = x[start : start + _ROWS * max(1, _AT_ONCE // (8 * _ROWS * self._width * matrices))]
-            blocks = -(-len(rows) // _ROWS)
-            if self._blocks + blocks > _BLOCKS:
+            rows = x[start : start + _AT_ONCE]
+            if self._rows + len(rows) > _ROWS:
                 yield self._exact()
-                self._begin(_grids(rows), count)
-            pieces = self._room(blocks, matrices)
-            totals, marks = np.zeros((count, self._width), np.int64), np.empty(len(rows), np.uint8)
-            beyond, left, used = kernel.slices(rows, self._exponents, count, pieces, totals, marks)
-            few = self._few * len(rows)
-            more = min(count + (left > few), _MOST)
-            if more > count or beyond > few:
-                grids = _grids(rows)
+                self._begin(self._exponents, count)
+            few = len(rows) if any_number else int(self._few * len(rows))
+            marks = np.empty(len(rows), np.uint8)
+            done, left = kernel.products(rows, self._exponents, count, few, self._digits, self._totals, marks)
+            aside = marks[:done] != 0
+            if aside.any():
+                self.aside.append(rows[:done][aside])
+            self._rows += done
+            self._kept += done - int(np.count_nonzero(aside))
+            start += done
+            if any_number := done < len(rows):
+                grids, more = _grids(x[start : start + _FIRST]), min(count + (left > few), _MOST)
                 if more > count or (grids != self._exponents).any():
-                    if self._blocks:
+                    if self._kept:
                         yield self._exact()
-                    count = more
+                    count, any_number = more, False
                     self._begin(grids, count)
-                    continue
-            if beyond or left:
-                self.aside.append(rows[marks != 0])
-            self._add(pieces, totals, used, len(rows) - beyond - left)
-            self._blocks += blocks
-            start += len(rows)
-        if self._blocks:
+        if self._kept:
             yield self._exact()
-
-    def _room(self, blocks: int, matrices: int) -> _Floats:
-        """Give the memory of the slices of some blocks; it is used again, since new memory comes page by page."""
-        size = blocks * matrices * self._width * _ROWS
-        if len(self._memory) < size:
-            self._memory = np.empty(size)
-        return self._memory[:size].reshape(blocks, matrices, self._width, _ROWS)
 
     def _begin(self, grids: NDArray[np.int64], count: int) -> None:
         """Begin anew, with other grids or numbers of slices."""
-        self._exponents = grids
-        self._count, self._blocks, self._rows = count, 0, 0
-        self._sums = np.zeros((count * (count + 1) // 2, self._width, self._width), np.int64)
-        self._totals = np.zeros((count, self._width), np.int64)
-
-    def _add(self, pieces: _Floats, totals: NDArray[np.int64], used: int, rows: int) -> None:
-        """Add the products of slices, and of sums of two of them.
-
-        Parameters
-        ----------
-        pieces : ndarray of shape (n_blocks, n_matrices, n_columns, 512)
-        totals : ndarray of shape (count, n_columns)
-        used : int
-            Slices that are not all zeros.
-        rows : int
-        """
-        self._rows += rows
-        self._totals += totals
-        if used == self._count:
-            self._sums += _products(pieces)
-        elif used:
-            first, second = np.triu_indices(self._count, 1)
-            there = np.concatenate([np.arange(used), self._count + np.flatnonzero(second < used)])
-            sums = _products(pieces[:, there])
-            self._sums[there] += sums
-            alone = np.flatnonzero((first < used) & (second >= used))
-            self._sums[self._count + alone] += sums[first[alone]]
+        self._exponents, self._rows, self._kept = grids, 0, 0
+        self._digits = np.zeros((2 * count - 1, len(grids), len(grids)), np.int64)
+        self._totals = np.zeros((count, len(grids)), np.int64)
 
     def _exact(self) -> Exact:
         """Give what was summed as exact numbers."""
-        count, width = self._count, self._width
-        own, both = self._sums[:count], self._sums[count:]
-        first, second = pairs_of(width + 1)
+        first, second = pairs_of(len(self._exponents) + 1)
         units = np.append(self._exponents - (_BITS - 1) + self._shift, 0)
         base, total = units[first] + units[second] + self._exponent, Exact.empty(len(first))
-        pairs = list(zip(*np.triu_indices(count, 1), strict=True))
-        for weight in range(2 * count - 1):  # of slices p and q, whose products are so many slices below the first
-            digit = np.zeros((width + 1, width + 1), np.int64)
-            if weight % 2 == 0:
-                digit[:-1, :-1] = own[weight // 2]
-            for (p, q), sums in zip(pairs, both, strict=True):
-                if p + q == weight:
-                    digit[:-1, :-1] += sums - own[p] - own[q]
-            if weight < count:
-                digit[:-1, -1] = self._totals[weight]
-            digit[-1, -1] = self._rows if weight == 0 else 0
-            values = digit[first, second]
+        for place, digit in enumerate(self._digits):
+            values = np.pad(digit, (0, 1))
+            if place < len(self._totals):
+                values[:-1, -1] = self._totals[place]
+            if place == 0:
+                values[-1, -1] = self._kept
+            values = values[first, second]
             if values.any():
-                total = total + _shifted(values, base - _BITS * weight)
+                total = total + _shifted(values, base - _BITS * place)
         return total
 
 
@@ -234,12 +187,6 @@ def _exponents(rows: _Floats) -> NDArray[np.int64]:
 def _grids(rows: _Floats) -> NDArray[np.int64]:
     """Give the exponents of grids that hold rows."""
     return np.clip(_exponents(rows), -_REACH, _REACH)
-
-
-def _products(pieces: _Floats) -> NDArray[np.int64]:
-    """Give the products of matrices with themselves, summed over blocks, which have room in 64 bits."""
-    sums: NDArray[np.int64] = np.matmul(pieces, pieces.swapaxes(2, 3)).astype(np.int64).sum(axis=0)
-    return sums
 
 
 def _shifted(values: NDArray[np.int64], exponents: NDArray[np.int64]) -> Exact:
@@ -259,8 +206,8 @@ def _shifted(values: NDArray[np.int64], exponents: NDArray[np.int64]) -> Exact:
 def _by_integers(x: _Floats, exponent: int) -> Iterator[Exact]:
     """Sum products of any finite numbers one by one, some rows at a time."""
     first, second = (pair.tolist() for pair in pairs_of(x.shape[1] + 1))
-    for start in range(0, len(x), _ROWS):
-        rows, columns, units = x[start : start + _ROWS], [], []
+    for start in range(0, len(x), _FIRST):
+        rows, columns, units = x[start : start + _FIRST], [], []
         for values in rows.T:
             mantissas, exponents = np.frexp(values)
             integers = np.ldexp(mantissas, 53).astype(np.int64).tolist()

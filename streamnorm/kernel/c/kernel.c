@@ -17,9 +17,9 @@
 #include "parquet_chunk.h"
 #include "parquet_pages.h"
 #include "parquet_rewrite.h"
+#include "products.h"
 #include "rounding.h"
 #include "segments.h"
-#include "slices.h"
 #include "statistics.h"
 
 #if CHOICE_OF_TARGETS
@@ -30,8 +30,8 @@ static const char *target_in_use;
 #define USE_TARGET(suffix) \
     (target_in_use = #suffix, USE_ARITHMETIC_LOOPS(suffix), USE_COLUMNS_LOOPS(suffix), \
      USE_DIGITS_LOOPS(suffix), USE_MARKS_LOOPS(suffix), USE_EXTREMES_LOOPS(suffix), USE_HISTOGRAM_LOOPS(suffix), USE_HYBRID_LOOPS(suffix), \
-     USE_LANES_LOOPS(suffix), USE_MOMENTS_LOOPS(suffix), USE_ROWS_LOOPS(suffix), \
-     USE_SLICES_LOOPS(suffix), USE_TEXTS_LOOPS(suffix))
+     USE_LANES_LOOPS(suffix), USE_MOMENTS_LOOPS(suffix), USE_PRODUCTS_LOOPS(suffix), \
+     USE_ROWS_LOOPS(suffix), USE_TEXTS_LOOPS(suffix))
 
 #if CHOICE_OF_TARGETS
 /* Whether zeros in front of a word are counted by one instruction; older compilers do not know its name. */
@@ -97,9 +97,9 @@ static PyMethodDef methods[] = {
     {"unpack", kernel_unpack, METH_VARARGS, unpack_doc},
     {"crc32", kernel_crc32, METH_O, crc32_doc},
     {"plain", kernel_plain, METH_O, plain_doc},
+    {"products", kernel_products, METH_VARARGS, products_doc},
     {"round_moments", kernel_round_moments, METH_VARARGS, round_moments_doc},
     {"shortest", kernel_shortest, METH_VARARGS, shortest_doc},
-    {"slices", kernel_slices, METH_VARARGS, slices_doc},
     {"sort", kernel_sort, METH_VARARGS, sort_doc},
     {"memory", kernel_memory, METH_O, memory_doc},
     {"add", kernel_add, METH_VARARGS, add_doc},

@@ -14,8 +14,8 @@ from streamnorm.kernel.reference.page_headers import crc32, pages
 from streamnorm.kernel.reference.page_values import unpack
 from streamnorm.kernel.reference.parquet_pages import count_pages, read_chunk, read_pages
 from streamnorm.kernel.reference.parquet_rewrite import index_bounds, page_header
+from streamnorm.kernel.reference.products import products
 from streamnorm.kernel.reference.runs import instructions, memory, plain, sort
-from streamnorm.kernel.reference.slices import slices
 from streamnorm.kernel.reference.text import last_row, longest
 
 __all__ = [
@@ -39,11 +39,11 @@ __all__ = [
     "page_header",
     "pages",
     "plain",
+    "products",
     "read_chunk",
     "read_pages",
     "round_moments",
     "shortest",
-    "slices",
     "sort",
     "unpack",
 ]
