@@ -46,6 +46,7 @@ PANELS = [
     Panel("MaxAbsScaler", sn.MaxAbsScaler(), (-1, 1)),
     Panel("PowerTransformer", sn.PowerTransformer()),
     Panel("SquashingScaler", sn.SquashingScaler(), (-3, 3)),
+    Panel("Winsorizer, both tails", sn.Winsorizer(tail="both")),
     Panel("KBinsDiscretizer, ordinal", sn.KBinsDiscretizer(10, encode="ordinal"), (0, 9)),
     Panel("QuantileTransformer", sn.QuantileTransformer(), (0, 1)),
     Panel("QuantileTransformer, normal", sn.QuantileTransformer(output_distribution="normal"), (-5.3, 5.3)),

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from streamnorm.normalizers.squashing import SquashingScaler
     from streamnorm.normalizers.table_normalizer import TableNormalizer
     from streamnorm.normalizers.whitener import Whitener
+    from streamnorm.normalizers.winsorizing import Winsorizer
     from streamnorm.states import Following, dumps, following, load, loads, save
     from streamnorm.streams.follow import follow
 
@@ -65,6 +66,7 @@ _HOME = {
     "StreamingPipeline": "streamnorm.normalizers.pipeline",
     "TableNormalizer": "streamnorm.normalizers.table_normalizer",
     "Whitener": "streamnorm.normalizers.whitener",
+    "Winsorizer": "streamnorm.normalizers.winsorizing",
     "dumps": "streamnorm.states.file",
     "fit": "streamnorm.jobs.fit",
     "follow": "streamnorm.streams.follow",
@@ -92,6 +94,7 @@ __all__ = [
     "StreamingPipeline",
     "TableNormalizer",
     "Whitener",
+    "Winsorizer",
     "__version__",
     "dumps",
     "export",

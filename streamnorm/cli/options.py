@@ -97,7 +97,7 @@ CHOICES = together(
         "--scaler",
         default="standard",
         metavar="NAME",
-        help="Scaler of the columns: standard, minmax, maxabs, robust, squashing, power, quantile, kbins.",
+        help="Scaler of the columns: standard, minmax, maxabs, robust, squashing, power, quantile, kbins, winsor.",
     ),
     click.option(
         "--columns", multiple=True, metavar="A,B,...", help="Only these columns; every numeric one by default."

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.errors import DataError
-from streamnorm.plans import Affine, Binned, Monotone, Plan, Power, unit_of
+from streamnorm.plans import Affine, Binned, Monotone, Plan, Power, Squashed, unit_of
 from streamnorm.tables import Table
 
 __all__ = ["ColumnMap", "Pieces", "check_scaling_only", "maps_of", "warn_of_float32"]
@@ -35,7 +35,7 @@ class ColumnMap:
         Its Arrow type when it was learnt from.
     dtype : str or None
         The output's type where one was asked for.
-    plan : Affine or Monotone
+    plan : Affine, Monotone or Squashed
         Of this column alone.
     """
 
@@ -43,7 +43,7 @@ class ColumnMap:
     target: str
     kind: str
     dtype: str | None
-    plan: Affine | Monotone
+    plan: Affine | Monotone | Squashed
 
     def affine(self, target: str) -> Affine:
         """Give the plan where it is arithmetic without a clip.
@@ -55,7 +55,7 @@ class ColumnMap:
         """
         if isinstance(self.plan, Affine) and self.plan.clip is None:
             return self.plan
-        what = "a clip" if isinstance(self.plan, Affine) else "a map through quantiles"
+        what = {Affine: "a clip", Monotone: "a map through quantiles", Squashed: "a soft bound"}[type(self.plan)]
         raise DataError(f"column {self.name!r} needs {what}, which {target} cannot express: export to onnx or sql.")
 
     def line(self) -> tuple[float, float]:
@@ -64,6 +64,9 @@ class ColumnMap:
             q = self.plan.quantiles[:, 0]
             width = float(q[-1] - q[0])
             return float(q[0]), 1.0 / width if width > 0 else 1.0
+        if isinstance(self.plan, Squashed):
+            centre, scale = self.plan.centre[0] / self.plan.unit[0], self.plan.scale[0] / self.plan.unit[0]
+            return float(centre), 0.0 if self.plan.constant[0] else 1.0 / float(scale)
         zero, factor = np.zeros(1), np.float64(1)
         with np.errstate(all="ignore"):  # there may be no way back
             self.plan.invert(zero, zero, 0)
@@ -125,7 +128,7 @@ def check_scaling_only(table: Table) -> None:
             )
 
 
-def _of_column(plan: Plan, slot: int, name: str) -> Affine | Monotone:
+def _of_column(plan: Plan, slot: int, name: str) -> Affine | Monotone | Squashed:
     """Give the plan of one column alone.
 
     Parameters
@@ -136,14 +139,9 @@ def _of_column(plan: Plan, slot: int, name: str) -> Affine | Monotone:
     name : str
         Likewise, for messages.
     """
-    if not isinstance(plan, (Affine, Monotone)):
-        if isinstance(plan, Power):
-            raise DataError(
-                f"column {name!r} goes through a power transform, which only an export to sklearn can express."
-            )
-        if isinstance(plan, Binned):
-            raise DataError(f"column {name!r} is put into bins, which only an export to sklearn can express.")
-        raise DataError(f"column {name!r} is squashed, which no export can express: transform with streamnorm.")
+    if not isinstance(plan, (Affine, Monotone, Squashed)):
+        what = {Power: "goes through a power transform", Binned: "is put into bins"}[type(plan)]
+        raise DataError(f"column {name!r} {what}, which only an export to sklearn can express.")
     return plan.take(np.array([slot]))
 
 

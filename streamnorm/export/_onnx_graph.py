@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamnorm.export._maps import ColumnMap, Pieces
-from streamnorm.plans import Affine, Monotone
+from streamnorm.plans import FAR, Affine, Monotone, Squashed
 
 __all__ = ["OPSET", "Graph"]
 
@@ -43,7 +43,8 @@ class Graph:
             read = positions * 2 if len(positions) == 1 else positions
             own = [columns[i] for i in read]
             part = x if read == every else self.add("Gather", x, np.array(read), axis=1)
-            results.append(self._through(own, part) if isinstance(own[0].plan, Monotone) else self._affine(own, part))
+            write = {Affine: self._affine, Monotone: self._through, Squashed: self._squashed}[type(own[0].plan)]
+            results.append(write(own, part))
             order += read
         found = self.add("Concat", *results, axis=1) if len(results) > 1 else results[0]
         if order != every:
@@ -79,10 +80,30 @@ class Graph:
         for steps in zip(*(plan.steps for plan in plans), strict=True):
             operands = np.concatenate([step.operand for step in steps])
             x = self.add(_ARITHMETIC[steps[0].operation], x, operands)
-        for bound, beyond in zip(plans[0].clip or (), ("Less", "Greater"), strict=False):
-            limit = np.array(bound, np.float64)
-            x = self.add("Where", self.add(beyond, x, limit), limit, x)  # NaN is neither, and stays
+        every = [plan.bounds(0) or () for plan in plans]
+        for bounds, beyond in zip(zip(*every, strict=True), ("Less", "Greater"), strict=False):
+            limits = np.array(bounds, np.float64)
+            x = self.add("Where", self.add(beyond, x, limits), limits, x)  # NaN is neither, and stays
         return x
+
+    def _squashed(self, columns: Sequence[ColumnMap], x: str) -> str:
+        """Bend towards a bound, as `Squashed` does; of a constant column all but infinities becomes 0."""
+        plans = [column.plan for column in columns if isinstance(column.plan, Squashed)]
+        unit, centre, scale, constant = (
+            np.concatenate([getattr(plan, name) for plan in plans]) for name in ("unit", "centre", "scale", "constant")
+        )
+        bound = np.array([plan.bound for plan in plans])
+        z = self.add("Mul", x, unit) if (unit != 1).any() else x
+        z = self.add("Div", self.add("Sub", z, centre), scale)
+        part = self.add("Div", z, bound)
+        root = self.add("Sqrt", self.add("Add", self.add("Mul", part, part), np.ones(len(plans))))
+        end = self.add("Where", self.add("Less", z, np.zeros(len(plans))), -bound, bound)
+        far = self.add("GreaterOrEqual", self.add("Abs", part), np.full(len(plans), FAR))  # NaN is not, and stays
+        y = self.add("Where", far, end, self.add("Div", z, root))
+        if not constant.any():
+            return y
+        finite = self.add("Less", self.add("Abs", x), np.full(len(plans), np.inf))
+        return self.add("Where", self.add("And", finite, constant), np.zeros(len(plans)), y)
 
     def _through(self, columns: Sequence[ColumnMap], x: str) -> str:
         """Map through quantiles, as `Monotone` does: find the piece, then interpolate."""
@@ -135,8 +156,8 @@ class Graph:
 def _likeness(column: ColumnMap) -> Any:
     """Give what is equal for columns that the same nodes can map."""
     if isinstance(column.plan, Affine):
-        return tuple(step.operation for step in column.plan.steps), column.plan.clip
-    return "quantiles"
+        return tuple(step.operation for step in column.plan.steps), column.plan.clip is None
+    return type(column.plan)
 
 
 def _padded(rows: Sequence[Constant], length: int) -> Constant:

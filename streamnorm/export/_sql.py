@@ -10,7 +10,7 @@ import numpy as np
 from streamnorm.errors import DataError
 from streamnorm.export._maps import ColumnMap, Pieces, maps_of
 from streamnorm.export._needs import need
-from streamnorm.plans import Affine, Monotone
+from streamnorm.plans import FAR, Affine, Monotone, Squashed
 from streamnorm.tables import Table
 
 __all__ = ["DIALECTS", "dump_sql", "to_sql"]
@@ -117,7 +117,11 @@ def _expressions() -> Any:
 def _expression(column: ColumnMap) -> Any:
     """Write a column's map, in float64, and cast to the type of the result."""
     small = column.dtype is None and column.kind in ("float", "halffloat")
-    value = _pieces(column) if isinstance(column.plan, Monotone) else _affine(column, column.plan)
+    plan = column.plan
+    value = (
+        _pieces(column) if isinstance(plan, Monotone)
+        else _squashed(column, plan) if isinstance(plan, Squashed) else _affine(column, plan)
+    )  # fmt: skip
     return _cast(value, "float") if small or column.dtype in ("float32", "float16") else value
 
 
@@ -135,11 +139,27 @@ def _affine(column: ColumnMap, plan: Affine) -> Any:
     for step in plan.steps:
         inner = exp.paren(value, copy=False) if isinstance(value, exp.Binary) else value
         value = operators[step.operation](this=inner, expression=_number(step.operand[0]))
-    if plan.clip is None:
-        return value
-    low, high = (_number(bound) for bound in plan.clip)
-    return _unless_nan(value, [(exp.LT(this=value, expression=low), low), (exp.GT(this=value, expression=high), high)],
-                       value)  # fmt: skip
+    ends = list(zip((exp.LT, exp.GT), map(float, plan.bounds(0) or ()), strict=False))
+    limits = [(beyond(this=value, expression=_number(b)), _number(b)) for beyond, b in ends if np.isfinite(b)]
+    return _unless_nan(value, limits, value) if limits else value
+
+
+def _squashed(column: ColumnMap, plan: Squashed) -> Any:
+    """Write what bends towards a bound; a bound is told apart, since of it ``1 + part * part`` may be infinite."""
+    exp = _expressions()
+    x, bound = _column(column), plan.bound
+    if plan.constant[0]:
+        ends = [(x.eq(_number(sign * np.inf)), _number(sign * bound)) for sign in (1.0, -1.0)]
+        return _unless_nan(x, ends, exp.Sub(this=x.copy(), expression=x.copy()))  # 0, and null of null
+    steps = [(exp.Mul, plan.unit[0])] if plan.unit[0] != 1 else []
+    z = x
+    for operation, operand in [*steps, (exp.Sub, plan.centre[0]), (exp.Div, plan.scale[0])]:
+        z = exp.paren(operation(this=z, expression=_number(operand)), copy=False)
+    part = exp.paren(exp.Div(this=z, expression=_number(bound)), copy=False)
+    root = exp.Sqrt(this=exp.Add(this=_number(1.0), expression=exp.Mul(this=part, expression=part.copy())))
+    ends = [(exp.GTE(this=part, expression=_number(FAR)), _number(bound)),
+            (exp.LTE(this=part, expression=_number(-FAR)), _number(-bound))]  # fmt: skip
+    return _unless_nan(z, ends, exp.Div(this=z.copy(), expression=root))
 
 
 def _pieces(column: ColumnMap) -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamnorm.normalizers import binning, estimators, power, squashing, table_normalizer
+from streamnorm.normalizers import binning, estimators, power, squashing, table_normalizer, winsorizing
 
 __all__ = ["named"]
 
 
 def named(name: str) -> Any:
     """Give the class of a name, None where there is none."""
-    homes = (binning, estimators, power, squashing, table_normalizer)
+    homes = (binning, estimators, power, squashing, table_normalizer, winsorizing)
     return next((getattr(home, name) for home in homes if name in home.__all__), None)

@@ -101,4 +101,4 @@ class SquashingScaler(Normalizer, rule="squashing"):
     def to_sklearn(self) -> NoReturn:
         """Raise DataError: scikit-learn has no such scaler."""
         check_is_fitted(self)
-        raise DataError("scikit-learn has no SquashingScaler: transform with streamnorm, or take a RobustScaler.")
+        raise DataError("scikit-learn has no SquashingScaler: export to onnx or sql, or take a RobustScaler.")

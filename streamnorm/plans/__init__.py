@@ -9,9 +9,10 @@ from streamnorm.plans.linear import Linear
 from streamnorm.plans.plans import Affine, Column, Monotone, Plan, Step, first_infinite, unit_of
 from streamnorm.plans.power import Power, ratio
 from streamnorm.plans.rows import UnitRows
-from streamnorm.plans.squashed import Squashed
+from streamnorm.plans.squashed import FAR, Squashed
 
 __all__ = [
+    "FAR",
     "Affine",
     "Binned",
     "Column",

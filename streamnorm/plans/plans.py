@@ -97,8 +97,8 @@ class Affine:
     ----------
     steps : sequence of Step
         ``x = operation(x, operand)`` for each; operands have shape (n_columns,).
-    clip : (float, float), optional
-        Least and greatest value that `apply` gives.
+    clip : (float, float) or (ndarray, ndarray) of shape (n_columns,), optional
+        Least and greatest value that `apply` gives, of all columns or of each.
 
     Examples
     --------
@@ -111,7 +111,7 @@ class Affine:
     """
 
     steps: Sequence[Step]
-    clip: tuple[float, float] | None = None
+    clip: tuple[float, float] | tuple[_Floats, _Floats] | None = None
 
     @classmethod
     def centred(cls, centre: _Floats | None, scale: _Floats | None, quarter: _Floats | None = None) -> Affine:
@@ -136,7 +136,15 @@ class Affine:
 
     def take(self, columns: NDArray[np.intp]) -> Affine:
         """Give the plan of some of the columns, in that order."""
-        return Affine(tuple(Step(step.operation, step.operand[columns]) for step in self.steps), self.clip)
+        steps = tuple(Step(step.operation, step.operand[columns]) for step in self.steps)
+        return Affine(steps, self.bounds(columns))
+
+    def bounds(self, column: Column) -> tuple[Any, Any] | None:
+        """Give the least and the greatest result: of a column, or one for each value where its column is given."""
+        if self.clip is None or column is None or not isinstance(self.clip[0], np.ndarray):
+            return self.clip
+        low, high = self.clip
+        return low[column], high[column]
 
     def apply(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:
         """Map values, infinities too.
@@ -151,10 +159,11 @@ class Affine:
             The plan's column of a single column's values, or that of each row; by default x has all columns.
         """
         first = _run(self.steps, x, out, column)
-        if self.clip is None:
+        bounds = self.bounds(column)
+        if bounds is None:
             return first
         with np.errstate(over="ignore"):  # a bound beyond the type of `out`
-            np.clip(out, *(np.asarray(bound, out.dtype) for bound in self.clip), out=out)
+            np.clip(out, *(np.asarray(bound, out.dtype) for bound in bounds), out=out)
         return first if first < 0 else first_infinite(x, out)
 
     def invert(self, x: NDArray[Any], out: NDArray[Any], column: Column = None) -> int:

@@ -12,11 +12,11 @@ from streamnorm import kernel
 from streamnorm.plans.parts import in_parts
 from streamnorm.plans.plans import Column
 
-__all__ = ["Squashed"]
+__all__ = ["FAR", "Squashed"]
 
 _Floats: TypeAlias = NDArray[np.float64]
 #: Least ``|z / bound|`` beside the square of which 1 is nothing, so that the result is the bound.
-_FAR = 2.0**27
+FAR = 2.0**27
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Squashed:
     def _forward(self, x: _Floats) -> _Floats:
         z = (x * self.unit - self.centre) / self.scale
         part = z / self.bound
-        y = np.where(np.abs(part) < _FAR, z / np.sqrt(1 + part * part), np.copysign(self.bound, z))
+        y = np.where(np.abs(part) < FAR, z / np.sqrt(1 + part * part), np.copysign(self.bound, z))
         y = np.where(self.constant & np.isfinite(x), 0.0, y)
         return np.where(np.isnan(z), z, y)
 

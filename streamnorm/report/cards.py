@@ -210,6 +210,7 @@ _TARGETS: dict[str, Callable[[Params], svg.Target]] = {
     "robust": _robust_target,
     "kbins": lambda p: svg.Target(f"{p['n_bins']} bins"),
     "squashing": lambda p: _range_target(-p["max_absolute_value"], p["max_absolute_value"]),
+    "winsor": lambda p: svg.Target({"right": "capped above", "left": "capped below"}.get(p["tail"], "capped")),
     "power": lambda p: _NORMAL if p["standardize"] else svg.Target("as normal as a power makes it"),
     "quantile": lambda p: _NORMAL if p["output_distribution"] == "normal" else _range_target(0.0, 1.0),
 }

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from streamnorm.errors import DataError, SparseError
 from streamnorm.plans import Affine, Monotone, Plan, Step, UnitRows
-from streamnorm.rules import binning, ranges, squashing
+from streamnorm.rules import binning, ranges, squashing, winsorizing
 from streamnorm.rules.decay import halflife_text
 from streamnorm.rules.power import check_method, lambda_errors, lambdas, power_plan
 from streamnorm.rules.rule import BoundRule, Params, Rule
@@ -61,7 +61,7 @@ def rule_of(spec: Any, **params: Any) -> BoundRule:
     >>> rule_of("nope")
     Traceback (most recent call last):
     streamnorm.errors.DataError: there is no scaler 'nope'; there are kbins, maxabs, minmax, power, quantile,
-    robust, squashing, standard, unit.
+    robust, squashing, standard, unit, winsor.
     """
     if isinstance(spec, BoundRule):
         return spec
@@ -333,6 +333,17 @@ _RULES = [
         MappingProxyType({"max_absolute_value": 3.0, "quantile_range": (25.0, 75.0), "max_bins": MAX_BINS}),
         squashing.check_bound,
         lambda p: SparseError("SquashingScaler does not support sparse input: use MaxAbsScaler, which keeps zeros."),
+    ),
+    Rule(
+        "winsor",
+        "Winsorizer",
+        winsorizing.summary_of_capping,
+        winsorizing.ATTRIBUTES,
+        winsorizing.capped_plan,
+        MappingProxyType({"capping_method": "gaussian", "tail": "right", "fold": "auto", "max_bins": MAX_BINS}),
+        winsorizing.check_capping,
+        lambda p: SparseError("Winsorizer does not support sparse input: its zeros may lie beyond a cap."),
+        later=MappingProxyType({"fold": None}),
     ),
 ]
 #: Every rule of numbers by its name.

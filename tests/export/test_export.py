@@ -51,6 +51,14 @@ TABLES = {
     "quantile": {"default": sn.QuantileTransformer(n_quantiles=12)},
     "mixed": {"columns": MIXED},
 }
+#: What scikit-learn has no estimator for.
+BEYOND = {
+    "squashing": {"default": sn.SquashingScaler()},
+    "squashing to 1": {"default": sn.SquashingScaler(1.0, (5.0, 95.0))},
+    "winsor": {"default": sn.Winsorizer()},
+    "winsor, both tails": {"default": sn.Winsorizer("iqr", "both")},
+    "winsor of quantiles": {"default": sn.Winsorizer("quantiles", "left")},
+}
 EXACT_EVERYWHERE = [name for name in TABLES if "clip" not in name and name not in ("quantile", "mixed")]
 
 
@@ -62,7 +70,9 @@ def flights() -> pa.Table:
 @pytest.fixture(scope="module")
 def fitted(flights):
     """Fitted on fewer rows than are mapped, so that there are values beyond what was seen."""
-    return {name: sn.TableNormalizer(**choices).fit(flights.slice(0, 5000)) for name, choices in TABLES.items()}
+    return {
+        name: sn.TableNormalizer(**choices).fit(flights.slice(0, 5000)) for name, choices in (TABLES | BEYOND).items()
+    }
 
 
 def matrix(table: pa.Table, dtype: type = np.float64) -> np.ndarray:
@@ -136,7 +146,7 @@ def test_sklearn_keeps_single_scalers():
 # ---- ONNX ----
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", TABLES | BEYOND)
 def test_onnx_has_the_same_bits(fitted, flights, name):
     normalizer = fitted[name]
     X = matrix(flights.select(list(normalizer.feature_names_in_)))
@@ -145,7 +155,7 @@ def test_onnx_has_the_same_bits(fitted, flights, name):
     assert json.loads(model.metadata_props[0].value) == list(normalizer.feature_names_in_)
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", TABLES | BEYOND)
 def test_onnx_has_the_same_bits_in_float32(fitted, flights, name):
     normalizer = fitted[name]
     names = list(normalizer.feature_names_in_)
@@ -173,7 +183,7 @@ def test_float32_warns_where_it_loses_much():
     assert_same_bits(run_onnx(to_onnx(normalizer), matrix(table)), wanted)
 
 
-@pytest.mark.parametrize("scaler", ["standard", "minmax", "robust", "quantile"])
+@pytest.mark.parametrize("scaler", ["standard", "minmax", "robust", "quantile", "squashing", "winsor"])
 def test_onnx_of_hard_columns(scaler):
     columns = {
         "constant": [7.0, 7.0, 7.0, 7.0],
@@ -190,6 +200,42 @@ def test_onnx_of_hard_columns(scaler):
     probe = pa.table(probe)
     with np.errstate(all="ignore"):
         assert_same_bits(run_onnx(to_onnx(normalizer), matrix(probe)), expected(normalizer, probe))
+
+
+def infinite_table() -> pa.Table:
+    """Columns of every kind that squashing tells apart, with infinities."""
+    rng = np.random.default_rng(3)
+    ends = [np.inf, -np.inf, np.nan, 7.0, -0.0, 5e14, 2e15]
+    columns = {
+        "plain": rng.normal(size=300),
+        "far": 1e6 * rng.standard_t(1, 300),
+        "constant": np.full(300, 7.0),
+        "mostly 0": np.r_[np.zeros(299), 5.0],
+        "huge": rng.choice([-1.7e308, 1.7e308, 1e308], 300),
+        "missing": np.full(300, np.nan),
+    }
+    return pa.table({name: np.r_[values, ends] for name, values in columns.items()})
+
+
+@pytest.mark.filterwarnings("ignore:.*no value")
+@pytest.mark.parametrize("bound", [3.0, 1.0, 1 + 2.0**-40])
+@pytest.mark.parametrize("names", [None, ["plain"], ["constant"], ["huge"]])
+def test_a_soft_bound_has_the_same_bits_of_infinities_too(bound, names):
+    table = infinite_table().select(names or infinite_table().column_names)
+    normalizer = sn.TableNormalizer(sn.SquashingScaler(bound), infinite="skip").fit(table.slice(0, 300))
+    wanted = normalizer.transform(table)
+    assert_same_bits(run_onnx(to_onnx(normalizer), matrix(table)), matrix(wanted))
+    assert_same_bits(matrix(run_duckdb(to_sql(normalizer), table)), matrix(wanted))
+
+
+def test_what_is_no_layer_is_refused_by_name(fitted):
+    for name in BEYOND:
+        what = "a soft bound" if "squashing" in name else "a clip"
+        for target in (to_keras, to_torch):
+            with pytest.raises(DataError, match=f"column '.*' needs {what}, which .* cannot express: export to onnx"):
+                target(fitted[name])
+        with pytest.raises(DataError, match="scikit-learn has no"):
+            to_sklearn(fitted[name])
 
 
 def test_single_scalers_and_layers_become_onnx():
@@ -224,7 +270,7 @@ def run_duckdb(query: str, source: pa.Table) -> pa.Table:
         return connection.sql(query).to_arrow_table()
 
 
-@pytest.mark.parametrize("name", [*TABLES, "suffix", "dtype"])
+@pytest.mark.parametrize("name", [*TABLES, *BEYOND, "suffix", "dtype"])
 def test_sql_has_the_same_bits_in_duckdb(fitted, flights, name):
     choices = {"suffix": {"suffix": "_z"}, "dtype": {"dtype": "float32"}}
     normalizer = fitted[name] if name in fitted else sn.TableNormalizer(**choices[name]).fit(flights)
@@ -245,7 +291,9 @@ def hard_table() -> pa.Table:
 
 
 @pytest.mark.parametrize(
-    "scaler", ["standard", "minmax", sn.MinMaxScaler(clip=True), sn.QuantileTransformer(n_quantiles=5)], ids=str
+    "scaler",
+    ["standard", "minmax", sn.MinMaxScaler(clip=True), sn.QuantileTransformer(n_quantiles=5), "squashing", "winsor"],
+    ids=str,
 )
 def test_sql_of_hard_columns(scaler):
     table = hard_table()

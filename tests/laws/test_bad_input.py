@@ -22,6 +22,7 @@ EVERY = {
     "quantile": lambda: sn.QuantileTransformer(n_quantiles=5),
     "power": sn.PowerTransformer,
     "squashing": sn.SquashingScaler,
+    "winsor": lambda: sn.Winsorizer("iqr"),
     "kbins": lambda: sn.KBinsDiscretizer(encode="ordinal"),
     "whitener": sn.Whitener,
     "adaptive": lambda: sn.AdaptiveStandardScaler(30),
@@ -159,6 +160,10 @@ PARAMETERS = [
     (sn.SquashingScaler(quantile_range=(75.0, 25.0)), r"quantile range.*\(75.0, 25.0\)"),
     (sn.SquashingScaler(max_bins=1), "max_bins.*1"),
     (sn.KBinsDiscretizer(1), "'n_bins'.*1"),
+    (sn.Winsorizer("mad"), "'capping_method'.*'mad'"),
+    (sn.Winsorizer(tail="up"), "'tail'.*'up'"),
+    (sn.Winsorizer(fold=0), "'fold'.*0"),
+    (sn.Winsorizer("quantiles", fold=0.5), "below 0.5.*0.5"),
     (sn.KBinsDiscretizer([2, 1]), "number of bins at indices 1"),
     (sn.KBinsDiscretizer([2, 2, 2]), "n_bins must be a scalar or array"),
     (sn.KBinsDiscretizer(encode="dense"), "'encode'.*'dense'"),
@@ -232,7 +237,7 @@ class Exports:
 def test_rows_are_those_of_the_input(kind, given):
     one = EVERY[kind]()
     if given == "sparse":
-        if kind in ("minmax", "power", "kbins", "whitener", "adaptive") or kind.startswith("batch"):
+        if kind in ("minmax", "power", "kbins", "winsor", "whitener", "adaptive") or kind.startswith("batch"):
             return
         one.set_params(**{name: False for name in ("with_mean", "with_centering") if name in one.get_params()})
     column = "'b'" if given in ("reader", "chunks", "dataset", "batches", "frames", "streams", "exports") else "1"

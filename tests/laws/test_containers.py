@@ -233,6 +233,7 @@ NORMALIZERS: dict[str, Callable[[], Any]] = {
     "quantile": lambda: sn.QuantileTransformer(n_quantiles=2),
     "squashing": sn.SquashingScaler,
     "kbins": lambda: sn.KBinsDiscretizer(2, encode="ordinal"),
+    "winsor": lambda: sn.Winsorizer(fold=0.5),
     "adaptive": lambda: sn.AdaptiveStandardScaler(5),
     "batch": lambda: sn.BatchNormalizer(momentum=0.5),
 }
@@ -350,7 +351,7 @@ def test_numbers_are_those_of_asarray(name, kind, container):
         with pytest.raises(DataError, match="found timedelta"):
             NORMALIZERS[name]().fit(given)
         return
-    if sparse.issparse(given) and name in ("minmax", "power", "whitener", "squashing", "kbins", *ORDERED):
+    if sparse.issparse(given) and name in ("minmax", "power", "whitener", "squashing", "kbins", "winsor", *ORDERED):
         with pytest.raises((StreamnormError, TypeError, ValueError), match=r"[Ss]parse"):
             NORMALIZERS[name]().fit(given)
         return

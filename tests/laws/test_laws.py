@@ -50,6 +50,8 @@ NORMALIZERS = {
     "robust": sn.RobustScaler,
     "squashing": sn.SquashingScaler,
     "kbins": lambda: sn.KBinsDiscretizer(4, encode="ordinal"),
+    "winsor": lambda: sn.Winsorizer("quantiles", "both"),
+    "gaussian winsor": sn.Winsorizer,
     "quantile": lambda: sn.QuantileTransformer(n_quantiles=5),
     "power": sn.PowerTransformer,
     "whitener": sn.Whitener,
@@ -309,6 +311,7 @@ ALIKE = [
         sn.RobustScaler, {"quantile_range": (25.0, 75.0)}, {"quantile_range": (25, np.int64(75))},
         {"quantile_range": (24.0, 75.0)},
     ),
+    (sn.Winsorizer, {"fold": 2}, {"fold": np.float32(2)}, {"fold": 2.5}),
     (sn.PowerTransformer, {"standardize": True}, {"standardize": np.True_}, {"max_bins": 256}),
     (sn.QuantileTransformer, {"n_quantiles": 2}, {"n_quantiles": np.int32(2)}, {"n_quantiles": 3}),
 ]  # fmt: skip
@@ -336,7 +339,17 @@ def test_parameters_of_equal_value_are_equal(kind, params, same, other, tmp_path
 
 
 #: What takes no sparse matrices.
-DENSE = ("minmax", "minmax of quantiles", "power", "squashing", "kbins", "whitener", "pca whitener")
+DENSE = (
+    "minmax",
+    "minmax of quantiles",
+    "power",
+    "squashing",
+    "kbins",
+    "winsor",
+    "gaussian winsor",
+    "whitener",
+    "pca whitener",
+)
 #: What takes arrays without names of columns.
 SCALERS = [kind for kind in EVERY if "table" not in kind and kind != "timed"]
 CONTAINERS = {

@@ -37,6 +37,8 @@ NORMALIZERS = [
     sn.SquashingScaler(1.5, (10.0, 90.0)),
     sn.KBinsDiscretizer(encode="onehot-dense"),
     sn.KBinsDiscretizer(3, encode="ordinal", strategy="uniform"),
+    sn.Winsorizer(),
+    sn.Winsorizer("iqr", "both", 0.5),
     sn.Normalizer(),
     sn.Normalizer("max"),
     # So slow a decay that the order does not show: the checks of weights shuffle the rows.

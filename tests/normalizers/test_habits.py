@@ -29,6 +29,7 @@ CLASSES = {
     "whitener": (sn.Whitener, {}),
     "squashing": (sn.SquashingScaler, {}),
     "kbins": (sn.KBinsDiscretizer, {"encode": "ordinal"}),
+    "winsor": (sn.Winsorizer, {"capping_method": "iqr"}),
 }
 
 
@@ -69,10 +70,13 @@ class MySquashing(sn.SquashingScaler): ...
 class MyBins(sn.KBinsDiscretizer): ...
 
 
+class MyWinsorizer(sn.Winsorizer): ...
+
+
 MINE = {
     "standard": MyStandard, "minmax": MyMinMax, "maxabs": MyMaxAbs, "robust": MyRobust, "quantile": MyQuantile,
     "adaptive": MyAdaptive, "batch": MyBatch, "table": MyTable, "whitener": MyWhitener,
-    "squashing": MySquashing, "kbins": MyBins,
+    "squashing": MySquashing, "kbins": MyBins, "winsor": MyWinsorizer,
 }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from streamnorm.report.text import diff_table, show_table
 from streamnorm.report.words import wide
 from streamnorm.states.file import state_of
 
-SCALERS = ["standard", "minmax", "maxabs", "robust", "quantile", "power", "squashing", "kbins"]
+SCALERS = ["standard", "minmax", "maxabs", "robust", "quantile", "power", "squashing", "kbins", "winsor"]
 NASTY = '</title><script>alert("1")</script>\x1b[31m\n\u202e温度'
 
 

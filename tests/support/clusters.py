@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import streamnorm as sn
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
-SCALERS = ["standard", "minmax", "maxabs", "robust", "quantile", "power", "squashing", "kbins"]
+SCALERS = ["standard", "minmax", "maxabs", "robust", "quantile", "power", "squashing", "kbins", "winsor"]
 DAMAGES = ["infinity", "text", "page", "cut short"]
 NUMBERS = ["price", "far", "count", "small", "single", "money"]
 
