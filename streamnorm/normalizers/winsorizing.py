@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from streamnorm.errors import DataError
 from streamnorm.normalizers._estimator import Normalizer
-from streamnorm.rules.winsorizing import FOLDS, TAILS
+from streamnorm.rules import FOLDS, TAILS
 
 __all__ = ["Winsorizer"]
 

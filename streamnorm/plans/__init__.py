@@ -3,10 +3,12 @@
 The room imports the `kernel` alone; where numbers come from it does not know. Begin with `plans`.
 """
 
+from streamnorm.plans.affine import Affine, Step
 from streamnorm.plans.binned import Binned
 from streamnorm.plans.elementary import exp, expm1, log, log1p
 from streamnorm.plans.linear import Linear
-from streamnorm.plans.plans import Affine, Column, Monotone, Plan, Step, first_infinite, unit_of
+from streamnorm.plans.monotone import Monotone, unit_of
+from streamnorm.plans.plans import Column, Plan, first_infinite
 from streamnorm.plans.power import Power, ratio
 from streamnorm.plans.rows import UnitRows
 from streamnorm.plans.squashed import FAR, Squashed

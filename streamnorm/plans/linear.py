@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamnorm.plans.plans import LARGE, Column, first_infinite
+from streamnorm.plans.affine import LARGE
+from streamnorm.plans.plans import Column, first_infinite
 
 __all__ = ["Linear"]
 

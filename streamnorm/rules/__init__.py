@@ -11,14 +11,17 @@ from streamnorm.rules.recipes import arguments_of
 from streamnorm.rules.rule import BoundRule, Rule, canonical
 from streamnorm.rules.treatment import LAYOUTS, PLAIN, Steps
 from streamnorm.rules.whitening import DDOF, METHODS, Whitening
+from streamnorm.rules.winsorizing import FOLDS, TAILS
 
 __all__ = [
     "DDOF",
     "FAMILY",
+    "FOLDS",
     "LAYOUTS",
     "METHODS",
     "PLAIN",
     "RULES",
+    "TAILS",
     "UNIT",
     "BoundRule",
     "Decay",
