@@ -36,11 +36,11 @@ def target(request):
     _kernel.instructions("best")
 
 
-def fields_of(library, data: bytes, made: Table, kinds: bytes | None = None):
+def fields_of(library, data: bytes, made: Table, kinds: bytes | None = None, *, nulls: tuple[float, ...] = (-200.0,)):
     columns = np.arange(made.columns, dtype=np.int32)
     missing = [text.encode() for text in MISSING]
     kinds = b"\1" * made.columns if kinds is None else kinds
-    return library.csv_fields(data, *made.options, made.columns, columns, kinds, missing, np.array([-200.0]), True)
+    return library.csv_fields(data, *made.options, made.columns, columns, kinds, missing, np.array(nulls), True)
 
 
 def columns_of(result, columns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -61,9 +61,9 @@ def check(seed: int, *, cuts: int) -> None:
     result, twin = (fields_of(library, made.data, made) for library in (kernel, reference))
     columns, rows = made.columns, result[0]
     assert rows == len(made.rows) == twin[0], seed
-    assert (result[4], result[6:]) == (twin[4], twin[6:]), seed
-    size = 2 * rows * columns
-    assert np.array_equal(np.frombuffer(result[5], np.int32)[:size], np.frombuffer(twin[5], np.int32)[:size]), seed
+    _check_same(seed, result, twin, columns)
+    plain = (fields_of(library, made.data, made, nulls=()) for library in (kernel, reference))
+    _check_same(seed, *plain, columns)  # many numbers at once, where each need not be compared with those for nulls
     values, valid = columns_of(result, columns)
     for i, row in enumerate(made.rows):
         for j, text in enumerate(row):
@@ -73,6 +73,15 @@ def check(seed: int, *, cuts: int) -> None:
                 expected = as_float(said)
                 assert values[j, i] == expected or (math.isnan(expected) and math.isnan(values[j, i])), (seed, text)
     _check_cuts(seed, made, rows, cuts)
+
+
+def _check_same(seed: int, result, twin, columns: int) -> None:
+    rows = result[0]
+    size = 2 * rows * columns
+    assert (rows, result[4], result[6:]) == (twin[0], twin[4], twin[6:]), seed
+    assert np.array_equal(np.frombuffer(result[5], np.int32)[:size], np.frombuffer(twin[5], np.int32)[:size]), seed
+    for one, other in zip(columns_of(result, columns), columns_of(twin, columns), strict=True):
+        assert np.array_equal(one.view(f"u{one.itemsize}"), other.view(f"u{other.itemsize}")), seed
 
 
 def _check_cuts(seed: int, made: Table, rows: int, cuts: int) -> None:
@@ -97,10 +106,22 @@ def test_many_tables_in_every_cut(seeds):
         check(seed, cuts=-1)
 
 
+def halfway(random_: random.Random, places: int, apart: int) -> str:
+    """Give a number of at most 19 digits halfway between two of float64, or next to that, as near as can be."""
+    five = 5**places
+    shift = max(0, (five * 2**54 // 10**19).bit_length()) + random_.randint(apart != 0, 3 * (apart != 0))
+    if apart:  # digits * 2**shift == odd * 5**places + apart
+        digits = apart * pow(2, -shift, five) % five
+        digits += five * random_.randint(2**53 // 2**shift + 1, 2**54 // 2**shift - 1)
+    else:
+        digits = (2 * random_.getrandbits(52) + 2**53 + 1) * five
+    return f"{digits // 10**places}.{digits % 10**places:0{places}}"
+
+
 def decimal_texts(random_: random.Random, count: int):
     """Yield numbers of every length, and many that lie halfway between two of float64 or next to it."""
     for _ in range(count):
-        kind = random_.randrange(6)
+        kind = random_.randrange(8)
         if kind == 0:
             number = struct.unpack("d", random_.randbytes(8))[0]
             text = repr(number) if math.isfinite(number) else "1"
@@ -114,6 +135,10 @@ def decimal_texts(random_: random.Random, count: int):
             exact = Fraction(2 * random_.getrandbits(53) + 1) * Fraction(2) ** random_.randint(-120, 120)
             digits = exact.numerator * 10**200 // exact.denominator
             text = f"{digits // 10**200}.{digits % 10**200:0200}{random_.choice(['', '0', '1'])}"
+        elif kind == 5:
+            text = halfway(random_, random_.randint(1, 19), random_.choice([-1, 1]))
+        elif kind == 6:
+            text = halfway(random_, random_.randint(1, 3), 0)
         else:
             text = f"{random_.randint(-(10**6), 10**6) / 100}"
         yield random_.choice(["", "-", "+"]) * (text[0] != "-") + text
@@ -121,11 +146,15 @@ def decimal_texts(random_: random.Random, count: int):
 
 def check_decimals(count: int, seed: int) -> None:
     texts = list(decimal_texts(random.Random(seed), count))
-    made = Table("\n".join(texts).encode(), ",", ".", "", "", 1)
-    found, valid = columns_of(fields_of(kernel, made.data, made), 1)
     expected = np.array([float(text) for text in texts])
-    assert np.array_equal(found[0].view(np.uint64)[valid[0]], expected.view(np.uint64)[valid[0]])
-    assert [text for text, there in zip(texts, valid[0], strict=True) if not there and float(text) != -200] == []
+    for target in TARGETS:
+        _kernel.instructions(target)
+        for lines in ("\n".join(texts), '"' + '"\n"'.join(texts) + '"'):
+            made = Table(lines.encode(), ",", ".", "", "", 1)
+            found, valid = columns_of(fields_of(kernel, made.data, made, nulls=()), 1)
+            assert valid.all(), (target, np.array(texts)[~valid[0]])
+            assert np.array_equal(found[0].view(np.uint64), expected.view(np.uint64)), target
+    _kernel.instructions("best")
 
 
 def test_decimal_texts_are_rounded_once():

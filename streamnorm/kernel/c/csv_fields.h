@@ -91,9 +91,10 @@ typedef struct {
     int32_t start, end;
 } csv_place;
 
+/* Fields in quotes are read behind others of their records. */
 static void note_first(csv_place at, int64_t *tally, int which)
 {
-    if (tally[which] >= 0)
+    if (tally[which] >= 0 && tally[which] < at.row)
         return;
     tally[which] = at.row;
     tally[which + 1] = at.start;
@@ -212,7 +213,7 @@ static void note_spans(csv_reading *r, const int32_t *ends, int64_t records)
 static void read_numbers(csv_reading *r, int64_t slot, const field_of_records *f)
 {
     short_numbers *n = &r->numbers;
-    n->many_count = n->other_count = n->fractions = 0;
+    n->other_count = n->fractions = 0;
     if (r->missing.numbers == 0)
         read_short_fields(f, r->notation.decimal, n);
     else
@@ -234,7 +235,7 @@ static void read_columns(csv_reading *r, const csv_marks *m, int64_t records)
         note_spans(r, m->ends, records);
     for (Py_ssize_t slot = 0; slot < r->columns; slot++)
         if (r->kinds[slot] != TEXT_FIELD)
-            read_numbers(r, slot, &(field_of_records){r->data, m->ends + r->wanted[slot], r->records, records});
+            read_numbers(r, slot, &(field_of_records){r->data, r->end - r->data, m->ends + r->wanted[slot], r->records, records});
 }
 
 /* Room for what is known of as many records as there can be marks. */
@@ -243,19 +244,17 @@ static int make_reading_room(csv_reading *r, int64_t records)
     size_t many = (size_t)records;
     short_numbers *n = &r->numbers;
     r->records = malloc(many * sizeof *r->records);
-    n->digits = malloc(many * sizeof *n->digits);
+    n->parts = malloc(many * sizeof *n->parts);
     n->divisors = malloc(many * sizeof *n->divisors);
-    n->many = malloc(many * sizeof *n->many);
     n->others = malloc(many * sizeof *n->others);
-    return r->records && n->digits && n->divisors && n->many && n->others ? 0 : -1;
+    return r->records && n->parts && n->divisors && n->others ? 0 : -1;
 }
 
 static void free_reading_room(csv_reading *r)
 {
     free(r->records);
-    free(r->numbers.digits);
+    free(r->numbers.parts);
     free(r->numbers.divisors);
-    free(r->numbers.many);
     free(r->numbers.others);
 }
 
