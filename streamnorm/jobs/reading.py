@@ -46,12 +46,25 @@ class Reading:
         self.footers, self.told = footers, frozenset[str]()
         self.total, self.rows, self.fingerprint = nothing, 0, ""
         self._before = before
+        self._left = 0
         self._lock = Lock()
 
     @property
     def size(self) -> int:
         """Bytes, at the start."""
         return self._before[1]
+
+    def begin(self) -> Reading:
+        """Note that one more task is to deal with a part of it; from any thread."""
+        with self._lock:
+            self._left += 1
+        return self
+
+    def end(self) -> bool:
+        """Note that a task has done so, and tell whether it was the last one."""
+        with self._lock:
+            self._left -= 1
+            return not self._left
 
     def add(self, part: Part) -> None:
         """Add what one unit gave; from any thread."""
@@ -201,26 +214,22 @@ def _read_all(readings: Iterable[Reading], table: Table, effort: Effort, record:
     record : bool
         Whether the sources are hashed.
     """
-    left: dict[Reading, int] = {}
 
     def tasks() -> Iterator[Callable[[], _Done]]:
         for reading in readings:
-            left[reading] = 1 + record
+            last = partial(_end, reading.begin())
             if record:
-                yield partial(_hash, reading)
+                yield partial(_hash, reading.begin())
             rest = reading.size
             for units in neighbours(reading.source.units(), table):
-                left[reading] += 1
                 rest -= sum(unit.size for unit in units)
-                yield partial(_add_units, reading, table, units)
-            yield partial(_end, reading, rest)
+                yield partial(_add_units, reading.begin(), table, units)
+            yield partial(last, rest)
 
     for reading, size, rows in in_any_order(tasks(), threads_of(effort.threads)):
         if effort.progress:
             effort.progress(size, rows)
-        left[reading] -= 1
-        if not left[reading]:
-            del left[reading]
+        if reading.end():
             reading.check_unchanged()
             reading.source.let_go()
             yield reading

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral
+from operator import itemgetter
 from queue import Full, Queue
-from threading import Event
+from threading import Event, Lock
 from typing import Generic, TypeVar
 
 from streamnorm.errors import DataError
@@ -52,22 +53,69 @@ def in_any_order(tasks: Iterable[Callable[[], T]], threads: int, stopped: Event 
         for task in tasks:
             yield task()
         return
+    crew = _Crew(tasks, threads, Event() if stopped is None else stopped)
     with ThreadPoolExecutor(threads) as pool:
-        running: dict[Future[T], None] = {}  # in the order of their tasks
+        for _ in range(threads):
+            pool.submit(crew.work)
         try:
-            for made in _until_error(tasks):
-                if made.error is not None:
-                    _raise_first(running)
-                    raise made.error
-                if len(running) >= 2 * threads:
-                    yield from _finished(running, stopped)
-                running[pool.submit(made.task())] = None
-            while running:
-                yield from _finished(running, stopped)
+            yield from crew.results()
         finally:
-            if stopped:
-                stopped.set()
-            pool.shutdown(cancel_futures=True)
+            crew.stopped.set()
+            for _ in crew.results():  # so that no worker waits for them to be taken
+                pass
+    if crew.errors:
+        raise min(crew.errors, key=itemgetter(0))[1]
+
+
+class _Crew(Generic[T]):
+    """Workers that take tasks from one list, the next one as soon as the last is done: each makes those that it does.
+
+    Parameters
+    ----------
+    tasks : iterable of callable
+    workers : int
+    stopped : Event
+        Set when no more is wanted.
+    """
+
+    def __init__(self, tasks: Iterable[Callable[[], T]], workers: int, stopped: Event) -> None:
+        self.stopped = stopped
+        #: What tasks raised, or making them, by their numbers.
+        self.errors: list[tuple[int, BaseException]] = []
+        self._tasks = enumerate(_until_error(tasks))
+        self._taking = Lock()
+        self._results: Queue[tuple[T] | None] = Queue(2 * workers)
+        self._workers = workers
+
+    def work(self) -> None:
+        """Do tasks until there are no more, or one fails; in a worker."""
+        try:
+            while not self.stopped.is_set():
+                with self._taking:
+                    number, made = next(self._tasks, (-1, None))
+                if made is None:
+                    break
+                self._do(number, made)
+        finally:
+            self._results.put(None)
+
+    def _do(self, number: int, made: _Made[Callable[[], T]]) -> None:
+        try:
+            self._results.put((made.task()(),))
+        except CancelledError:
+            self.stopped.set()
+        except BaseException as error:
+            self.errors.append((number, error))
+            self.stopped.set()
+
+    def results(self) -> Iterator[T]:
+        """Yield what tasks give until all workers have ended."""
+        while self._workers:
+            result = self._results.get()
+            if result is None:
+                self._workers -= 1
+            else:
+                yield result[0]
 
 
 @dataclass(frozen=True)
@@ -78,7 +126,9 @@ class _Made(Generic[T]):
     error: Exception | None = None
 
     def task(self) -> T:
-        """Give the task."""
+        """Give the task, or raise what making it raised."""
+        if self.error is not None:
+            raise self.error
         return self.tasks[0]
 
 
@@ -94,26 +144,6 @@ def _until_error(tasks: Iterable[T]) -> Iterator[_Made[T]]:
             yield _Made(error=error)
             return
         yield _Made((task,))
-
-
-def _finished(running: dict[Future[T], None], stopped: Event | None) -> Iterator[T]:
-    """Yield what those give that are done; if one of them failed, raise what the first of all raised."""
-    done, _ = wait(running, return_when=FIRST_COMPLETED)
-    if any(future.exception() for future in done):
-        if stopped:
-            stopped.set()
-        _raise_first(running)
-    for future in done:
-        del running[future]
-        yield future.result()
-
-
-def _raise_first(running: Iterable[Future[T]]) -> None:
-    """Wait for all, and raise what the first of them raised, whatever the order in which they ended."""
-    wait(running)
-    errors = [error for error in (future.exception() for future in running) if error is not None]
-    for error in [error for error in errors if not isinstance(error, CancelledError)] or errors:
-        raise error
 
 
 def in_order(tasks: Iterable[Callable[[], Iterable[T]]], threads: int) -> Generator[T, None, None]:

@@ -107,6 +107,8 @@ PACKINGS = (
     Packing("xz", b"\xfd7zXZ\0", ".xz", _unxz, partial(lzma.LZMAFile, mode="wb")),
 )
 _MOST = max(len(packing.first) for packing in PACKINGS)
+#: Bytes that are read ahead: few, as larger blocks are read past them, and not copied.
+_BUFFER = 1 << 16
 
 
 @cache
@@ -124,15 +126,13 @@ def recoded(encoding: str) -> bool:
 
 
 @contextmanager
-def open_text(path: Place, encoding: str, size: int) -> Iterator[tuple[io.BufferedReader, pa.NativeFile]]:
+def open_text(path: Place, encoding: str) -> Iterator[tuple[io.BufferedReader, pa.NativeFile]]:
     """Open a file for reading its text from the beginning, and give the file whose place tells how far that is.
 
     Parameters
     ----------
     path : Place
     encoding : str
-    size : int
-        Bytes of text that are made at a time.
     """
     with open_input(path) as file:
         start = file.read(_MOST)
@@ -141,7 +141,7 @@ def open_text(path: Place, encoding: str, size: int) -> Iterator[tuple[io.Buffer
         stream: Any = packing.unpack(raw) if packing else raw
         if recoded(encoding):
             stream = pa.transcoding_input_stream(_as_arrow(stream), encoding, "utf8")
-        with io.BufferedReader(stream, size) as text:
+        with io.BufferedReader(stream, _BUFFER) as text:
             yield text, raw
 
 

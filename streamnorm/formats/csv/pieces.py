@@ -100,7 +100,7 @@ class Pieces:
 
     def start(self) -> Start:
         """Read what stands before the rows."""
-        with open_text(self._path, self._options.encoding, _FIRST) as (file, _):
+        with open_text(self._path, self._options.encoding) as (file, _):
             return self._start(file)[0]
 
     def __iter__(self) -> Iterator[Piece]:
@@ -111,7 +111,7 @@ class Pieces:
         DataError
             If a quote is never closed, or a row is longer than can be.
         """
-        with open_text(self._path, self._options.encoding, _SIZE) as (file, raw):
+        with open_text(self._path, self._options.encoding) as (file, raw):
             start, lines = self._start(file)
             rest: _Block = lines or file.read(_FIRST)
             number, quote = 0, -1
