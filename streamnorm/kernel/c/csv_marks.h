@@ -129,8 +129,41 @@ INLINE void find_by_fields(csv_marks *m, mark_finder marks)
     m->fields = s;
 }
 
+/* Put the places of some of 64 bytes one behind the other, `from` being that of the first byte; more than there are may be
+ * written, up to 64. */
+typedef void (*mark_putter)(int32_t *to, int32_t from, uint64_t found);
+
+INLINE void put_marks(int32_t *to, int32_t from, uint64_t found)
+{
+    while (found) {
+        int more = bits_set(found);
+        for (int i = 0; i < 8; i++, found &= found - 1)
+            to[i] = from + trailing_zeros(found | (uint64_t)1 << 63);
+        to += more < 8 ? more : 8;
+    }
+}
+
+#if CHOICE_OF_TARGETS
+#define COMPRESSING __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,avx512vbmi2,fma,bmi,bmi2,lzcnt,popcnt")))
+static const uint8_t byte_numbers[SPAN] = {
+    0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
+    32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+
+COMPRESSING INLINE void compress_marks(int32_t *to, int32_t from, uint64_t found)
+{
+    __m512i places = _mm512_maskz_compress_epi8(found, _mm512_loadu_si512((const void *)byte_numbers));
+    const __m512i first = _mm512_set1_epi32(from);
+    _mm512_storeu_si512((void *)to, _mm512_add_epi32(first, _mm512_cvtepu8_epi32(_mm512_castsi512_si128(places))));
+    if (bits_set(found) > 16) {
+        _mm512_storeu_si512((void *)(to + 16), _mm512_add_epi32(first, _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(places, 1))));
+        _mm512_storeu_si512((void *)(to + 32), _mm512_add_epi32(first, _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(places, 2))));
+        _mm512_storeu_si512((void *)(to + 48), _mm512_add_epi32(first, _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(places, 3))));
+    }
+}
+#endif
+
 /* Add the marks among 64 bytes; 0 where quotes stand otherwise than around whole fields. */
-INLINE int mark_block(csv_marks *m, const char *at, uint64_t there, mark_finder places)
+INLINE int mark_block(csv_marks *m, const char *at, uint64_t there, mark_finder places, mark_putter put)
 {
     uint64_t quotes = places(at, '"') & there, lines = (places(at, '\n') | places(at, '\r')) & there;
     uint64_t found = (places(at, m->delimiter) & there) | lines, quoted = m->inside;
@@ -150,18 +183,13 @@ INLINE int mark_block(csv_marks *m, const char *at, uint64_t there, mark_finder 
     lines &= ~quoted;
     for (uint64_t rest = lines; rest; rest &= rest - 1)
         mark_line(m, first + bits_set(found & (rest - 1) & ~rest));
-    while (found) {
-        int32_t *to = m->ends + m->count;
-        int more = bits_set(found);
-        for (int i = 0; i < 8; i++, found &= found - 1) /* more than there are: room is kept for 64 */
-            to[i] = from + trailing_zeros(found | (uint64_t)1 << 63);
-        m->count += more < 8 ? more : 8;
-    }
+    put(m->ends + first, from, found);
+    m->count = first + bits_set(found);
     return 1;
 }
 
 /* Find marks until there is no room for more, or nothing to be looked at. */
-INLINE void find_marks_body(csv_marks *m, mark_finder marks, mark_finder places)
+INLINE void find_marks_body(csv_marks *m, mark_finder marks, mark_finder places, mark_putter put)
 {
     while (!m->done && m->count + SPAN <= m->capacity) {
         size_t rest;
@@ -172,14 +200,14 @@ INLINE void find_marks_body(csv_marks *m, mark_finder marks, mark_finder places)
         }
         rest = (size_t)(m->end - m->block);
         if (rest >= SPAN) {
-            if (!mark_block(m, m->block, ~(uint64_t)0, places))
+            if (!mark_block(m, m->block, ~(uint64_t)0, places, put))
                 turn_to_fields(m, m->block + SPAN < m->end ? m->block + SPAN : m->end);
             else
                 m->block += SPAN;
             continue;
         }
         memcpy(last, m->block, rest);
-        if (!mark_block(m, last, ((uint64_t)1 << rest) - 1, places) || m->inside)
+        if (!mark_block(m, last, ((uint64_t)1 << rest) - 1, places, put) || m->inside)
             turn_to_fields(m, m->end);
         else if (record_start(m) < m->end) {
             m->ends[m->count++] = (int32_t)(m->end - m->data);
@@ -202,12 +230,22 @@ INLINE int64_t line_ends_body(const char *at, const char *end, mark_finder place
 }
 
 #define MARKS_LOOPS(suffix, target)                                                                               \
-    target static void find_marks_##suffix(csv_marks *m) { find_marks_body(m, marks_##suffix, places_##suffix); } \
+    target static void find_marks_##suffix(csv_marks *m)                                                          \
+    {                                                                                                             \
+        find_marks_body(m, marks_##suffix, places_##suffix, put_marks);                                           \
+    }                                                                                                             \
     target static int64_t line_ends_##suffix(const char *at, const char *end)                                     \
     {                                                                                                             \
         return line_ends_body(at, end, places_##suffix);                                                          \
     }
 EACH_TARGET(MARKS_LOOPS)
+
+#if CHOICE_OF_TARGETS
+COMPRESSING static void find_marks_compressing(csv_marks *m)
+{
+    find_marks_body(m, marks_avx512, places_avx512, compress_marks);
+}
+#endif
 
 static void (*find_marks)(csv_marks *);
 static int64_t (*line_ends)(const char *, const char *);

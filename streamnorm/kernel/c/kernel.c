@@ -59,8 +59,11 @@ static void choose_target(const char *at_most)
     if (strcmp(at_most, "avx2") == 0)
         return;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")) {
         USE_TARGET(avx512);
+        if (__builtin_cpu_supports("avx512vbmi2"))
+            find_marks = find_marks_compressing;
+    }
 #else
     (void)at_most;
 #endif
