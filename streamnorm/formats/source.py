@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
@@ -18,7 +19,7 @@ from streamnorm.files import CHUNK_BYTES, Place, Spooled, naming, open_input
 from streamnorm.formats.csv.seen import Seen
 from streamnorm.formats.options import CsvOptions
 
-__all__ = ["Bounds", "Counted", "Editor", "Portion", "Source", "Unit"]
+__all__ = ["Bounds", "Counted", "Editor", "Lying", "Portion", "Source", "Unit"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,23 @@ class Portion(NamedTuple):
 
     arrays: list[Counted]
     nulls: int
+
+
+class Lying(NamedTuple):
+    """Columns that lie in a file as the kernel reads them.
+
+    Parameters
+    ----------
+    names : list of str
+    rows : int
+        Of each.
+    chunks : kernel.Chunks
+        A slot for each.
+    """
+
+    names: list[str]
+    rows: int
+    chunks: kernel.Chunks
 
 
 class Editor(Protocol):
@@ -180,6 +198,17 @@ class Source(ABC):
             and SourceError where it is damaged.
         """
         yield from ()
+
+    def chunks(self, unit: Unit, names: Collection[str]) -> AbstractContextManager[Lying | None]:
+        """Tell where columns of a unit lie that the kernel reads by itself, while the file is open; None of none.
+
+        Parameters
+        ----------
+        unit : Unit
+        names : collection of str
+            Columns that are asked for.
+        """
+        return nullcontext()
 
     def slices(self, unit: Unit, columns: Sequence[str] | None = None) -> list[list[str]]:
         """Cut columns of a unit, by default all, into those that are better read together than with the others."""

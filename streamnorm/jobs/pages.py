@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 
 from streamnorm.errors import DataError
-from streamnorm.formats import NotByPagesError, Source, Unit
-from streamnorm.tables import Group, Learnt, Table, summarise_portions
+from streamnorm.formats import Lying, NotByPagesError, Source, Unit
+from streamnorm.tables import Group, Learnt, Table, summarise_chunks, summarise_portions
 
 __all__ = ["learnt_by_pages"]
 
@@ -39,20 +39,39 @@ def learnt_by_pages(table: Table, like: Learnt, source: Source, unit: Unit) -> t
     SourceError
         If a column is damaged.
     """
-    where = {
-        name: group
-        for group in like.groups
-        if group.vector is None and group.rule.decay is None
-        for name in group.names
-    }
+    groups = [group for group in like.groups if group.vector is None and group.rule.decay is None]
     found: dict[str, Group] = {}
     rows = 0
-    for name, number, portions in source.portions(unit, where):
-        rule = where[name].rule
+    for group in groups:
+        with source.chunks(unit, group.names if group.takes_values_as_they_stand else ()) as lying:
+            learnt = lying and _learnt_at_once(table, group, lying)
+        if lying and learnt:
+            found |= dict.fromkeys(learnt.names, learnt)
+            rows = lying.rows
+    where = {name: group.rule for group in groups for name in group.names if name not in found}
+    for name, number, portions in source.portions(unit, where) if where else ():
         try:
-            summary = summarise_portions(rule, name, portions, skip_infinite=table.infinite == "skip")
+            summary = summarise_portions(where[name], name, portions, skip_infinite=table.infinite == "skip")
         except (NotByPagesError, DataError):
             continue
-        found[name], rows = Group(rule, (name,), summary), number
+        found[name], rows = Group(where[name], (name,), summary), number
     rest = like.only(found)
     return dataclasses.replace(rest, groups=tuple(group.of_parts(found) for group in rest.groups)), rows
+
+
+def _learnt_at_once(table: Table, group: Group, lying: Lying) -> Group | None:
+    """Learn from columns that the kernel reads by itself; None where one of them has to be read in another way.
+
+    Parameters
+    ----------
+    table : Table
+        Its settings count.
+    group : Group
+        The columns, perhaps among others.
+    lying : Lying
+    """
+    try:
+        summary = summarise_chunks(group.rule, lying.rows, lying.chunks, skip_infinite=table.infinite == "skip")
+    except (NotImplementedError, DataError):
+        return None
+    return Group(group.rule, tuple(lying.names), summary)

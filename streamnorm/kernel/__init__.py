@@ -7,6 +7,7 @@ The room imports nothing of the package. Begin with `runs`, which says what a co
 from streamnorm.kernel.chosen import (
     COMPILED,
     add,
+    column_chunks,
     count_pages,
     crc32,
     csv_fields,
@@ -25,7 +26,6 @@ from streamnorm.kernel.chosen import (
     pages,
     plain,
     products,
-    read_chunk,
     read_pages,
     round_moments,
     shortest,
@@ -34,17 +34,20 @@ from streamnorm.kernel.chosen import (
 )
 from streamnorm.kernel.layouts import arithmetic
 from streamnorm.kernel.reference import first_infinity
-from streamnorm.kernel.runs import COUNTS, PAGE, Exported, Run, Segments
+from streamnorm.kernel.runs import COUNTS, PAGE, TOLD, Chunks, Exported, Run, Segments
 
 __all__ = [
     "COMPILED",
     "COUNTS",
     "PAGE",
+    "TOLD",
+    "Chunks",
     "Exported",
     "Run",
     "Segments",
     "add",
     "arithmetic",
+    "column_chunks",
     "count_pages",
     "crc32",
     "csv_fields",
@@ -64,7 +67,6 @@ __all__ = [
     "pages",
     "plain",
     "products",
-    "read_chunk",
     "read_pages",
     "round_moments",
     "shortest",

@@ -13,6 +13,7 @@ __all__ = [
     "COMPILED",
     "add",
     "arithmetic",
+    "column_chunks",
     "count_pages",
     "crc32",
     "csv_fields",
@@ -31,7 +32,6 @@ __all__ = [
     "pages",
     "plain",
     "products",
-    "read_chunk",
     "read_pages",
     "round_moments",
     "shortest",
@@ -57,7 +57,7 @@ memory = _chosen.memory
 instructions, plain = _chosen.instructions, _chosen.plain
 last_row, longest = _chosen.last_row, _chosen.longest
 pages, read_pages, count_pages = _chosen.pages, _chosen.read_pages, _chosen.count_pages
-read_chunk = _chosen.read_chunk
+column_chunks = _chosen.column_chunks
 unpack, crc32 = _chosen.unpack, _chosen.crc32
 index_bounds, page_header = _chosen.index_bounds, _chosen.page_header
 csv_fields, csv_texts = _chosen.csv_fields, _chosen.csv_texts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["COUNTS", "PAGE", "Exported", "Run", "Segments"]
+__all__ = ["COUNTS", "PAGE", "TOLD", "Chunks", "Exported", "Run", "Segments"]
 
 #: What is counted of every column, in the order of the kernel's tallies.
 COUNTS = ("values", "nulls", "nans", "positive_infinities", "negative_infinities")
@@ -15,6 +15,9 @@ PAGE = (
     "kind", "start", "body", "packed", "unpacked", "crc", "computed", "values", "encoding", "definition_encoding",
     "repetition_encoding", "nulls", "rows", "definition_bytes", "repetition_bytes", "compressed",
 )  # fmt: skip
+
+#: What a Parquet footer tells of a column chunk, in the same way; the last: whether it is encrypted or in another file.
+TOLD = ("group", "rows", "type", "codec", "values", "size", "data", "dictionary", "elsewhere")
 
 
 class Run(NamedTuple):
@@ -50,3 +53,13 @@ class Segments(NamedTuple):
 
     run: Run
     bounds: Any  # int64, one more than slots
+
+
+class Chunks(NamedTuple):
+    """Column chunks of a Parquet file, one a slot, that the compiled kernel reads by itself.
+
+    Nulls are not counted. NotImplementedError is raised where one is written in another way or damaged.
+    """
+
+    file: Any  # the system's number of it
+    records: Any  # int64 of shape (n_slots, 6): start, size, values, type, whether snappy, whether nullable

@@ -80,7 +80,7 @@ class Block:
         Number of columns.
     rows : int
         Number of rows.
-    runs : list of kernel.Run, kernel.Exported or kernel.Segments
+    runs : list of kernel.Run, kernel.Exported, kernel.Segments or kernel.Chunks
         Where the values lie. Several runs of one slot follow each other in the order of their rows.
     zeros : ndarray of shape (slots,), dtype int64, optional
         How many more rows of each column are 0 without being stored (sparse input).
@@ -94,7 +94,7 @@ class Block:
 
     slots: int
     rows: int
-    runs: list[kernel.Run] | kernel.Exported | kernel.Segments
+    runs: list[kernel.Run] | kernel.Exported | kernel.Segments | kernel.Chunks
     zeros: NDArray[np.int64] | None = None
     zero_weight: Exact | None = None
     nulls: NDArray[np.int64] | None = None
@@ -102,8 +102,8 @@ class Block:
 
     def weighing(self, weights: NDArray[np.float64] | None) -> Block:
         """Give the rows with these weights, or with none, of shape (rows,)."""
-        if isinstance(self.runs, kernel.Exported):
-            raise TypeError("rows that a record batch exports have no weights")
+        if isinstance(self.runs, (kernel.Exported, kernel.Chunks)):
+            raise TypeError("rows of a record batch or of column chunks have no weights")
         if isinstance(self.runs, kernel.Segments):
             runs: Any = kernel.Segments(self.runs.run._replace(weights=weights), self.runs.bounds)
         else:
@@ -113,7 +113,7 @@ class Block:
     @property
     def weighted(self) -> bool:
         """Whether its rows have weights."""
-        if isinstance(self.runs, (kernel.Exported, kernel.Segments)):
+        if isinstance(self.runs, (kernel.Exported, kernel.Segments, kernel.Chunks)):
             return False
         return self.zero_weight is not None or any(run.weights is not None for run in self.runs)
 
@@ -159,6 +159,9 @@ class Counts:
         if block.nulls is not None:
             table = table.copy()
             table[:, 1] += block.nulls
+        if isinstance(block.runs, kernel.Chunks):
+            table = table.copy()
+            table[:, 1] = block.rows - table.sum(axis=1)
         return cls(table)
 
     @property

@@ -4,7 +4,7 @@ The room imports `rules` and what those import. Begin with `table`, whose `summa
 halves of every job.
 """
 
-from streamnorm.tables.batch import summarise_portions
+from streamnorm.tables.batch import summarise_chunks, summarise_portions
 from streamnorm.tables.by_value import by_value
 from streamnorm.tables.grouping import KEYED_BYTES, By
 from streamnorm.tables.keyed import Keyed
@@ -26,5 +26,6 @@ __all__ = [
     "Vector",
     "by_value",
     "learning_lock",
+    "summarise_chunks",
     "summarise_portions",
 ]

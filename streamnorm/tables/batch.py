@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from streamnorm import kernel
 from streamnorm.columns import block_of_arrays, block_of_batch, float_type, map_array, run_of
 from streamnorm.errors import InfiniteValueError
 from streamnorm.rules import PLAIN, BoundRule
@@ -19,7 +20,7 @@ from streamnorm.tables.keyed import Keyed
 from streamnorm.tables.statistics import Group
 from streamnorm.tables.vectors import Vector
 
-__all__ = ["map_column", "summarise_columns", "summarise_portions"]
+__all__ = ["map_column", "summarise_chunks", "summarise_columns", "summarise_portions"]
 
 #: Numbers, and how often each occurs: once where that is None.
 Counted: TypeAlias = tuple[pa.Array, NDArray[np.int64] | None]
@@ -115,6 +116,29 @@ def _of_elements(weights: WideWeights, elements: int) -> WideWeights:
     """Give each element of whole vectors the weight of its row."""
     times = elements // max(1, len(weights.powers))
     return WideWeights(np.repeat(weights.factors, times), np.repeat(weights.powers, times))
+
+
+def summarise_chunks(rule: BoundRule, rows: int, chunks: kernel.Chunks, *, skip_infinite: bool) -> Summary:
+    """Summarise columns that the kernel reads from their file by itself.
+
+    Parameters
+    ----------
+    rule : BoundRule
+    rows : int
+        Of each.
+    chunks : kernel.Chunks
+        A slot for each.
+    skip_infinite : bool
+
+    Raises
+    ------
+    NotImplementedError
+        If one is not read so.
+    DataError
+        If one holds an infinity that is not to be skipped; its row is not known.
+    """
+    summary: Summary = rule.summary.of(Block(len(chunks.records), rows, chunks), skip_infinite=skip_infinite)
+    return summary
 
 
 def summarise_portions(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from streamnorm.arrow import is_chosen, widest
 from streamnorm.errors import DataError, MergeError
 from streamnorm.once import once
-from streamnorm.rules import BoundRule
+from streamnorm.rules import PLAIN, BoundRule
 from streamnorm.summaries import Summary
 from streamnorm.tables.keyed import Keyed
 from streamnorm.tables.keys import Keys
@@ -44,6 +44,11 @@ class Group:
         """Equal exactly for groups that can be added."""
         layout = () if self.vector is None else (self.vector.whole,)
         return self.rule.key, self.names, *layout
+
+    @property
+    def takes_values_as_they_stand(self) -> bool:
+        """Whether numbers of its columns go to the summary without a step before."""
+        return self.vector is None and self.rule.steps == PLAIN
 
     @property
     def words(self) -> str:

@@ -15,6 +15,7 @@ from reading import on_reading
 
 import streamnorm as sn
 from streamnorm.errors import DataError, SourceError
+from streamnorm.formats import Source
 from streamnorm.formats.parquet import decode
 from streamnorm.formats.parquet.source import ParquetSource
 
@@ -38,13 +39,14 @@ def decoded(monkeypatch) -> list[str]:
 def by_batches(path, normalizer, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(ParquetSource, "portions", lambda *_: iter(()))
+        patched.setattr(ParquetSource, "chunks", Source.chunks)
         return sn.fit(path, normalizer)
 
 
 def by_pieces(path, normalizer, monkeypatch):
-    """Fit as if no column chunk were small."""
+    """Fit as if the kernel read no column chunk by itself."""
     with monkeypatch.context() as patched:
-        patched.setattr(decode, "_AT_ONCE_BYTES", -1)
+        patched.setattr(ParquetSource, "chunks", Source.chunks)
         return sn.fit(path, normalizer)
 
 
@@ -361,5 +363,4 @@ def test_a_dictionary_outlives_the_piece_that_it_stood_in(tmp_path):
     pq.write_table(table, tmp_path / "a.parquet", compression="none", data_page_size=100_000, row_group_size=2_000_000)
     size = pq.read_metadata(tmp_path / "a.parquet").row_group(0).column(0).total_compressed_size
     assert size > 1.5 * decode.PIECE_BYTES
-    assert size > decode._AT_ONCE_BYTES
     assert sn.fit(tmp_path / "a.parquet", "robust") == sn.TableNormalizer("robust").fit(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import io
 import os
 import sys
@@ -163,71 +164,116 @@ def test_pages_are_read_as_they_were_written(encoding, version, codec, kind):
         assert (twin[0], twin[1].tolist(), twin[2]) == (found, counts.tolist(), plain)
 
 
-def _at_once(path, data: bytes, nullable: bool, width: int, snappy: bool, *, unpacked: int = 60_000, integers=True):
-    """Read a column chunk that lies in a file, behind other bytes; give what `_read` gives, or None."""
+_TYPES = {"int32": "i", "int64": "q", "float32": "f", "float64": "d"}
+
+
+def _at_once(path, data: bytes, nullable: bool, kind: str, snappy: bool, *, values: int = 5000):
+    """Learn from a column chunk that lies in a file, behind other bytes; None if it is not read so."""
     path.write_bytes(b"before" + data)
+    record = np.array([[6, len(data), values, ord(_TYPES[kind]), snappy, nullable]])
     with path.open("rb") as file:
-        found = kernel.read_chunk(file.fileno(), 6, len(data), 5000, unpacked, snappy, nullable, width, integers)
-    if found is None:
-        return None
-    memory, entries, counts, start, plain, present = found
-    times = [] if counts is None else np.frombuffer(counts, np.int64).tolist()
-    assert len(times) == entries
-    return [5000, present, plain], times, bytes(memoryview(memory)[start : start + plain * width])
+        try:
+            return _learnt_of(kernel.Chunks(file.fileno(), record))
+        except NotImplementedError:
+            return None
+
+
+def _learnt(values: np.ndarray):
+    """Learn from values in memory what `_at_once` does."""
+    return _learnt_of([_run(values, _TYPES[values.dtype.name])])
+
+
+def _learnt_of(runs):
+    return [kernel.moments(1, runs), kernel.extremes(1, runs), kernel.histogram(1, runs, 64, np.array([64]))]
 
 
 @pytest.mark.skipif(not kernel.COMPILED or sys.platform == "win32", reason="the compiled kernel alone reads at once")
 @pytest.mark.parametrize("encoding", _ENCODINGS)
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 @pytest.mark.parametrize("codec", ["none", "snappy"])
-@pytest.mark.parametrize("kind", ["int32", "float64"])
-def test_a_chunk_is_read_at_once_as_its_pages_are(tmp_path, encoding, version, codec, kind):
+@pytest.mark.parametrize("kind", ["int32", "int64", "float32", "float64"])
+def test_a_chunk_in_a_file_is_learnt_from_as_its_values_are(tmp_path, encoding, version, codec, kind):
     if encoding == "DELTA_BINARY_PACKED" and kind.startswith("float"):
         return
     how = (
         {"use_dictionary": True} if encoding == "dictionary" else {"use_dictionary": False, "column_encoding": encoding}
     )
     for nulls, few in ((0, False), (0.3, False), (0.3, True), (1, True)):
-        data, nullable, width = _chunk(
-            _values(kind, nulls, few), data_page_version=version, compression=codec, data_page_size=2000, **how
-        )
-        found = _at_once(tmp_path / "x", data, nullable, width, codec == "snappy")
-        if found is None:
-            assert encoding == "DELTA_BINARY_PACKED"  # whose values take more room than they are told to
-            found = _at_once(tmp_path / "x", data, nullable, width, codec == "snappy", unpacked=120_000)
-        wanted = _read(kernel, data, nullable, width, False) if codec == "none" else None
-        if wanted is not None:
-            assert (found[0], found[1], found[2]) == (wanted[0], wanted[1].tolist(), wanted[2])
-        assert found[0][1] == 5000 - _values(kind, nulls, few).null_count
-        if nulls < 1:
-            assert _at_once(tmp_path / "x", data, nullable, width, codec == "snappy", unpacked=10) is None
-        assert _at_once(tmp_path / "x", data[:-1], nullable, width, codec == "snappy") is None
-        assert _at_once(tmp_path / "x", data + b"\0", nullable, width, codec == "snappy") is None
+        values = _values(kind, nulls, few)
+        data, nullable, _ = _chunk(values, data_page_version=version, compression=codec, data_page_size=2000, **how)
+        snappy = codec == "snappy"
+        found = _at_once(tmp_path / "x", data, nullable, kind, snappy)
+        assert found == _learnt(values.drop_null().to_numpy())
+        assert _at_once(tmp_path / "x", data[:-1], nullable, kind, snappy) is None
+        assert _at_once(tmp_path / "x", data + b"\0", nullable, kind, snappy) is None
         wrong = bytearray(data)
         wrong[-1] ^= 4  # in the body of a page
-        assert _at_once(tmp_path / "x", bytes(wrong), nullable, width, codec == "snappy") is None
+        assert _at_once(tmp_path / "x", bytes(wrong), nullable, kind, snappy) is None
+
+
+@pytest.mark.skipif(not kernel.COMPILED or sys.platform == "win32", reason="the compiled kernel alone reads at once")
+@pytest.mark.parametrize("page_bytes", [3_000, 70_000, 300_000, 3_000_000])
+@pytest.mark.parametrize("few", [0, 1000, 100_000])
+@pytest.mark.parametrize("how", [{}, {"compression": "none"}, {"data_page_version": "2.0"}])
+def test_a_chunk_is_read_in_pieces(tmp_path, page_bytes, few, how):
+    """Pages that are smaller and larger than a piece; a dictionary, one that is given up, or none."""
+    random, rows = np.random.default_rng(page_bytes), 300_000
+    values = random.normal(size=rows)
+    values[: rows // 2] = values[random.integers(0, few or rows, rows // 2)]
+    column = pa.array(values, mask=random.random(rows) < 0.1)
+    if "max_rows_per_page" in inspect.signature(pq.ParquetWriter).parameters:
+        how = how | {"max_rows_per_page": rows}
+    data, *_ = _chunk(column, use_dictionary=few > 0, data_page_size=page_bytes, **how)
+    assert len(data) > 1_500_000
+    snappy = how.get("compression") != "none"
+    found = _at_once(tmp_path / "x", data, True, "float64", snappy, values=rows)
+    assert found == _learnt(column.drop_null().to_numpy())
+    wrong = bytearray(data)
+    wrong[-9] ^= 1
+    assert _at_once(tmp_path / "x", bytes(wrong), True, "float64", snappy, values=rows) is None
+    assert _at_once(tmp_path / "x", data[:-1], True, "float64", snappy, values=rows) is None
+    assert _at_once(tmp_path / "x", data, True, "float64", snappy, values=rows + 1) is None
 
 
 @pytest.mark.skipif(not kernel.COMPILED or sys.platform == "win32", reason="the compiled kernel alone reads at once")
 @pytest.mark.parametrize("encoding", _ENCODINGS)
 @pytest.mark.parametrize("codec", ["none", "snappy"])
-def test_a_damaged_chunk_is_read_or_left_to_its_pages(tmp_path, encoding, codec):
+def test_a_damaged_chunk_in_a_file_is_learnt_from_or_left(tmp_path, encoding, codec):
     how = (
         {"use_dictionary": True} if encoding == "dictionary" else {"use_dictionary": False, "column_encoding": encoding}
     )
     values = _values("int64", 0.2, few=encoding == "dictionary")
-    good, nullable, width = _chunk(values, checksums=False, compression=codec, data_page_size=900, **how)
+    good, nullable, _ = _chunk(values, checksums=False, compression=codec, data_page_size=900, **how)
     random, outcomes = np.random.default_rng(8), set()
     for _ in range(300):
         data = bytearray(good)
         for at in random.integers(0, min(len(data), 3000), random.integers(1, 4)):
             data[at] = random.choice([0, 255, data[at] ^ 1 << int(random.integers(8)), int(random.integers(256))])
-        found = _at_once(tmp_path / "x", bytes(data), nullable, width, codec == "snappy", unpacked=150_000)
+        found = _at_once(tmp_path / "x", bytes(data), nullable, "int64", codec == "snappy")
         outcomes.add(found is None)
-        if found is not None and codec == "none":
-            wanted = _read(kernel, bytes(data), nullable, width, False)
-            assert (found[0], found[1], found[2]) == (wanted[0], wanted[1].tolist(), wanted[2])
+        if found is not None and codec == "none" and encoding != "dictionary":
+            plain = _read(kernel, bytes(data), nullable, 8, False)[2]
+            assert found == _learnt(np.frombuffer(plain, np.int64))
     assert outcomes == {True, False}
+
+
+@pytest.mark.skipif(not kernel.COMPILED or sys.platform == "win32", reason="the compiled kernel alone reads at once")
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ([-1, 10, 10, ord("d"), 0, 0], "out of range"),
+        ([6, -1, 10, ord("d"), 0, 0], "out of range"),
+        ([2**62, 2**62, 10, ord("d"), 0, 0], "out of range"),
+        ([6, 10, -10, ord("d"), 0, 0], "out of range"),
+        ([6, 10, 10, ord("b"), 0, 0], "out of range"),
+        ([6, 10, 10, ord("d") + 256, 0, 0], "out of range"),
+        ([6, 10, 10, ord("d"), 0], "for each slot"),
+    ],
+)
+def test_chunks_out_of_range_are_refused(record, words):
+    for call in (kernel.moments, kernel.extremes):
+        with pytest.raises(ValueError, match=words):
+            call(1, kernel.Chunks(0, np.array(record)))
 
 
 def test_headers_are_told_as_pyarrow_wrote_them():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def on_reading(
     monkeypatch: pytest.MonkeyPatch, before: Event = _nothing, after: Event = _nothing
 ) -> Callable[[], None]:
     """Let something happen before and after columns of a unit are read, given file and columns; give what undoes it."""
-    batches, portions = ParquetSource.read, ParquetSource.portions
+    batches, portions, chunks = ParquetSource.read, ParquetSource.portions, ParquetSource.chunks
 
     def read(self, unit, columns=None, *more):
         before(self.path, list(self.schema.names if columns is None else columns))
@@ -34,11 +35,22 @@ def on_reading(
         if names:
             after(self.path, [])
 
+    @contextmanager
+    def by_itself(self, unit, names):
+        with chunks(self, unit, names) as lying:
+            if lying:
+                before(self.path, lying.names)
+            yield lying
+            if lying:
+                after(self.path, [])
+
     monkeypatch.setattr(ParquetSource, "read", read)
     monkeypatch.setattr(ParquetSource, "portions", by_pages)
+    monkeypatch.setattr(ParquetSource, "chunks", by_itself)
 
     def undo() -> None:
         monkeypatch.setattr(ParquetSource, "read", batches)
         monkeypatch.setattr(ParquetSource, "portions", portions)
+        monkeypatch.setattr(ParquetSource, "chunks", chunks)
 
     return undo

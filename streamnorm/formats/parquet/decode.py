@@ -7,7 +7,6 @@ flat columns, in the encodings that the kernel knows; everything else is left to
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,88 +16,19 @@ from numpy.typing import NDArray
 from streamnorm import kernel
 from streamnorm.formats.limits import LARGEST
 from streamnorm.formats.parquet.codecs import SNAPPY, UNCOMPRESSED, unpacked
-from streamnorm.formats.parquet.footer import start_of
-from streamnorm.formats.parquet.layout import NotByPagesError, descriptor_of
+from streamnorm.formats.parquet.flat import Chunk
+from streamnorm.formats.parquet.layout import NotByPagesError
 from streamnorm.formats.parquet.walk import DATA_V2, DICTIONARY, Page, pages_of
 from streamnorm.formats.source import Counted, Portion
 
-__all__ = ["Chunk", "chunk_of", "portions_of"]
+__all__ = ["portions_of"]
 
 #: Bytes of a column chunk that are read at a time, and of its pages that are unpacked at a time, unless one page has
 #: more: both stay in the processor's second cache.
 PIECE_BYTES = UNPACKED_BYTES = 3 << 19
-#: Bytes of a column chunk, packed and unpacked, up to which it is read in one call.
-_AT_ONCE_BYTES = 5 << 19
-
-#: Codecs by their names in pyarrow's footers, where LZ4 is the one that Parquet calls LZ4_RAW.
-_CODECS = {"UNCOMPRESSED": UNCOMPRESSED, "SNAPPY": SNAPPY, "GZIP": 2, "BROTLI": 4, "ZSTD": 6, "LZ4": 7}
 
 #: Parquet's numbers of encodings.
 _PLAIN, _PLAIN_DICTIONARY, _DELTA, _SPLIT = 0, 2, 5, 9
-
-#: Arrow's type of values by Parquet's physical type, and the types of columns that are written so.
-_PHYSICAL = {
-    "INT32": (pa.int32(), (pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16(), pa.uint32())),
-    "INT64": (pa.int64(), (pa.int64(), pa.uint64())),
-    "FLOAT": (pa.float32(), (pa.float32(),)),
-    "DOUBLE": (pa.float64(), (pa.float64(),)),
-}
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A column chunk, as pyarrow's footer tells of it.
-
-    Parameters
-    ----------
-    start, size : int
-        Where its pages lie in the file, in bytes.
-    unpacked : int
-        Bytes of its pages when they are unpacked.
-    values : int
-        Number of values, nulls included.
-    stored : pyarrow.DataType
-        What values are written as.
-    codec : int
-        Parquet's number of it.
-    nullable : bool
-        Whether there are definition levels.
-    """
-
-    start: int
-    size: int
-    unpacked: int
-    values: int
-    stored: pa.DataType
-    codec: int
-    nullable: bool
-
-
-def chunk_of(metadata: Any, group: int, column: int, kind: pa.DataType) -> Chunk | None:
-    """Describe a column chunk, or give None where it is not read by pages.
-
-    The footer must have been found fit to be asked for columns.
-
-    Parameters
-    ----------
-    metadata : pyarrow.parquet.FileMetaData
-    group, column : int
-        Numbers of row group and leaf column.
-    kind : pyarrow.DataType
-        The column's.
-    """
-    rows = metadata.row_group(group)
-    leaf, chunk = metadata.schema.column(column), rows.column(column)
-    stored, kinds = _PHYSICAL.get(chunk.physical_type, (None, ()))
-    codec = _CODECS.get(chunk.compression)
-    known = kind in kinds or (pa.types.is_decimal128(kind) and stored is not None and pa.types.is_integer(stored))
-    flat = leaf.max_repetition_level == 0 and leaf.max_definition_level <= 1 and not chunk.file_path
-    if not known or not flat or codec is None or chunk.num_values != rows.num_rows:
-        return None
-    return Chunk(
-        start_of(chunk), chunk.total_compressed_size, chunk.total_uncompressed_size, chunk.num_values, stored, codec,
-        leaf.max_definition_level == 1,
-    )  # fmt: skip
 
 
 def portions_of(file: pa.NativeFile, chunk: Chunk, kind: pa.DataType) -> Iterator[Portion]:
@@ -118,10 +48,6 @@ def portions_of(file: pa.NativeFile, chunk: Chunk, kind: pa.DataType) -> Iterato
     ValueError
         If its bytes are none that a writer makes.
     """
-    found = _at_once(file, chunk, kind)
-    if found is not None:
-        yield found
-        return
     reader, waiting = _Reader(chunk, kind), list[Counted]()
     for data, pages in pages_of(file, chunk, PIECE_BYTES):
         first = pages[0].kind == DICTIONARY
@@ -132,35 +58,6 @@ def portions_of(file: pa.NativeFile, chunk: Chunk, kind: pa.DataType) -> Iterato
                 yield Portion(waiting, 0)
             waiting = [reader.read(data, pages[start:stop])]
     yield reader.last(waiting)
-
-
-def _at_once(file: pa.NativeFile, chunk: Chunk, kind: pa.DataType) -> Portion | None:
-    """Give all numbers of a column chunk if it is small, and written in the ways that most are.
-
-    Parameters
-    ----------
-    file : pyarrow.NativeFile
-    chunk : Chunk
-    kind : pyarrow.DataType
-        The column's.
-    """
-    small = chunk.size <= _AT_ONCE_BYTES and 0 <= chunk.unpacked <= _AT_ONCE_BYTES
-    number = descriptor_of(file)
-    if number is None or not (small and chunk.codec in (UNCOMPRESSED, SNAPPY)):
-        return None
-    found = kernel.read_chunk(
-        number, chunk.start, chunk.size, chunk.values, chunk.unpacked, chunk.codec == SNAPPY, chunk.nullable,
-        chunk.stored.bit_width // 8, pa.types.is_integer(chunk.stored),
-    )  # fmt: skip
-    if found is None:
-        return None
-    memory, entries, counts, start, plain, present = found
-    data, arrays = pa.py_buffer(memory), list[Counted]()
-    if plain:
-        arrays.append((_array(data.slice(start), plain, kind, chunk.stored), None))
-    if counts is not None:
-        arrays.append((_array(data, entries, kind, chunk.stored), np.frombuffer(counts, np.int64)))
-    return Portion(arrays, chunk.values - present)
 
 
 def _together(sizes: list[int], start: int) -> Iterator[tuple[int, int]]:

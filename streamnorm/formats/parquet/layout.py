@@ -17,7 +17,7 @@ import pyarrow as pa
 from streamnorm import kernel
 from streamnorm.formats.parquet.tree import Struct, read_struct
 
-__all__ = ["Chunk", "Field", "Layout", "NotByPagesError", "descriptor_of", "read_at", "read_view"]
+__all__ = ["Chunk", "Field", "Layout", "NotByPagesError", "descriptor_of", "read_at", "read_footer", "read_view"]
 
 _MAGIC, _SEALED = b"PAR1", b"PARE"
 #: Bytes at the end: the footer's length and the magic.
@@ -129,16 +129,9 @@ class Layout:
         ValueError
             If the footer is damaged.
         """
-        size = file.size()
-        tail = read_at(file, max(0, size - _TAIL), min(size, _TAIL))
-        length = int.from_bytes(bytes(tail[:4]), "little")
-        if bytes(tail[4:]) == _SEALED:
-            raise NotByPagesError("the footer is encrypted")
-        if bytes(tail[4:]) != _MAGIC or length > size - _TAIL - len(_MAGIC):
-            raise ValueError("the footer is no Parquet footer")
-        end = size - _TAIL - length
+        footer, end = read_footer(file)
         try:
-            meta, _ = read_struct(memoryview(read_at(file, end, length)))
+            meta, _ = read_struct(memoryview(footer))
             if 8 in meta.fields or _ODD_SIZES.match(meta.get(6, b"")):
                 raise NotByPagesError("of an encrypted file, or a writer of long ago")
             return cls(meta, end)
@@ -157,6 +150,19 @@ class Layout:
             if start < last or size < 0 or start + size > self.end:
                 raise ValueError("a column chunk lies in another or outside of the file")
             last = start + size
+
+
+def read_footer(file: pa.NativeFile) -> tuple[Any, int]:
+    """Read the bytes of a file's footer, and give where it begins; errors are those of `Layout.read`."""
+    size = file.size()
+    tail = read_at(file, max(0, size - _TAIL), min(size, _TAIL))
+    length = int.from_bytes(bytes(tail[:4]), "little")
+    if bytes(tail[4:]) == _SEALED:
+        raise NotByPagesError("the footer is encrypted")
+    if bytes(tail[4:]) != _MAGIC or length > size - _TAIL - len(_MAGIC):
+        raise ValueError("the footer is no Parquet footer")
+    end = size - _TAIL - length
+    return read_at(file, end, length), end
 
 
 def _fields(elements: list[Struct]) -> Iterator[Field]:

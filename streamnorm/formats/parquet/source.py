@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from streamnorm import kernel
 from streamnorm.errors import SourceError
 from streamnorm.files import Remote, naming, open_input
 from streamnorm.formats.limits import BATCH_BYTES, rows_for, together, validated, width_of
 from streamnorm.formats.parquet.bounds import bounds_of
-from streamnorm.formats.parquet.decode import Chunk, chunk_of, portions_of
+from streamnorm.formats.parquet.decode import portions_of
+from streamnorm.formats.parquet.flat import Chunk, FlatColumns
 from streamnorm.formats.parquet.footer import check_footer
+from streamnorm.formats.parquet.layout import NotByPagesError, descriptor_of, read_footer
 from streamnorm.formats.parquet.pages import check_pages, longest_text
 from streamnorm.formats.parquet.slices import READ_BYTES, side_by_side, slices_of
 from streamnorm.formats.parquet.thrift import Thrift
 from streamnorm.formats.parquet.walk import damage
-from streamnorm.formats.source import Bounds, Portion, Source, Unit
+from streamnorm.formats.source import Bounds, Lying, Portion, Source, Unit
 from streamnorm.once import once
 
 __all__ = ["ParquetSource"]
@@ -63,21 +66,32 @@ class ParquetSource(Source):
         except (IndexError, KeyError, TypeError, ValueError, RecursionError):
             return True
 
-    def _open(self, metadata: Any = None, *, buffered: bool = False) -> Any:
+    def _open(self, metadata: Any = None, *, buffered: bool = False, verified: bool = False) -> Any:
+        """Open the file.
+
+        Parameters
+        ----------
+        metadata : pyarrow.parquet.FileMetaData, optional
+            Its footer, where that was read.
+        buffered : bool
+            Whether column chunks are read through a buffer.
+        verified : bool
+            Whether pages are compared with their checksums.
+        """
         import pyarrow.parquet as pq
 
         local = isinstance(self.path, Path)
         return pq.ParquetFile(
             self.path if local else open_input(self.path), metadata=metadata,
             buffer_size=READ_BYTES if local and buffered else 0, pre_buffer=not local,
-            page_checksum_verification=self._has_checksums,
+            page_checksum_verification=verified and self._has_checksums,
         )  # fmt: skip
 
     @once
     def schema(self) -> pa.Schema:
         """Names and types of the columns."""
-        with naming(self.path), self._open(self._metadata) as file:
-            return file.schema_arrow
+        with naming(self.path):
+            return self._metadata.schema.to_arrow_schema()
 
     def units(self) -> Iterator[Unit]:
         """Yield the row groups, each with its share of the file.
@@ -96,7 +110,7 @@ class ParquetSource(Source):
 
     def let_go(self) -> None:
         """Drop the footer, which takes ten times its size in the file."""
-        for name in ("_metadata", "schema", "_leaves"):
+        for name in ("_metadata", "schema", "_flat"):
             self.__dict__.pop(name, None)
 
     def check_columns(self, groups: Iterable[int] | None = None, columns: Collection[str] | None = None) -> None:
@@ -123,22 +137,31 @@ class ParquetSource(Source):
         check = partial(self.check_columns, [unit.number])
         return bounds_of(self.schema, self._metadata, unit.number, names, check)
 
+    @contextmanager
+    def chunks(self, unit: Unit, names: Collection[str]) -> Iterator[Lying | None]:
+        """Tell where column chunks lie that the kernel reads by itself; far away all are read at once instead."""
+        columns = self._flat if kernel.COMPILED and names else None
+        there, records = columns.read_by_kernel(unit.number, names) if columns else ([], ())
+        if not there:
+            yield None
+            return
+        with naming(self.path), open_input(self.path) as file:
+            number = descriptor_of(file)
+            rows = self._metadata.row_group(unit.number).num_rows
+            yield None if number is None else Lying(there, rows, kernel.Chunks(number, records))
+
     def portions(self, unit: Unit, names: Collection[str]) -> Iterator[tuple[str, int, Iterator[Portion]]]:
         """Yield flat columns of a row group, which are read by their pages; far away all are read at once instead."""
-        leaves = {} if isinstance(self.path, Remote) else self._leaves
-        asked = [name for name in names if name in leaves]
-        if not asked:
-            return
-        self.check_columns([unit.number], asked)
+        found = {name: self._flat.chunk(unit.number, name) for name in names} if self._flat else {}
         rows = self._metadata.row_group(unit.number).num_rows
         with naming(self.path), open_input(self.path) as file:
-            for name in asked:
-                kind = self.schema.field(name).type
-                chunk = chunk_of(self._metadata, unit.number, leaves[name], kind)
+            for name, chunk in found.items():
                 if chunk is not None:
-                    yield name, rows, self._portions(file, chunk, name, unit)
+                    yield name, rows, self._portions(file, chunk, name, self.schema.field(name).type, unit)
 
-    def _portions(self, file: pa.NativeFile, chunk: Chunk, name: str, unit: Unit) -> Iterator[Portion]:
+    def _portions(
+        self, file: pa.NativeFile, chunk: Chunk, name: str, kind: pa.DataType, unit: Unit
+    ) -> Iterator[Portion]:
         """Read a column, and say where it is damaged.
 
         Parameters
@@ -146,17 +169,22 @@ class ParquetSource(Source):
         file : pyarrow.NativeFile
         chunk : Chunk
         name : str
+        kind : pyarrow.DataType
         unit : Unit
         """
         with damage(self.path, name, unit.number):
-            yield from portions_of(file, chunk, self.schema.field(name).type)
+            yield from portions_of(file, chunk, kind)
 
     @once
-    def _leaves(self) -> dict[str, int]:
-        """Find the columns of the file that are one column of the table, by their names."""
-        paths = [self._metadata.schema.column(i).path for i in range(len(self._metadata.schema))]
-        times, names = Counter(paths), set(self.schema.names)
-        return {name: i for i, name in enumerate(paths) if times[name] == 1 and name in names}
+    def _flat(self) -> FlatColumns | None:
+        """The flat columns; none of them where the footer makes no sense, or is far away."""
+        if not isinstance(self.path, Path):
+            return None
+        try:
+            with naming(self.path), open_input(self.path) as file:
+                return FlatColumns(self._metadata, self.schema, read_footer(file)[0])
+        except (NotByPagesError, ValueError):
+            return None
 
     def rows_before(self, unit: Unit) -> int:
         """How many rows come before a row group."""
@@ -208,7 +236,7 @@ class ParquetSource(Source):
         """
         group, rows = self._metadata.row_group(unit.number), 0
         buffered = unit.size > _LARGE_CHUNK * max(1, group.num_columns)
-        with naming(self.path), self._open(self._metadata, buffered=buffered) as file:
+        with naming(self.path), self._open(self._metadata, buffered=buffered, verified=True) as file:
             for batch in file.iter_batches(size, row_groups=[unit.number], columns=columns, use_threads=False):
                 yield validated(batch, rows=rows, rows_before=partial(self.rows_before, unit))
                 rows += batch.num_rows

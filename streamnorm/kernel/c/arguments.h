@@ -30,17 +30,23 @@
 
 enum { LONG_VALUES = 1 << 12, LONG_BYTES = 1 << 14 };
 
+typedef struct chunks chunks;
+
 typedef struct {
     run *runs;
     Py_buffer *buffers; /* four a run: values, validity, weights, times; obj is NULL where there is none */
     Py_ssize_t count, views; /* of runs and of buffers */
     int64_t slots;
     int weighted;
-    int one_each; /* slot i has run i and no other */
+    int each; /* how many runs every slot has, one slot's behind the other's; 0 where that is not so */
+    chunks *chunks; /* where the runs are read from a file, one slot at a time */
 } arguments;
+
+static void free_chunks(chunks *c);
 
 static void release(arguments *a)
 {
+    free_chunks(a->chunks);
     for (Py_ssize_t i = 0; a->buffers != NULL && i < a->views; i++)
         PyBuffer_Release(&a->buffers[i]);
     free(a->buffers);
@@ -65,8 +71,8 @@ static int outside(const char *what)
 /* The runs [*from, *to) hold all that there is of slots [first, last). */
 static void runs_of(const arguments *a, int64_t first, int64_t last, Py_ssize_t *from, Py_ssize_t *to)
 {
-    *from = a->one_each ? (Py_ssize_t)first : 0;
-    *to = a->one_each ? (Py_ssize_t)last : a->count;
+    *from = a->each ? (Py_ssize_t)first * a->each : 0;
+    *to = a->each ? (Py_ssize_t)last * a->each : a->count;
 }
 
 /* One int64 a row, none negative, whose sum has room in one; of one column without weights. */

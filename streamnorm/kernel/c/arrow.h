@@ -4,6 +4,7 @@
 #define STREAMNORM_ARROW_H
 
 #include "arguments.h"
+#include "parquet_chunks.h"
 #include "segments.h"
 
 struct ArrowSchema {
@@ -79,7 +80,7 @@ static int parse_batch(PyObject *capsules, arguments *a)
         PyErr_NoMemory();
         return -1;
     }
-    a->one_each = 1;
+    a->each = 1;
     for (a->count = 0; a->count < a->slots; a->count++)
         if (column_of(schema, batch, a->count, &a->runs[a->count]) < 0)
             return -1;
@@ -100,10 +101,10 @@ static PyObject *kernel_plain(PyObject *self, PyObject *capsule)
     Py_RETURN_TRUE;
 }
 
-/* (slots, runs): runs is a list of them, a record batch, or a run in segments. */
+/* (slots, runs): runs is a list of them, a record batch, a run in segments, or column chunks of a file. */
 static int parse(PyObject *args, arguments *a)
 {
-    PyObject *runs;
+    PyObject *runs, *first;
     long long slots;
     memset(a, 0, sizeof *a);
     if (!PyArg_ParseTuple(args, "LO", &slots, &runs))
@@ -111,7 +112,10 @@ static int parse(PyObject *args, arguments *a)
     a->slots = slots;
     if (!PyTuple_Check(runs))
         return parse_runs(runs, a);
-    return PyTuple_Size(runs) == 2 && PyTuple_Check(PyTuple_GetItem(runs, 0)) ? parse_segments(runs, a) : parse_batch(runs, a);
+    first = PyTuple_Size(runs) == 2 ? PyTuple_GetItem(runs, 0) : NULL;
+    if (first != NULL && PyLong_Check(first))
+        return parse_chunks(runs, a);
+    return first != NULL && PyTuple_Check(first) ? parse_segments(runs, a) : parse_batch(runs, a);
 }
 
 #endif

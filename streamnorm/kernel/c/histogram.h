@@ -39,7 +39,7 @@ typedef struct {
     int finest;          /* bits that are asked for at most */
     int bits;            /* resolution of the table and the window */
     int guessed;         /* whether `bits` may be too low */
-    enum { FINE, NO_MEMORY, BAD_WEIGHT } failure;
+    enum { FINE, NO_MEMORY, BAD_WEIGHT, UNREAD } failure;
     entry *table;        /* open addressing, at most half full */
     int64_t size, largest, used;
     arena *memory;       /* shared between columns, as is `room` */

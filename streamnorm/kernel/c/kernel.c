@@ -14,7 +14,8 @@
 #include "csv_calls.h"
 #include "csv_rows.h"
 #include "memory.h"
-#include "parquet_chunk.h"
+#include "parquet_chunks.h"
+#include "parquet_footer.h"
 #include "parquet_pages.h"
 #include "parquet_rewrite.h"
 #include "products.h"
@@ -93,9 +94,9 @@ static PyMethodDef methods[] = {
     {"csv_texts", kernel_csv_texts, METH_VARARGS, csv_texts_doc},
     {"last_row", kernel_last_row, METH_VARARGS, last_row_doc},
     {"longest", kernel_longest, METH_O, longest_doc},
+    {"column_chunks", kernel_column_chunks, METH_O, column_chunks_doc},
     {"pages", kernel_pages, METH_VARARGS, pages_doc},
     {"count_pages", kernel_count_pages, METH_VARARGS, count_pages_doc},
-    {"read_chunk", kernel_read_chunk, METH_VARARGS, read_chunk_doc},
     {"read_pages", kernel_read_pages, METH_VARARGS, read_pages_doc},
     {"unpack", kernel_unpack, METH_VARARGS, unpack_doc},
     {"crc32", kernel_crc32, METH_O, crc32_doc},

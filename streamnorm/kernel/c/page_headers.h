@@ -18,7 +18,7 @@ enum {
     REPETITION_ENCODING, PAGE_NULLS, PAGE_ROWS, DEFINITION_BYTES, REPETITION_BYTES, IS_COMPRESSED, PAGE_FIELDS
 };
 
-enum { MOST_FIELDS = 9, MOST_DEPTH = 16, ABSENT = -1 };
+enum { MOST_FIELDS = 12, MOST_DEPTH = 16, ABSENT = -1 };
 
 #define UNTOLD INT64_MIN /* of a field that a struct does not have: no number of 32 bits */
 

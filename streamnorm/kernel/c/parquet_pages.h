@@ -161,11 +161,15 @@ done:
 
 /* ---- a piece of a column chunk at once ---- */
 
+enum { FRONT_BYTES = 64 };
+
 /* Where pages are read to: plain values one behind the other, counts of the dictionary's entries, and numbers of both. */
 typedef struct {
     const uint8_t *data;
     int64_t size;
     int snappy, nullable, width;
+    int no_deltas; /* of floats, which are never written so */
+    int front;     /* whether there are FRONT_BYTES of memory in front of `out` */
     const Py_buffer *bodies; /* of pages that are unpacked already, NULL where none is */
     tallied dictionary;
     uint8_t *out;
@@ -211,17 +215,33 @@ static complaint look_at(const page_reader *r, const int64_t *record)
         return "a page has numbers out of range";
     if (record[CHECKSUM] > 0 && record[CHECKSUM] != record[COMPUTED]) /* 0 is what writers put there who compute none */
         return "a page has another CRC than its header says";
-    if (!known || (record[KIND] != DATA_PAGE && record[KIND] != DATA_PAGE_V2) || (r->nullable && record[KIND] == DATA_PAGE && record[DEFINITION_ENCODING] != RLE) ||
+    if (!known || (r->no_deltas && encoding == DELTA_BINARY_PACKED) || (record[KIND] != DATA_PAGE && record[KIND] != DATA_PAGE_V2) || (r->nullable && record[KIND] == DATA_PAGE && record[DEFINITION_ENCODING] != RLE) ||
         (record[KIND] == DATA_PAGE_V2 && record[REPETITION_BYTES] != 0))
         return OTHER;
     return NULL;
 }
 
-/* Read one page. Plain values are unpacked to where they are to stand, and moved there from behind their levels. */
+/* The bytes of the levels in front of the plain values of a page that is packed by snappy, where its first bytes tell them and
+ * they are few; else 0. */
+static int64_t levels_in_front(const page_reader *r, const int64_t *record)
+{
+    const uint8_t *at = r->data + record[BODY], *end = at + record[PACKED_SIZE];
+    uint64_t size;
+    if (!r->front || !r->nullable || r->bodies != NULL || !r->snappy || record[KIND] != DATA_PAGE || record[ENCODING] != PLAIN)
+        return 0;
+    if (!read_varint(&at, end, &size) || end - at < 8 || (*at & 3) != 0 || *at >> 2 < 3 || *at >> 2 > 61)
+        return 0;
+    at += *at >> 2 < 60 ? 1 : (*at >> 2) - 58; /* a literal of at least four bytes */
+    size = 4 + (at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24);
+    return size <= FRONT_BYTES && (int64_t)size <= record[UNPACKED_SIZE] ? (int64_t)size : 0;
+}
+
+/* Read one page. Plain values are unpacked to where they are to stand, or moved there from behind their levels. */
 static complaint read_page(page_reader *r, int64_t page, const int64_t *record)
 {
     uint8_t *to = r->out + r->plain * r->width;
-    int64_t room = r->room - r->plain * r->width, present, start, taken;
+    uint8_t before[FRONT_BYTES]; /* what stands where levels are unpacked to */
+    int64_t room = r->room - r->plain * r->width, present, start, taken, front;
     data_page p;
     complaint wrong = look_at(r, record);
     if (wrong != NULL)
@@ -232,10 +252,13 @@ static complaint read_page(page_reader *r, int64_t page, const int64_t *record)
     taken = p.encoding == BYTE_STREAM_SPLIT || p.encoding == DELTA_BINARY_PACKED ? p.values * r->width : 0;
     if (taken > room)
         return "there is no room for a page";
-    wrong = unpack_page(r, page, record, to + taken, room - taken, &p);
+    front = levels_in_front(r, record);
+    memcpy(before, to - front, (size_t)front);
+    wrong = unpack_page(r, page, record, to + taken - front, room - taken + front, &p);
     p.inside = record[KIND] == DATA_PAGE;
     if (wrong == NULL)
         wrong = count_page(&p, r->nullable, r->width, &r->dictionary, &present, &start);
+    memcpy(to - front, before, (size_t)front);
     if (wrong != NULL)
         return wrong;
     r->values += p.values;
@@ -245,7 +268,8 @@ static complaint read_page(page_reader *r, int64_t page, const int64_t *record)
     if (p.encoding == PLAIN) {
         if (present * r->width > room)
             return "there is no room for a page";
-        memmove(to, (const uint8_t *)p.body.buf + start, (size_t)(present * r->width));
+        if ((const uint8_t *)p.body.buf + start != to)
+            memmove(to, (const uint8_t *)p.body.buf + start, (size_t)(present * r->width));
     } else {
         const uint8_t *at = (const uint8_t *)p.body.buf + start, *end = (const uint8_t *)p.body.buf + p.body.len;
         wrong = (p.encoding == BYTE_STREAM_SPLIT ? join_streams : undo_deltas)(at, end, present, r->width, to);

@@ -28,7 +28,7 @@ static int parse_segments(PyObject *segments, arguments *a)
         return -1;
     }
     at = a->buffers[4].buf;
-    a->one_each = 1;
+    a->each = 1;
     a->weighted = all.weights != NULL;
     for (a->count = 0; a->count < a->slots; a->count++) {
         run *r = &a->runs[a->count];

@@ -72,8 +72,7 @@ static void visit_tile(const run *r, int slot, int64_t row, int n, int columns, 
             v->each(states + (size_t)j * v->size, &view, j, 0, n);
 }
 
-/* Visit every block of every column in [first, last), of which `states` holds a state each. */
-static void walk(const arguments *a, int64_t first, int64_t last, const visitor *v, void *states)
+static void walk_runs(const arguments *a, int64_t first, int64_t last, const visitor *v, void *states)
 {
     Py_ssize_t begin, end;
     runs_of(a, first, last, &begin, &end);
@@ -98,11 +97,44 @@ static void walk(const arguments *a, int64_t first, int64_t last, const visitor 
     }
 }
 
+/* Visit every block of every column in [first, last), of which `states` holds a state each; UNREAD where a column
+ * chunk of a file is not read. */
+static int walk(const arguments *a, int64_t first, int64_t last, const visitor *v, void *states)
+{
+    if (a->chunks == NULL) {
+        walk_runs(a, first, last, v, states);
+        return FINE;
+    }
+    for (int64_t slot = first; slot < last; slot++) {
+        char *state = (char *)states + (size_t)(slot - first) * v->size;
+        int more = a->chunks->whole;
+        if (more) /* it is there */
+            walk_runs(a, slot, slot + 1, v, state);
+        else
+            while ((more = next_values(a, slot)) > 0)
+                walk_runs(a, slot, slot + 1, v, state);
+        if (more < 0)
+            return UNREAD;
+    }
+    return FINE;
+}
+
+static void raise_failure(int failure)
+{
+    if (failure == BAD_WEIGHT)
+        PyErr_SetString(PyExc_ValueError, "weights of a histogram are whole numbers up to 2^32");
+    else if (failure == UNREAD)
+        PyErr_SetString(PyExc_NotImplementedError, "a column chunk is not read at once");
+    else
+        PyErr_NoMemory();
+}
+
 static int sum_group(const arguments *a, moments *m, int64_t first, int64_t last, const tallies *t, harvest *h)
 {
     for (int64_t s = first; s < last; s++)
         empty_moments(&m[s - first]);
-    walk(a, first, last, &SUMS, m);
+    if (walk(a, first, last, &SUMS, m) != FINE)
+        return UNREAD;
     for (int64_t s = first; s < last; s++) {
         moments *one = &m[s - first];
         finish_moments(one);
@@ -110,9 +142,9 @@ static int sum_group(const arguments *a, moments *m, int64_t first, int64_t last
             exact_add_signed(&one->weight, one->tally.count[VALUES], 0);
         put_tally(t, s, &one->tally);
         if (reap(&h[0], s, &one->sum) < 0 || reap(&h[1], s, &one->squares) < 0 || reap(&h[2], s, &one->weight) < 0)
-            return -1;
+            return NO_MEMORY;
     }
-    return 0;
+    return FINE;
 }
 
 PyDoc_STRVAR(moments_doc, "moments(slots, runs) -> (counts, first_infinities, sum, squares, weight)");
@@ -124,7 +156,7 @@ static PyObject *kernel_moments(PyObject *self, PyObject *args)
     harvest h[3];
     moments *group = NULL;
     PyObject *result = NULL;
-    int failed = 0;
+    int failure = FINE;
     (void)self;
     memset(h, 0, sizeof h);
     if (parse(args, &a) < 0 || new_tallies(&t, a.slots) < 0)
@@ -136,10 +168,10 @@ static PyObject *kernel_moments(PyObject *self, PyObject *args)
         PyErr_NoMemory();
         goto done;
     }
-    UNLOCKED(takes_long(&a), STRICTLY(for (int64_t s = 0; s < a.slots && !failed; s += GROUP) failed =
+    UNLOCKED(takes_long(&a), STRICTLY(for (int64_t s = 0; s < a.slots && !failure; s += GROUP) failure =
                                           sum_group(&a, group, s, s + GROUP < a.slots ? s + GROUP : a.slots, &t, h)));
-    if (failed) {
-        PyErr_NoMemory();
+    if (failure) {
+        raise_failure(failure);
         goto done;
     }
     result = Py_BuildValue("OONNN", t.counts_object, t.infinities_object, harvested(&h[0], a.slots), harvested(&h[1], a.slots),
@@ -163,6 +195,7 @@ static PyObject *kernel_extremes(PyObject *self, PyObject *args)
     tallies t = {NULL, NULL, NULL, NULL};
     extremes *all = NULL;
     PyObject *least = NULL, *greatest = NULL, *result = NULL;
+    int failure = FINE;
     (void)self;
     if (parse(args, &a) < 0 || new_tallies(&t, a.slots) < 0)
         goto done;
@@ -180,7 +213,11 @@ static PyObject *kernel_extremes(PyObject *self, PyObject *args)
         all[s].least = INFINITY;
         all[s].greatest = -INFINITY;
     }
-    UNLOCKED(takes_long(&a), STRICTLY(walk(&a, 0, a.slots, &BOUNDS, all)));
+    UNLOCKED(takes_long(&a), STRICTLY(failure = walk(&a, 0, a.slots, &BOUNDS, all)));
+    if (failure) {
+        raise_failure(failure);
+        goto done;
+    }
     for (int64_t s = 0; s < a.slots; s++) {
         /* -0.0 + 0.0 is +0.0: which of two zeros came first must not show. */
         double low = all[s].least + 0.0, high = all[s].greatest + 0.0;
@@ -201,13 +238,13 @@ done:
 static int count_group(const arguments *a, histogram *h, int64_t first, int64_t last, int64_t most,
                        const int64_t *finest, arena *memory, bins *room, const tallies *t, ragged *out)
 {
-    int failure = FINE;
-    for (int64_t s = first; s < last; s++) {
+    int failure = a->chunks == NULL || bring_chunk(a, first) == 0 ? FINE : UNREAD; /* of which there is one then */
+    for (int64_t s = first; s < last && !failure; s++) {
         begin_histogram(&h[s - first], a, s, most, (int)finest[s], 1, memory, room);
-        failure = failure ? failure : (int)h[s - first].failure;
+        failure = h[s - first].failure;
     }
     if (!failure)
-        walk(a, first, last, &COUNTS, h);
+        failure = walk(a, first, last, &COUNTS, h);
     for (int64_t s = first; s < last && !failure; s++) {
         histogram *one = &h[s - first];
         const bins *all = one->failure ? NULL : settled(one);
@@ -292,16 +329,16 @@ static PyObject *kernel_histogram(PyObject *self, PyObject *args)
         PyErr_SetString(PyExc_ValueError, "finest is a number of bits for each slot, from 1 to 64");
         goto done;
     }
+    if (a.chunks != NULL)
+        a.chunks->whole = 1;
     failure = new_ragged(&out, a.slots) < 0 ? NO_MEMORY : FINE;
     if (!failure) {
         arena memory = claim();
         UNLOCKED(takes_long(&a), STRICTLY(failure = count_columns(&a, most, finest.buf, &memory, &t, &out)));
         give_back(memory);
     }
-    if (failure == BAD_WEIGHT)
-        PyErr_SetString(PyExc_ValueError, "weights of a histogram are whole numbers up to 2^32");
-    else if (failure)
-        PyErr_NoMemory();
+    if (failure)
+        raise_failure(failure);
     else
         result = Py_BuildValue("OON", t.counts_object, t.infinities_object, exported(&out, a.slots));
 done:

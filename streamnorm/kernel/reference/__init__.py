@@ -10,9 +10,9 @@ from streamnorm.kernel.reference.csv_texts import csv_splice, csv_texts, shortes
 from streamnorm.kernel.reference.histogram import histogram, merge_bins
 from streamnorm.kernel.reference.limbs import add, round_moments
 from streamnorm.kernel.reference.moments import extremes, moments
-from streamnorm.kernel.reference.page_headers import crc32, pages
+from streamnorm.kernel.reference.page_headers import column_chunks, crc32, pages
 from streamnorm.kernel.reference.page_values import unpack
-from streamnorm.kernel.reference.parquet_pages import count_pages, read_chunk, read_pages
+from streamnorm.kernel.reference.parquet_pages import count_pages, read_pages
 from streamnorm.kernel.reference.parquet_rewrite import index_bounds, page_header
 from streamnorm.kernel.reference.products import products
 from streamnorm.kernel.reference.runs import instructions, memory, plain, sort
@@ -21,6 +21,7 @@ from streamnorm.kernel.reference.text import last_row, longest
 __all__ = [
     "add",
     "arithmetic",
+    "column_chunks",
     "count_pages",
     "crc32",
     "csv_fields",
@@ -40,7 +41,6 @@ __all__ = [
     "pages",
     "plain",
     "products",
-    "read_chunk",
     "read_pages",
     "round_moments",
     "shortest",

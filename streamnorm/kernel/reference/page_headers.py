@@ -1,4 +1,4 @@
-"""Headers of Parquet pages: the twin of page_headers.h, and numbers as Thrift's compact protocol has them."""
+"""Headers of pages and footers of Parquet: the twin of page_headers.h and parquet_footer.h, and Thrift's numbers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FIELDS", "Bytes", "CutError", "crc32", "is_size", "pages"]
+__all__ = ["FIELDS", "Bytes", "CutError", "column_chunks", "crc32", "is_size", "pages"]
 
 _DATA_PAGE, _INDEX_PAGE, _, _DATA_PAGE_V2 = range(4)
-FIELDS, _MOST_FIELDS, _MOST_DEPTH = 16, 9, 16
+FIELDS, _MOST_FIELDS, _MOST_DEPTH = 16, 12, 16
 _YES, _NO, _BYTE, _SHORT, _INT, _LONG, _DOUBLE, _BINARY, _LIST, _SET, _, _STRUCT = range(1, 13)
 _INT32, _NUMBER_BYTES = 2**31 - 1, 10
 
@@ -95,6 +95,13 @@ class Bytes:
         elif kind not in (_YES, _NO):
             raise ValueError("the header of a page is damaged")
 
+    def structs(self) -> Iterator[int]:
+        """Yield the places in a list of structs; each is to be read before the next."""
+        head = self.byte()
+        if head & 15 != _STRUCT and head:
+            raise ValueError("a list is of something else")
+        yield from range(self.unsigned() if head >> 4 == 15 else head >> 4)
+
     def struct(self) -> tuple[dict[int, int], dict[int, int]]:
         """Give the numbers and truths of a struct, and where structs in it begin."""
         numbers: dict[int, int] = {}
@@ -132,6 +139,48 @@ def pages(data: Any, at: int = 0) -> tuple[bytes, int]:
             record[6] = crc32(view[record[2] : at])
         records.append(record)
     return np.array(records, np.int64).tobytes(), at
+
+
+def column_chunks(footer: Any) -> bytes:
+    """Give the records of all column chunks, row group by row group."""
+    reader = Bytes(memoryview(footer).cast("B"))
+    records: list[list[int]] = []
+    try:
+        for number, kind in reader.fields():
+            if (number, kind) == (4, _LIST):
+                for group in reader.structs():
+                    records += _group(reader, group)
+            else:
+                reader.skip_value(kind)
+    except (CutError, ValueError):
+        raise ValueError("the footer is damaged") from None
+    return np.array(records, np.int64).tobytes()
+
+
+def _group(reader: Bytes, group: int) -> list[list[int]]:
+    """Read a RowGroup, whose columns come before the number of its rows."""
+    rows, columns = -1, []
+    for number, kind in reader.fields():
+        if (number, kind) == (1, _LIST):
+            columns += [_column(reader) for _ in reader.structs()]
+        elif (number, kind) == (3, _LONG):
+            rows = reader.signed()
+        else:
+            reader.skip_value(kind)
+    return [[group, rows, *column] for column in columns]
+
+
+def _column(reader: Bytes) -> list[int]:
+    """Read a ColumnChunk. What lies in another file or is encrypted is elsewhere."""
+    fields: dict[int, int] = {}
+    elsewhere = False
+    for number, kind in reader.fields():
+        if (number, kind) == (3, _STRUCT):
+            fields, _ = reader.struct()
+        else:
+            elsewhere |= number in (1, 8, 9)
+            reader.skip_value(kind)
+    return [*(fields.get(number, -1) for number in (1, 4, 5, 7, 9, 11)), int(elsewhere)]
 
 
 def is_size(value: int) -> bool:

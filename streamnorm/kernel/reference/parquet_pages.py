@@ -21,7 +21,7 @@ from streamnorm.kernel.reference.page_values import (
     unpack_snappy,
 )
 
-__all__ = ["count_pages", "read_chunk", "read_pages"]
+__all__ = ["count_pages", "read_pages"]
 
 _DATA_PAGE, _INDEX_PAGE, _, _DATA_PAGE_V2 = range(4)
 _RLE = 3
@@ -192,7 +192,3 @@ def _unpacked(data: memoryview, row: list[int], snappy: bool, given: Any) -> tup
     elif len(body) != unpacked:
         raise ValueError("a page has another number of bytes than its header says")
     return levels, body
-
-
-def read_chunk(*words: Any) -> Any:
-    """Leave a column chunk to be read by its pages: there is nothing that they would wait for."""
