@@ -28,15 +28,20 @@ __all__ = [
     "memory",
     "merge_bins",
     "moments",
+    "open_pages",
     "page_header",
     "pages",
     "plain",
     "products",
     "read_pages",
+    "read_struct",
+    "remake_pages",
     "round_moments",
+    "seal_pages",
     "shortest",
     "sort",
     "unpack",
+    "write_early",
 ]
 
 if os.environ.get("STREAMNORM_PURE", "") not in ("", "0"):
@@ -53,12 +58,13 @@ add, arithmetic = _chosen.add, _chosen.arithmetic
 moments, extremes = _chosen.moments, _chosen.extremes
 histogram, merge_bins = _chosen.histogram, _chosen.merge_bins
 round_moments, sort = _chosen.round_moments, _chosen.sort
-memory = _chosen.memory
+memory, write_early = _chosen.memory, _chosen.write_early
 instructions, plain = _chosen.instructions, _chosen.plain
 last_row, longest = _chosen.last_row, _chosen.longest
 pages, read_pages, count_pages = _chosen.pages, _chosen.read_pages, _chosen.count_pages
-column_chunks = _chosen.column_chunks
+column_chunks, read_struct = _chosen.column_chunks, _chosen.read_struct
 unpack, crc32 = _chosen.unpack, _chosen.crc32
+open_pages, remake_pages, seal_pages = _chosen.open_pages, _chosen.remake_pages, _chosen.seal_pages
 index_bounds, page_header = _chosen.index_bounds, _chosen.page_header
 csv_fields, csv_texts = _chosen.csv_fields, _chosen.csv_texts
 csv_splice, shortest = _chosen.csv_splice, _chosen.shortest

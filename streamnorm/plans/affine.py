@@ -136,7 +136,24 @@ class Affine:
         column : int or ndarray of shape (n_rows,), optional
             The plan's column of a single column's values, or that of each row; by default x has all columns.
         """
-        return _run([step.inverse() for step in reversed(self.steps)], x, out, column)
+        return _run(self._inverse(), x, out, column)
+
+    def _inverse(self) -> Sequence[Step]:
+        return [step.inverse() for step in reversed(self.steps)]
+
+    def arithmetic(self, column: int, inverse: bool) -> tuple[str, NDArray[np.float64]] | None:
+        """Give what is done to a column as operations and an operand for each; None if there is more to it.
+
+        Parameters
+        ----------
+        column : int
+        inverse : bool
+            Whether to map back.
+        """
+        steps = self._inverse() if inverse else self.steps
+        if not steps or (self.clip is not None and not inverse):
+            return None
+        return "".join([_SIGNS[step.operation] for step in steps]), np.array([step.operand[column] for step in steps])
 
 
 def _run(steps: Sequence[Step], x: NDArray[Any], out: NDArray[Any], column: Column) -> int:

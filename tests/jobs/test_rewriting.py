@@ -21,15 +21,15 @@ def test_a_file_that_turns_out_not_to_be_of_pages_that_are_mapped_is_written_ane
     table = pa.table({"x": np.random.default_rng(0).normal(size=1000), "t": [f"{i}" for i in range(1000)]})
     pq.write_table(table, source, row_group_size=100)
     normalizer = sn.TableNormalizer().fit(table)
-    page, seen = mapped._Chunk.page, []
+    pages, seen = mapped._Chunk.pages, []
 
     def refuse(self, *given):
         seen.append(given)
         if len(seen) > after:
             raise NotByPagesError("of a kind that is not mapped")
-        return page(self, *given)
+        return pages(self, *given)
 
-    monkeypatch.setattr(mapped._Chunk, "page", refuse)
+    monkeypatch.setattr(mapped._Chunk, "pages", refuse)
     told = []
     sn.transform(normalizer, source, target, threads=threads, progress=lambda *amounts: told.append(amounts))
     assert pq.read_table(target).equals(normalizer.transform(table))

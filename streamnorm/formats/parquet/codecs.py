@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["LZ4", "LZ4_RAW", "SNAPPY", "UNCOMPRESSED", "can_unpack", "packed", "unpacked", "written_codec"]
+__all__ = ["LZ4", "LZ4_RAW", "SNAPPY", "UNCOMPRESSED", "can_unpack", "literal", "packed", "unpacked", "written_codec"]
 
 UNCOMPRESSED, SNAPPY, LZ4, LZ4_RAW = 0, 1, 5, 7
 _NAMES = {SNAPPY: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", LZ4_RAW: "lz4_raw"}
@@ -109,6 +109,23 @@ _UNPACK: dict[int, Callable[[Any, int], Any]] = {
 def packed(codec: int, data: Any) -> Any:
     """Pack a page; gives a buffer."""
     return data if codec == UNCOMPRESSED else pa.compress(data, _NAMES[codec])
+
+
+def literal(data: Any) -> bytes:
+    r"""Pack bytes that Snappy does not make smaller as the one literal that it makes of such.
+
+    Examples
+    --------
+    >>> literal(b"abc"), unpacked(SNAPPY, literal(b"x" * 99), 99).to_pybytes() == b"x" * 99
+    (b'\x03\x08abc', True)
+    """
+    less, told, size = len(data) - 1, bytearray(), len(data)
+    while size > 127:
+        told.append(size & 127 | 128)
+        size >>= 7
+    more = 0 if less < 60 else max(1, -(-less.bit_length() // 8))
+    tag, length = (59 + more, less.to_bytes(more, "little")) if more else (less, b"")
+    return b"".join((told, bytes((size, tag << 2)), length, data))
 
 
 def _unpacked_lz4(data: Any, size: int) -> bytes:

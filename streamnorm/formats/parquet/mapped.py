@@ -5,10 +5,9 @@ Levels, page boundaries and indices stay as they are. Pages that are made anew h
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,12 +16,13 @@ from numpy.typing import NDArray
 from streamnorm import kernel
 from streamnorm.errors import DataError
 from streamnorm.files import Place
-from streamnorm.formats.limits import check_unpacked, is_bomb
-from streamnorm.formats.parquet.codecs import UNCOMPRESSED, packed, unpacked, written_codec
+from streamnorm.formats.limits import LARGEST, check_unpacked, is_bomb
+from streamnorm.formats.parquet.codecs import SNAPPY, UNCOMPRESSED, literal, packed, unpacked, written_codec
 from streamnorm.formats.parquet.layout import Chunk, NotByPagesError
 from streamnorm.formats.parquet.made import Made
-from streamnorm.formats.parquet.physical import array_of, width_of_physical
+from streamnorm.formats.parquet.physical import array_of, letter_of, width_of_physical
 from streamnorm.formats.parquet.statistics import PageBounds, bounds, restated, restated_index, stated, union
+from streamnorm.formats.parquet.together import WIDTHS, Arithmetic, Given, Remade, remade
 from streamnorm.formats.parquet.tree import (
     BINARY,
     I32,
@@ -34,16 +34,27 @@ from streamnorm.formats.parquet.tree import (
     write_struct,
 )
 from streamnorm.formats.parquet.walk import DATA, DATA_V2, DICTIONARY, Page, pages_of
+from streamnorm.formats.parquet.written import Written
 
 __all__ = ["ByValue", "How", "mapped_chunk"]
-
-#: Maps an array without nulls, value by value.
-ByValue = Callable[[pa.Array], pa.Array]
 
 _PLAIN, _PLAIN_DICTIONARY, _BIT_PACKED, _DELTA, _RLE_DICTIONARY, _SPLIT = 0, 2, 4, 5, 8, 9
 #: Encodings by indices into a dictionary, and all whose pages are mapped.
 _INDICES = frozenset({_PLAIN_DICTIONARY, _RLE_DICTIONARY})
 _MAPPED_ENCODINGS = _INDICES | {_PLAIN, _DELTA, _SPLIT}
+#: Bytes of pages that are unpacked and mapped at a time, unless one page has more: they stay in a cache.
+_AT_ONCE_BYTES = 5 << 18
+
+
+class ByValue(Protocol):
+    """Maps values, one by one."""
+
+    @property
+    def arithmetic(self) -> tuple[str, NDArray[np.float64]] | None:
+        """Operations of ``+-*/`` and an operand for each, if the map is that and no infinity is allowed."""
+
+    def __call__(self, array: pa.Array, /) -> pa.Array:
+        """Map an array without nulls."""
 
 
 @dataclass(frozen=True)
@@ -81,59 +92,17 @@ class _Dictionary:
     def __init__(self, entries: NDArray[Any]) -> None:
         self.entries = entries
         self.used = bytearray(len(entries))
-        self._numbers = entries.astype(np.float64)
+        self.numbers = entries.astype(np.float64, copy=False)
 
     def bounds_of(self, page: tuple[int, int, Any, Any], nullable: bool) -> PageBounds:
         """Find the bounds of a page of indices, each of which is looked at."""
-        present, least, greatest = kernel.index_bounds(page, nullable, self._numbers, self.used)
+        present, least, greatest = kernel.index_bounds(page, nullable, self.numbers, self.used)
         kind = self.entries.dtype.type
         return PageBounds(present, page[0] - present, None if least > greatest else (kind(least), kind(greatest)))
 
     def distinct(self) -> int:
         """Count the different values that occur."""
         return len(np.unique(self.entries[np.frombuffer(self.used, np.bool_)]))
-
-
-class _Written:
-    """What is known of the pages that were written: sizes, places, bounds and encodings.
-
-    Parameters
-    ----------
-    placed : bool
-        Whether an OffsetIndex wants the places.
-    """
-
-    def __init__(self, placed: bool) -> None:
-        self.size = self.plain_size = self.rows = 0
-        self.data_at: int | None = None
-        self.bounds: list[PageBounds] = []
-        self.counts: Counter[tuple[int, int]] = Counter()
-        self.places: list[Struct] | None = [] if placed else None
-
-    def add(self, page: Page, encoding: int, pieces: list[Any], plain: int) -> list[Any]:
-        """Note a page: header and body, which unpacks to so many bytes.
-
-        Parameters
-        ----------
-        page : Page
-            As it was.
-        encoding : int
-            As it is written.
-        pieces : list of buffer
-            Header and body.
-        plain : int
-            Bytes that the body unpacks to.
-        """
-        size = len(pieces[0]) + len(pieces[1])
-        self.counts[page.kind, encoding] += 1
-        if page.kind != DICTIONARY:
-            self.data_at = self.size if self.data_at is None else self.data_at
-            if self.places is not None:
-                self.places.append(Struct().set(1, I64, self.size).set(2, I32, size).set(3, I64, self.rows))
-            self.rows += page.values
-        self.size += size
-        self.plain_size += len(pieces[0]) + plain
-        return pieces
 
 
 class _Chunk:
@@ -156,9 +125,50 @@ class _Chunk:
         self._physical: int = chunk.meta.get(1)
         self._width = width_of_physical(self._physical)
         self._dictionary: _Dictionary | None = None
-        self.written = _Written(placed)
+        letter, arithmetic = letter_of(how.kind, self._width), how.function.arithmetic
+        self._arithmetic: Arithmetic | None = None
+        if letter is not None and arithmetic is not None and how.length in WIDTHS:
+            self._arithmetic = letter, *arithmetic
+        self.written = Written(placed)
 
-    def page(self, page: Page, data: memoryview) -> list[Any]:
+    def pages(self, data: memoryview, pages: Sequence[Page]) -> Iterator[list[Any]]:
+        """Yield pages as they are written: header and body of each."""
+        start = total = 0
+        for at, page in enumerate(pages):
+            if page.kind == DICTIONARY or total + page.unpacked > _AT_ONCE_BYTES:
+                yield from self._together(data, pages[start:at])
+                start, total = at, 0
+            if page.kind == DICTIONARY:
+                yield self._page(page, data)
+                start += 1
+            else:
+                total += page.unpacked
+        yield from self._together(data, pages[start:])
+
+    def _together(self, data: memoryview, pages: Sequence[Page]) -> Iterator[list[Any]]:
+        """Yield pages that are mapped in one call, or one by one where they are not all of the common kinds."""
+        found = self._at_once(data, pages) if pages else ()
+        if found is None:
+            yield from (self._page(page, data) for page in pages)
+            return
+        for page, made in zip(pages, found, strict=True):
+            self.written.bounds.append(made.bounds)
+            yield self.written.add(page, made.encoding, made.pieces, made.plain)
+
+    def _at_once(self, data: memoryview, pages: Sequence[Page]) -> Iterable[Remade] | None:
+        kinds, encodings = {page.kind for page in pages}, {page.encoding for page in pages}
+        known = kinds <= {DATA, DATA_V2} and encodings <= (_INDICES if self._dictionary else set()) | {_PLAIN}
+        small = sum(page.unpacked for page in pages) <= LARGEST
+        if not (known and small and self._codec == self._codec_out and self._how.length in WIDTHS):
+            return None
+        bodies = None
+        if self._codec not in (UNCOMPRESSED, SNAPPY):
+            bodies = [self._unpacked(page, data[page.body : page.end])[1] for page in pages]
+        entries, used = (self._dictionary.numbers, self._dictionary.used) if self._dictionary else (b"", bytearray())
+        given = Given(data, pages, bodies, self._codec, self._how.nullable, self._width)
+        return remade(given, self._arithmetic or self._map, self._how.length, entries, used)
+
+    def _page(self, page: Page, data: memoryview) -> list[Any]:
         """Give a page as it is written: header and body."""
         header, body = data[page.start : page.body], data[page.body : page.end]
         if page.kind == DICTIONARY:
@@ -184,6 +194,11 @@ class _Chunk:
 
     def _map(self, values: Any, count: int) -> NDArray[Any]:
         """Map values as they lie in a plain page."""
+        if self._arithmetic:
+            letter, signs, operands = self._arithmetic
+            out = np.empty(count, WIDTHS[self._how.length])
+            if kernel.arithmetic(np.frombuffer(values, letter, count), signs, operands[:, np.newaxis], out) < 0:
+                return out
         array = self._how.function(array_of(self._how.kind, self._physical, values, count))
         kind = np.dtype(array.type.to_pandas_dtype())
         return np.frombuffer(array.buffers()[1] or b"", kind, count, array.offset * kind.itemsize)
@@ -265,9 +280,12 @@ class _Chunk:
         split = page.encoding == _SPLIT
         before = view[:start] if page.kind == DATA else body[: _before_values(page)]
         encoded = _streams_of(mapped) if split else _bytes_of(mapped)
-        return self._remade(page, header, before, encoded, _SPLIT if split else _PLAIN, stated(found))
+        stubborn = not split and self._is_stubborn(page, found)
+        return self._remade(page, header, before, encoded, _SPLIT if split else _PLAIN, stated(found), stubborn)
 
-    def _remade(self, page: Page, header: memoryview, levels: Any, values: Any, encoding: int, told: Any) -> list[Any]:
+    def _remade(
+        self, page: Page, header: memoryview, levels: Any, values: Any, encoding: int, told: Any, stubborn: bool = False
+    ) -> list[Any]:
         """Give a page with other values.
 
         Parameters
@@ -277,6 +295,8 @@ class _Chunk:
         encoding : int
         told : (int, bytes or None, bytes or None), optional
             What its statistics are, if it has some.
+        stubborn : bool
+            Whether it is not tried to make it smaller.
         """
         compressed = -1
         if page.kind == DATA_V2:
@@ -284,10 +304,16 @@ class _Chunk:
             compressed = int(len(own) < len(values))
             body = b"".join((levels, own if compressed else values))
         else:
-            body = packed(self._codec_out, b"".join((levels, values)) if len(levels) else values)
+            whole = b"".join((levels, values)) if len(levels) else values
+            body = literal(whole) if stubborn else packed(self._codec_out, whole)
         size = len(levels) + len(values)
         own_header = kernel.page_header(header, size, len(body), kernel.crc32(body), encoding, compressed, told)
         return self.written.add(page, encoding, [own_header, body], size)
+
+    def _is_stubborn(self, page: Page, found: PageBounds) -> bool:
+        """Tell whether a page is one that its codec could not make smaller, and not all of its numbers are now one."""
+        spread = found.bounds is not None and bool(found.bounds[0] < found.bounds[1])
+        return self._codec == SNAPPY and page.kind == DATA and page.packed >= page.unpacked and spread
 
     # ---- the entry in the footer ----
 
@@ -365,6 +391,6 @@ def mapped_chunk(
     """
     state = _Chunk(path, file, chunk, how, group, offset_index is not None)
     for data, pages in pages_of(file, chunk):
-        for page in pages:
-            yield from state.page(page, data)
+        for pieces in state.pages(data, pages):
+            yield from pieces
     yield state.made(column_index, offset_index)

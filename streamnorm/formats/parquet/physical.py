@@ -9,12 +9,16 @@ import pyarrow as pa
 
 from streamnorm.formats.parquet.tree import I32, STRUCT, Struct
 
-__all__ = ["array_of", "can_map", "stored_as", "width_of_physical"]
+__all__ = ["array_of", "can_map", "letter_of", "stored_as", "width_of_physical"]
 
 _INT32, _INT64, _FLOAT, _DOUBLE, _FIXED = 1, 2, 4, 5, 7
 _WIDTHS = {_INT32: 4, _INT64: 8, _FLOAT: 4, _DOUBLE: 8}
 #: Physical type and bytes of a result.
 _STORED = {pa.float64(): (_DOUBLE, 8), pa.float32(): (_FLOAT, 4), pa.float16(): (_FIXED, 2)}
+#: Letters of numbers, as in Python's struct.
+_LETTERS = {
+    pa.int32(): "i", pa.uint32(): "I", pa.int64(): "q", pa.uint64(): "Q", pa.float32(): "f", pa.float64(): "d",
+}  # fmt: skip
 #: Number of FLOAT16 among the logical types.
 _FLOAT16 = 15
 
@@ -22,6 +26,18 @@ _FLOAT16 = 15
 def width_of_physical(physical: int) -> int:
     """Give the bytes of a value in a plain page; 0 for types whose values are not mapped by pages."""
     return _WIDTHS.get(physical, 0)
+
+
+def letter_of(kind: pa.DataType, width: int) -> str | None:
+    """Give the letter of plain values that are what lies in the page; None for those that are made of it.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+    width : int
+        Bytes of a value in a plain page.
+    """
+    return _LETTERS.get(kind) if kind in _LETTERS and kind.bit_width == 8 * width else None
 
 
 def can_map(kind: pa.DataType, physical: int, result: pa.DataType) -> bool:

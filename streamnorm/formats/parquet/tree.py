@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from streamnorm import kernel
+
 __all__ = ["BINARY", "BOOL", "I32", "I64", "LIST", "STRUCT", "List", "Struct", "read_struct", "write_struct"]
 
 #: Types of fields, by the protocol's numbers; 2 is a boolean that is false.
@@ -88,8 +90,11 @@ def read_struct(data: bytes | memoryview, at: int = 0) -> tuple[Struct, int]:
     ValueError, IndexError
         If there is none.
     """
-    reader = _Reader(data, at)
-    return reader.struct(0), reader.at
+    found: tuple[Struct, int] | None = kernel.read_struct(data, at, Struct, List)
+    if found is None:  # of what is wrong the reader here says what it is
+        reader = _Reader(data, at)
+        found = reader.struct(0), reader.at
+    return found
 
 
 class _Reader:

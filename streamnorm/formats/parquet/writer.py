@@ -13,6 +13,7 @@ from streamnorm.files import Draft
 from streamnorm.formats.parquet.layout import NotByPagesError, read_at
 from streamnorm.formats.parquet.made import GroupEnd, Made, Placed, moved
 from streamnorm.formats.parquet.mapped import ByValue
+from streamnorm.formats.parquet.output import Output
 from streamnorm.formats.parquet.rewrite import Rewrite, Values
 from streamnorm.formats.parquet.source import ParquetSource
 from streamnorm.formats.parquet.tree import BINARY, I32, I64, LIST, STRUCT, List, Struct, write_struct
@@ -56,36 +57,42 @@ class Rewriter:
         if not isinstance(source, ParquetSource):
             raise NotByPagesError("the input is no Parquet file")
         self._rewrite = Rewrite(source, schema, mapped, values)
-        self._file = path.open("wb")
-        self._at = 0
+        self._out = Output(path)
         self._placed: dict[int, tuple[int, Made]] = {}
         self._chunks: list[tuple[int, Made]] = []
         self._groups: list[Struct] = []
-        self._write(_MAGIC)
-        self._begun = self._at
+        self._out.write([_MAGIC])
+        self._begun = self._out.at
 
     def tasks(self, unit: Unit) -> Iterator[Callable[[], Iterator[list[Any]]]]:
         """Yield the tasks of a row group, to be run in any order; `take` wants what they give in this."""
         return self._rewrite.tasks(unit)
 
-    def _write(self, data: Any) -> None:
-        self._file.write(data)
-        self._at += len(data)
-
     def take(self, items: Sequence[Any]) -> int | None:
         """Write what a task gave; give the rows of the row group that ends with it, if one does."""
         rows = None
+        at, pieces = self._out.at, []
         for item in items:
             if isinstance(item, Placed):
                 self._placed[item.leaf] = (self._begun, item.made)
-                self._begun = self._at
+                self._begun = at
             elif isinstance(item, GroupEnd):
-                rows = self._end_group(item.number)
+                rows = self._end_group(item.number, at)
             else:
-                self._write(item)
+                pieces.append(item)
+                at += len(item)
+        self._out.write(pieces)
         return rows
 
-    def _end_group(self, number: int) -> int:
+    def _end_group(self, number: int, at: int) -> int:
+        """Note a row group, and give its rows.
+
+        Parameters
+        ----------
+        number : int
+        at : int
+            Where the next one begins.
+        """
         placed = [self._placed[leaf] for leaf in sorted(self._placed)]
         columns = [_entry(base, made) for base, made in placed]
         old = self._rewrite.layout.groups[number]
@@ -93,7 +100,7 @@ class Rewriter:
         group.set(2, I64, sum(column.get(3).get(6) for column in columns))
         group.set(4, LIST, self._sorting(old.get(4)))
         if 5 in old.fields:
-            group.set(5, I64, min((base for base, made in placed if made.size), default=self._at))
+            group.set(5, I64, min((base for base, made in placed if made.size), default=at))
         if 6 in old.fields:
             group.set(6, I64, sum(made.size for _, made in placed))
         self._groups.append(group)
@@ -120,7 +127,7 @@ class Rewriter:
         """Write Bloom filters, page indexes and the footer."""
         for _, made in self._chunks:
             if made.bloom is not None:
-                made.column.get(3).set(14, I64, self._at)
+                made.column.get(3).set(14, I64, self._out.at)
                 self._copy(*made.bloom)
         for _, made in self._chunks:
             self._index(made, 6, made.column_index)
@@ -128,12 +135,12 @@ class Rewriter:
             index = made.offset_index
             self._index(made, 4, None if index is None else write_struct(moved(index, base)))
         footer = write_struct(self._footer())
-        self._write(footer + len(footer).to_bytes(4, "little") + _MAGIC)
+        self._out.write([footer, len(footer).to_bytes(4, "little"), _MAGIC])
 
     def close(self) -> None:
         """Close both files."""
         self._rewrite.close()
-        self._file.close()
+        self._out.close()
 
     def _index(self, made: Made, number: int, data: bytes | None) -> None:
         """Write a page index of a column chunk, and note where it lies.
@@ -145,13 +152,13 @@ class Rewriter:
             The field of the column chunk's entry that has the offset.
         data : bytes or None
         """
-        made.column.set(number, I64, None if data is None else self._at)
+        made.column.set(number, I64, None if data is None else self._out.at)
         made.column.set(number + 1, I32, None if data is None else len(data))
-        self._write(data or b"")
+        self._out.write([data or b""])
 
     def _copy(self, start: int, size: int) -> None:
         for at in range(start, start + size, _COPIED_BYTES):
-            self._write(read_at(self._rewrite.file, at, min(_COPIED_BYTES, start + size - at)))
+            self._out.write([read_at(self._rewrite.file, at, min(_COPIED_BYTES, start + size - at))])
 
     def _footer(self) -> Struct:
         rewrite = self._rewrite

@@ -270,7 +270,7 @@ static PyObject *spliced(const Py_buffer *data, const Py_buffer *spans, const cs
     }
     start = result->held.start;
     Py_BEGIN_ALLOW_THREADS
-    end = splice(data->buf, (const char *)data->buf + data->len, spans->buf, edits, count, rows, signs, room, start);
+    end = splice_fields(data->buf, (const char *)data->buf + data->len, spans->buf, edits, count, rows, signs, room, start);
     Py_END_ALLOW_THREADS
     free(room);
     return Py_BuildValue("Nn", (PyObject *)result, (Py_ssize_t)(end - start));

@@ -105,8 +105,8 @@ INLINE char *splice_body(const char *data, const char *end, const int32_t *spans
     }
 EACH_TARGET(TEXTS_LOOPS)
 
-static char *(*splice)(const char *, const char *, const int32_t *, const csv_edit *, Py_ssize_t, int64_t, csv_signs,
+static char *(*splice_fields)(const char *, const char *, const int32_t *, const csv_edit *, Py_ssize_t, int64_t, csv_signs,
                        decimal_number *, char *);
-#define USE_TEXTS_LOOPS(suffix) (splice = splice_##suffix)
+#define USE_TEXTS_LOOPS(suffix) (splice_fields = splice_##suffix)
 
 #endif

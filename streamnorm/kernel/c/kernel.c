@@ -13,15 +13,18 @@
 #include "byte_arrays.h"
 #include "csv_calls.h"
 #include "csv_rows.h"
+#include "files.h"
 #include "memory.h"
 #include "parquet_chunks.h"
 #include "parquet_footer.h"
 #include "parquet_pages.h"
+#include "parquet_remade.h"
 #include "parquet_rewrite.h"
 #include "products.h"
 #include "rounding.h"
 #include "segments.h"
 #include "statistics.h"
+#include "thrift_trees.h"
 
 #if CHOICE_OF_TARGETS
 #include <cpuid.h>
@@ -97,6 +100,7 @@ static PyMethodDef methods[] = {
     {"column_chunks", kernel_column_chunks, METH_O, column_chunks_doc},
     {"pages", kernel_pages, METH_VARARGS, pages_doc},
     {"count_pages", kernel_count_pages, METH_VARARGS, count_pages_doc},
+    {"read_struct", kernel_read_struct, METH_VARARGS, read_struct_doc},
     {"read_pages", kernel_read_pages, METH_VARARGS, read_pages_doc},
     {"unpack", kernel_unpack, METH_VARARGS, unpack_doc},
     {"crc32", kernel_crc32, METH_O, crc32_doc},
@@ -106,9 +110,13 @@ static PyMethodDef methods[] = {
     {"shortest", kernel_shortest, METH_VARARGS, shortest_doc},
     {"sort", kernel_sort, METH_VARARGS, sort_doc},
     {"memory", kernel_memory, METH_O, memory_doc},
+    {"write_early", kernel_write_early, METH_VARARGS, write_early_doc},
     {"add", kernel_add, METH_VARARGS, add_doc},
     {"arithmetic", kernel_arithmetic, METH_VARARGS, arithmetic_doc},
     {"index_bounds", kernel_index_bounds, METH_VARARGS, index_bounds_doc},
+    {"open_pages", kernel_open_pages, METH_VARARGS, open_pages_doc},
+    {"remake_pages", kernel_remake_pages, METH_VARARGS, remake_pages_doc},
+    {"seal_pages", kernel_seal_pages, METH_VARARGS, seal_pages_doc},
     {"page_header", kernel_page_header, METH_VARARGS, page_header_doc},
     {"instructions", kernel_instructions, METH_VARARGS, instructions_doc},
     {NULL, NULL, 0, NULL},

@@ -182,6 +182,25 @@ static void restate_page(thrift *t, emitted *out, const retold *r)
     put_byte(out, 0);
 }
 
+/* Give the header of a page with other numbers. */
+static PyObject *restated_header(const uint8_t *header, int64_t size, const retold *r)
+{
+    int64_t most = size + 2 * (r->least_size + r->greatest_size) + HEADER_ROOM;
+    uint8_t *room = malloc((size_t)most);
+    thrift t = {.at = header, .end = header + size};
+    emitted out = {room, room + most, 0, 0};
+    PyObject *result = NULL;
+    if (room == NULL)
+        return PyErr_NoMemory();
+    restate_page(&t, &out, r);
+    if (t.cut || t.damaged || out.full)
+        PyErr_SetString(PyExc_ValueError, "the header of a page is damaged");
+    else
+        result = PyBytes_FromStringAndSize((const char *)room, out.at - room);
+    free(room);
+    return result;
+}
+
 PyDoc_STRVAR(page_header_doc,
              "page_header(header, unpacked, packed, crc, encoding, compressed, statistics) -> the header with other numbers\n\n"
              "A number of -1 stays what it is; statistics are None (they stay) or (nulls, least, greatest), bytes or None.");
@@ -191,8 +210,6 @@ static PyObject *kernel_page_header(PyObject *self, PyObject *args)
     Py_buffer header = {0};
     PyObject *object, *statistics, *result = NULL;
     retold r;
-    uint8_t *room = NULL;
-    Py_ssize_t size;
     (void)self;
     memset(&r, 0, sizeof r);
     if (!PyArg_ParseTuple(args, "OLLLLLO", &object, &r.unpacked, &r.packed, &r.crc, &r.encoding, &r.compressed, &statistics))
@@ -206,20 +223,7 @@ static PyObject *kernel_page_header(PyObject *self, PyObject *args)
     }
     if (PyObject_GetBuffer(object, &header, PyBUF_SIMPLE) < 0)
         return NULL;
-    size = header.len + 2 * (r.least_size + r.greatest_size) + HEADER_ROOM;
-    room = malloc((size_t)size);
-    if (room == NULL) {
-        PyErr_NoMemory();
-    } else {
-        thrift t = {.at = header.buf, .end = (const uint8_t *)header.buf + header.len};
-        emitted out = {room, room + size, 0, 0};
-        restate_page(&t, &out, &r);
-        if (t.cut || t.damaged || out.full)
-            PyErr_SetString(PyExc_ValueError, "the header of a page is damaged");
-        else
-            result = PyBytes_FromStringAndSize((const char *)room, out.at - room);
-    }
-    free(room);
+    result = restated_header(header.buf, header.len, &r);
     PyBuffer_Release(&header);
     return result;
 }
@@ -248,7 +252,38 @@ static void see_entries(bounded *b, const uint32_t *indices, int n)
     b->greatest = greatest;
 }
 
-static complaint see_indices(const uint8_t *at, const uint8_t *end, int64_t present, bounded *b)
+/* Of a page with more values than there are entries, first mark which occur: a byte is set sooner than two numbers are
+ * compared that each wait for the one before. */
+static void mark_entries(uint8_t *seen, const uint32_t *indices, int n)
+{
+    for (int i = 0; i < n; i++)
+        seen[indices[i]] = 1;
+}
+
+/* See the entries that are marked; one that is not counts as NaN, which bounds nothing. */
+static void see_marked(bounded *b, const uint8_t *seen)
+{
+    double least[LANES], greatest[LANES];
+    for (int lane = 0; lane < LANES; lane++) {
+        least[lane] = b->least;
+        greatest[lane] = b->greatest;
+    }
+    for (int64_t first = 0; first < b->number; first += LANES) {
+        int n = (int)(b->number - first < LANES ? b->number - first : LANES);
+        for (int lane = 0; lane < n; lane++) {
+            double value = seen[first + lane] ? b->entries[first + lane] : (double)NAN;
+            b->used[first + lane] |= seen[first + lane];
+            least[lane] = value < least[lane] ? value : least[lane];
+            greatest[lane] = value > greatest[lane] ? value : greatest[lane];
+        }
+    }
+    for (int lane = 0; lane < LANES; lane++) {
+        b->least = least[lane] < b->least ? least[lane] : b->least;
+        b->greatest = greatest[lane] > b->greatest ? greatest[lane] : b->greatest;
+    }
+}
+
+static complaint read_indices(const uint8_t *at, const uint8_t *end, int64_t present, bounded *b, uint8_t *seen)
 {
     static const complaint BEYOND = "an index lies beyond the dictionary";
     uint32_t indices[UNPACKED];
@@ -265,16 +300,32 @@ static complaint see_indices(const uint8_t *at, const uint8_t *end, int64_t pres
         if (!h.packed) {
             if (h.value >= (uint64_t)b->number)
                 return BEYOND;
-            see_entries(b, &h.value, 1);
+            if (seen != NULL)
+                mark_entries(seen, &h.value, 1);
+            else
+                see_entries(b, &h.value, 1);
         }
         for (int64_t done = 0; h.packed && done < h.count; done += UNPACKED) {
             int n = (int)(h.count - done < UNPACKED ? h.count - done : UNPACKED);
             if (unpack_indices(h.bytes, h.end, done * h.bits, n, h.bits, indices) >= (uint64_t)b->number)
                 return BEYOND;
-            see_entries(b, indices, n);
+            if (seen != NULL)
+                mark_entries(seen, indices, n);
+            else
+                see_entries(b, indices, n);
         }
     }
     return NULL;
+}
+
+static complaint see_indices(const uint8_t *at, const uint8_t *end, int64_t present, bounded *b)
+{
+    uint8_t *seen = b->number <= present ? calloc((size_t)b->number + 1, 1) : NULL;
+    complaint wrong = read_indices(at, end, present, b, seen);
+    if (seen != NULL)
+        see_marked(b, seen);
+    free(seen);
+    return wrong;
 }
 
 PyDoc_STRVAR(index_bounds_doc,

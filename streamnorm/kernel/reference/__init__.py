@@ -13,9 +13,16 @@ from streamnorm.kernel.reference.moments import extremes, moments
 from streamnorm.kernel.reference.page_headers import column_chunks, crc32, pages
 from streamnorm.kernel.reference.page_values import unpack
 from streamnorm.kernel.reference.parquet_pages import count_pages, read_pages
-from streamnorm.kernel.reference.parquet_rewrite import index_bounds, page_header
+from streamnorm.kernel.reference.parquet_rewrite import (
+    index_bounds,
+    open_pages,
+    page_header,
+    read_struct,
+    remake_pages,
+    seal_pages,
+)
 from streamnorm.kernel.reference.products import products
-from streamnorm.kernel.reference.runs import instructions, memory, plain, sort
+from streamnorm.kernel.reference.runs import instructions, memory, plain, sort, write_early
 from streamnorm.kernel.reference.text import last_row, longest
 
 __all__ = [
@@ -37,13 +44,18 @@ __all__ = [
     "memory",
     "merge_bins",
     "moments",
+    "open_pages",
     "page_header",
     "pages",
     "plain",
     "products",
     "read_pages",
+    "read_struct",
+    "remake_pages",
     "round_moments",
+    "seal_pages",
     "shortest",
     "sort",
     "unpack",
+    "write_early",
 ]

@@ -10,7 +10,7 @@ from streamnorm.kernel.reference.page_headers import Bytes, CutError
 from streamnorm.kernel.reference.page_values import count_indices
 from streamnorm.kernel.reference.parquet_pages import count_pages
 
-__all__ = ["index_bounds", "page_header"]
+__all__ = ["index_bounds", "open_pages", "page_header", "read_struct", "remake_pages", "seal_pages"]
 
 _YES, _NO, _INT, _LONG, _BINARY, _STRUCT = 1, 2, 5, 6, 8, 12
 #: Bytes that a header can grow by beside its bounds.
@@ -218,3 +218,15 @@ def index_bounds(page: Any, nullable: bool, entries: Any, used: Any) -> tuple[in
     seen[counts > 0] = 1
     own = table[(counts > 0) & ~np.isnan(table)]
     return present, float(own.min(initial=np.inf)), float(own.max(initial=-np.inf))
+
+
+def open_pages(*words: Any) -> Any:
+    """Leave pages to be mapped one by one: there is nothing that would be gained."""
+
+
+#: What goes on with pages that were opened, of which there are none.
+remake_pages = seal_pages = open_pages
+
+
+def read_struct(*words: Any) -> Any:
+    """Leave a struct to be read by the reader in Python, which knows its classes."""

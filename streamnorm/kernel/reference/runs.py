@@ -19,6 +19,7 @@ __all__ = [
     "new_tallies",
     "plain",
     "sort",
+    "write_early",
 ]
 
 Tallies = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -129,3 +130,15 @@ def sort(groups: int, of: Any) -> tuple[bytes, bytes]:
 def memory(size: int) -> bytearray:
     """Give a writable buffer."""
     return bytearray(size)
+
+
+def write_early(file: int, start: int, size: int) -> None:
+    """Leave bytes of a file to the system, which brings them to the disk when it sees fit.
+
+    Parameters
+    ----------
+    file : int
+        Its number.
+    start, size : int
+        Where the bytes are.
+    """
