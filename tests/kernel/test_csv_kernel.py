@@ -174,14 +174,15 @@ def numbers(count: int) -> np.ndarray:
     rounded = np.round(rng.normal(0, 1000, count), 3)
     powers = np.concatenate([2.0 ** np.arange(-1074, 1024), 10.0 ** np.arange(-323, 309)])
     longest = np.full(count, -1.2345678901234567e-06)
+    tens = np.nextafter(10.0 ** np.arange(-300, 300), np.resize([0, np.inf], 600))
     some = np.concatenate(
-        [longest, bits, whole, rounded, rng.normal(size=count), powers, [0.0, -0.0, 5e-324, np.inf, -np.inf]]
+        [longest, bits, whole, rounded, rng.normal(size=count), powers, tens, [0.0, -0.0, 5e-324, np.inf, -np.inf]]
     )
     return some[~np.isnan(some)]
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4"])
-def test_numbers_are_written_as_short_as_can_be(dtype):
+def test_numbers_are_written_as_short_as_can_be(dtype, target):
     with np.errstate(over="ignore"):
         values = numbers(10_000).astype(dtype)
     kind = "d" if dtype == "f8" else "f"

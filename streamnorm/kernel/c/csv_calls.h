@@ -261,7 +261,7 @@ static PyObject *spliced(const Py_buffer *data, const Py_buffer *spans, const cs
 {
     Py_ssize_t most = data->len + (Py_ssize_t)rows * count * (LONGEST_TEXT + 3) + 2 * PIECE;
     memory_object *result = new_memory(most);
-    decimal_number *room = malloc((size_t)count * ROWS_AT_ONCE * sizeof *room + 1);
+    decimal_number *room = malloc((size_t)count * NUMBERS_AT_ONCE * sizeof *room + 1);
     char *start, *end;
     if (result == NULL || room == NULL) {
         Py_XDECREF((PyObject *)result);
@@ -322,6 +322,7 @@ static PyObject *kernel_shortest(PyObject *self, PyObject *args)
     char *start;
     const char *type, *decimal;
     Py_ssize_t width, rows;
+    decimal_number room[NUMBERS_AT_ONCE];
     (void)self;
     if (!PyArg_ParseTuple(args, "Oss", &object, &type, &decimal) || PyObject_GetBuffer(object, &values, PyBUF_SIMPLE) < 0)
         return NULL;
@@ -337,7 +338,10 @@ static PyObject *kernel_shortest(PyObject *self, PyObject *args)
         Py_BEGIN_ALLOW_THREADS
         *offset = 0;
         for (Py_ssize_t i = 0; i < rows; i++) {
-            to = put_value(to, (const char *)values.buf + i * width, width == 4 ? 'f' : 'd', decimal[0]);
+            if (i % NUMBERS_AT_ONCE == 0)
+                find_decimals((const char *)values.buf + i * width, width == 4 ? 'f' : 'd',
+                              rows - i < NUMBERS_AT_ONCE ? (int)(rows - i) : NUMBERS_AT_ONCE, room);
+            to = put_decimal(to, &room[i % NUMBERS_AT_ONCE], decimal[0]);
             offset[i + 1] = (int32_t)(to - start);
         }
         Py_END_ALLOW_THREADS

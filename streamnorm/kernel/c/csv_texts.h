@@ -46,18 +46,15 @@ INLINE char *put_copy(char *out, const char *from, const char *to, const char *e
     return out + (to - from);
 }
 
-enum { ROWS_AT_ONCE = 32, NOT_WRITTEN = -1 }; /* rows whose numbers are found before they are written: both are long */
+enum { NOT_WRITTEN = -1 };
 
 /* The numbers of an edit that some rows get; what is missing stays as it is written, or is left out. */
-INLINE void find_decimals(const csv_edit *e, int64_t row, int rows, decimal_number *out)
+INLINE void find_numbers(const csv_edit *e, int64_t row, int rows, decimal_number *out)
 {
-    int width = e->type == 'd' ? 8 : 4;
-    for (int i = 0; i < rows; i++, row++) {
-        if (bit_of(e->validity, e->validity_offset + row))
-            out[i] = decimal_at(e->values + row * width, e->type);
-        else
+    find_decimals(e->values + row * (e->type == 'd' ? 8 : 4), e->type, rows, out);
+    for (int i = 0; e->validity && i < rows; i++, row++)
+        if (!bit_of(e->validity, e->validity_offset + row))
             out[i].text = NOT_WRITTEN;
-    }
 }
 
 /* Whether a field stays as it is: NaN, and no value where there was none. */
@@ -68,20 +65,20 @@ INLINE int stays(const csv_edit *e, int64_t row, const decimal_number *n)
 }
 
 /* Copy the data with every record's fields edited, in the order in which they stand; return the end of the copy. `room`
- * is for ROWS_AT_ONCE numbers of each edit. */
+ * is for NUMBERS_AT_ONCE numbers of each edit. */
 INLINE char *splice_body(const char *data, const char *end, const int32_t *spans, const csv_edit *edits, Py_ssize_t count,
                          int64_t rows, csv_signs signs, decimal_number *room, char *out)
 {
     const char *at = data;
-    for (int64_t first = 0; first < rows; first += ROWS_AT_ONCE) {
-        int some = rows - first < ROWS_AT_ONCE ? (int)(rows - first) : ROWS_AT_ONCE;
+    for (int64_t first = 0; first < rows; first += NUMBERS_AT_ONCE) {
+        int some = rows - first < NUMBERS_AT_ONCE ? (int)(rows - first) : NUMBERS_AT_ONCE;
         for (Py_ssize_t i = 0; i < count; i++)
             if (edits[i].action != REMOVE)
-                find_decimals(&edits[i], first, some, room + i * ROWS_AT_ONCE);
+                find_numbers(&edits[i], first, some, room + i * NUMBERS_AT_ONCE);
         for (int row = 0; row < some; row++)
             for (Py_ssize_t i = 0; i < count; i++, spans += 2) {
                 const csv_edit *e = &edits[i];
-                const decimal_number *n = &room[i * ROWS_AT_ONCE + row];
+                const decimal_number *n = &room[i * NUMBERS_AT_ONCE + row];
                 const char *start = data + spans[0], *stop = data + spans[1];
                 if (e->action != REMOVE && stays(e, first + row, n))
                     continue;

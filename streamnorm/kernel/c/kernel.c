@@ -35,7 +35,7 @@ static const char *target_in_use;
     (target_in_use = #suffix, USE_ARITHMETIC_LOOPS(suffix), USE_COLUMNS_LOOPS(suffix), \
      USE_DIGITS_LOOPS(suffix), USE_MARKS_LOOPS(suffix), USE_EXTREMES_LOOPS(suffix), USE_HISTOGRAM_LOOPS(suffix), USE_HYBRID_LOOPS(suffix), \
      USE_LANES_LOOPS(suffix), USE_MOMENTS_LOOPS(suffix), USE_PRODUCTS_LOOPS(suffix), \
-     USE_ROWS_LOOPS(suffix), USE_TEXTS_LOOPS(suffix))
+     USE_ROWS_LOOPS(suffix), USE_SHORTEST_LOOPS(suffix), USE_TEXTS_LOOPS(suffix))
 
 #if CHOICE_OF_TARGETS
 /* Whether zeros in front of a word are counted by one instruction; older compilers do not know its name. */

@@ -14,22 +14,25 @@ typedef struct {
     uint64_t high, low;
 } wide;
 
-/* The product of two words, exactly. */
+/* The product of two words, exactly; by their halves, as vectors have it. */
+INLINE wide product_by_halves(uint64_t a, uint64_t b)
+{
+    uint64_t a0 = a & 0xffffffffu, a1 = a >> 32, b0 = b & 0xffffffffu, b1 = b >> 32;
+    uint64_t low0 = a0 * b0, mid = a1 * b0 + (low0 >> 32), mid1 = a0 * b1 + (mid & 0xffffffffu);
+    wide product = {a1 * b1 + (mid >> 32) + (mid1 >> 32), (mid1 << 32) | (low0 & 0xffffffffu)};
+    return product;
+}
+
 INLINE wide wide_product(uint64_t a, uint64_t b)
 {
-    wide product;
 #if defined(__SIZEOF_INT128__)
     __extension__ typedef unsigned __int128 both;
     both whole = (both)a * b;
-    product.high = (uint64_t)(whole >> 64);
-    product.low = (uint64_t)whole;
-#else
-    uint64_t a0 = a & 0xffffffffu, a1 = a >> 32, b0 = b & 0xffffffffu, b1 = b >> 32;
-    uint64_t low0 = a0 * b0, mid = a1 * b0 + (low0 >> 32), mid1 = a0 * b1 + (mid & 0xffffffffu);
-    product.high = a1 * b1 + (mid >> 32) + (mid1 >> 32);
-    product.low = (mid1 << 32) | (low0 & 0xffffffffu);
-#endif
+    wide product = {(uint64_t)(whole >> 64), (uint64_t)whole};
     return product;
+#else
+    return product_by_halves(a, b);
+#endif
 }
 
 INLINE int leading_zeros(uint64_t nonzero)
