@@ -22,7 +22,7 @@ from streamnorm.formats.registry import (
 )
 from streamnorm.formats.signatures import FIRST_BYTES, ending_of
 from streamnorm.formats.sink import writing
-from streamnorm.formats.source import Bounds, Editor, Lying, Portion, Source, Unit
+from streamnorm.formats.source import Bounds, Editor, Hashing, Lying, Portion, Source, Unit
 
 __all__ = [
     "FIRST_BYTES",
@@ -31,6 +31,7 @@ __all__ = [
     "CsvOptions",
     "Editor",
     "Format",
+    "Hashing",
     "IpcStream",
     "Lying",
     "NotByPagesError",

@@ -19,7 +19,7 @@ from streamnorm.files import CHUNK_BYTES, Place, Spooled, naming, open_input
 from streamnorm.formats.csv.seen import Seen
 from streamnorm.formats.options import CsvOptions
 
-__all__ = ["Bounds", "Counted", "Editor", "Lying", "Portion", "Source", "Unit"]
+__all__ = ["Bounds", "Counted", "Editor", "Hashing", "Lying", "Portion", "Source", "Unit"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class Lying(NamedTuple):
     Parameters
     ----------
     names : list of str
+        In the order in which they lie.
     rows : int
         Of each.
     chunks : kernel.Chunks
@@ -80,6 +81,43 @@ class Lying(NamedTuple):
     names: list[str]
     rows: int
     chunks: kernel.Chunks
+
+
+class Hashing:
+    """The hash of a file: of bytes that others read anyway, in the order in which they lie, and of the rest.
+
+    Parameters
+    ----------
+    path : Place
+    """
+
+    def __init__(self, path: Place) -> None:
+        self._path, self._hash, self._at = path, xxhash.xxh3_128(), 0
+
+    def take(self, at: int, data: Any) -> None:
+        """Hash bytes from a place on, after those before them; what was hashed already is passed over."""
+        if at < self._at:
+            return
+        if at > self._at:
+            self._read(at - self._at)
+        self._hash.update(data)
+        self._at = at + len(data)
+
+    def digest(self) -> str:
+        """Read the rest, and give the hash of all."""
+        self._read(None)
+        return self._hash.hexdigest()
+
+    def _read(self, size: int | None) -> None:
+        """Hash so many bytes that follow, or all."""
+        piece = memoryview(kernel.memory(CHUNK_BYTES))
+        with naming(self._path), open_input(self._path) as file:
+            if self._at:
+                file.seek(self._at)
+            while got := file.readinto(piece[: size if size is None else min(size, CHUNK_BYTES)]):
+                self._hash.update(piece[:got])
+                self._at += got
+                size = size if size is None else size - got
 
 
 class Editor(Protocol):
@@ -199,7 +237,9 @@ class Source(ABC):
         """
         yield from ()
 
-    def chunks(self, unit: Unit, names: Collection[str]) -> AbstractContextManager[Lying | None]:
+    def chunks(
+        self, unit: Unit, names: Collection[str], hashing: Hashing | None = None
+    ) -> AbstractContextManager[Lying | None]:
         """Tell where columns of a unit lie that the kernel reads by itself, while the file is open; None of none.
 
         Parameters
@@ -207,6 +247,8 @@ class Source(ABC):
         unit : Unit
         names : collection of str
             Columns that are asked for.
+        hashing : Hashing, optional
+            What gets the bytes that the kernel reads.
         """
         return nullcontext()
 
@@ -254,10 +296,11 @@ class Source(ABC):
         with naming(self.path):
             return self.path.stat().st_size
 
+    @property
+    def may_be_hashed_while_read(self) -> bool:
+        """Whether `chunks` gives away the bytes that are read."""
+        return False
+
     def fingerprint(self) -> str:
         """Hash the content, with 128 bits against chance, not against a forger."""
-        digest, piece = xxhash.xxh3_128(), memoryview(kernel.memory(CHUNK_BYTES))
-        with naming(self.path), open_input(self.path) as file:
-            while size := file.readinto(piece):
-                digest.update(piece[:size])
-        return digest.hexdigest()
+        return Hashing(self.path).digest()

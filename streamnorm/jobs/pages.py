@@ -9,13 +9,15 @@ from __future__ import annotations
 import dataclasses
 
 from streamnorm.errors import DataError
-from streamnorm.formats import Lying, NotByPagesError, Source, Unit
+from streamnorm.formats import Hashing, Lying, NotByPagesError, Source, Unit
 from streamnorm.tables import Group, Learnt, Table, summarise_chunks, summarise_portions
 
 __all__ = ["learnt_by_pages"]
 
 
-def learnt_by_pages(table: Table, like: Learnt, source: Source, unit: Unit) -> tuple[Learnt, int]:
+def learnt_by_pages(
+    table: Table, like: Learnt, source: Source, unit: Unit, hashing: Hashing | None = None
+) -> tuple[Learnt, int]:
     """Learn from those columns of a unit that are read by pages.
 
     Parameters
@@ -26,6 +28,8 @@ def learnt_by_pages(table: Table, like: Learnt, source: Source, unit: Unit) -> t
         Columns and rules, with nothing learnt.
     source : Source
     unit : Unit
+    hashing : Hashing, optional
+        What gets the bytes that the kernel reads.
 
     Returns
     -------
@@ -43,7 +47,7 @@ def learnt_by_pages(table: Table, like: Learnt, source: Source, unit: Unit) -> t
     found: dict[str, Group] = {}
     rows = 0
     for group in groups:
-        with source.chunks(unit, group.names if group.takes_values_as_they_stand else ()) as lying:
+        with source.chunks(unit, group.names if group.takes_values_as_they_stand else (), hashing) as lying:
             learnt = lying and _learnt_at_once(table, group, lying)
         if lying and learnt:
             found |= dict.fromkeys(learnt.names, learnt)
@@ -74,4 +78,5 @@ def _learnt_at_once(table: Table, group: Group, lying: Lying) -> Group | None:
         summary = summarise_chunks(group.rule, lying.rows, lying.chunks, skip_infinite=table.infinite == "skip")
     except (NotImplementedError, DataError):
         return None
-    return Group(group.rule, tuple(lying.names), summary)
+    order = sorted(range(len(lying.names)), key=lying.names.__getitem__)
+    return Group(group.rule, tuple(sorted(lying.names)), summary.take(order) if order != sorted(order) else summary)

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from streamnorm.arrow import widest
 from streamnorm.files import Stamp, check_unchanged, naming, stamp
-from streamnorm.formats import Source, Unit
+from streamnorm.formats import Hashing, Source, Unit
 from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.ledger import warn_of_copies
 from streamnorm.jobs.schema import decide, decided
@@ -92,6 +92,9 @@ class Reading:
         )
 
 
+#: Bytes of a source that one thread reads in one task, at most: for so long a job that is stopped goes on.
+_MOST_BYTES = 1 << 30
+
 #: A source, and the bytes and rows of it that a task has dealt with.
 _Done = tuple[Reading, int, int]
 
@@ -145,7 +148,8 @@ def fit_state(
     opened = [source.with_open(frozenset() if added else open_columns(table, job.like)) for source in sources]
     readings = (Reading(*pair, job.like, footers) for pair in zip(opened, stamps, strict=True))
     count = _Count(known, record, parts, without or {})
-    found = _read_all(readings, known.table, effort, record)
+    share = min(_MOST_BYTES, sum(size for _, size, _ in stamps) // threads_of(effort.threads))
+    found = _read_all(readings, known.table, effort, record, share)
     if all(source.typed for source in sources):
         for reading in found:
             count.add(reading)
@@ -203,7 +207,7 @@ class _Count:
         return dataclasses.replace(self._known, table=self._known.table.with_learnt(learnt), sources=sources)
 
 
-def _read_all(readings: Iterable[Reading], table: Table, effort: Effort, record: bool) -> Iterator[Reading]:
+def _read_all(readings: Iterable[Reading], table: Table, effort: Effort, record: bool, share: int) -> Iterator[Reading]:
     """Read sources by units on threads, and give each as soon as all of it has been read.
 
     Parameters
@@ -213,10 +217,15 @@ def _read_all(readings: Iterable[Reading], table: Table, effort: Effort, record:
     effort : Effort
     record : bool
         Whether the sources are hashed.
+    share : int
+        Bytes of a source up to which one thread may read all of it.
     """
 
     def tasks() -> Iterator[Callable[[], _Done]]:
         for reading in readings:
+            if record and reading.size <= share and reading.source.may_be_hashed_while_read:
+                yield partial(_read_in_order, reading.begin(), table)
+                continue
             last = partial(_end, reading.begin())
             if record:
                 yield partial(_hash, reading.begin())
@@ -233,6 +242,18 @@ def _read_all(readings: Iterable[Reading], table: Table, effort: Effort, record:
             reading.check_unchanged()
             reading.source.let_go()
             yield reading
+
+
+def _read_in_order(reading: Reading, table: Table) -> _Done:
+    """Learn from all of a source and hash it meanwhile: what is read once is fetched from memory once."""
+    hashing = Hashing(reading.source.path)
+    for units in neighbours(reading.source.units(), table):
+        part = summarise_units(
+            table, reading.nothing, reading.source, units, footers=reading.footers, hashing=hashing
+        )  # fmt: skip
+        reading.add(part)
+    reading.fingerprint = hashing.digest()
+    return reading, reading.size, reading.rows
 
 
 def _hash(reading: Reading) -> _Done:

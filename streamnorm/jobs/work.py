@@ -16,7 +16,7 @@ from streamnorm.arrow import boolean_of, vector_values
 from streamnorm.arrow import compute as pc
 from streamnorm.errors import InfiniteValueError, InfinityInFileError, OverflowedError, UnseenKeyError
 from streamnorm.files import naming
-from streamnorm.formats import Source, Unit
+from streamnorm.formats import Hashing, Source, Unit
 from streamnorm.jobs.footers import told_by_footer
 from streamnorm.jobs.pages import learnt_by_pages
 from streamnorm.tables import KEYED_BYTES, Learnt, Table
@@ -213,7 +213,10 @@ class Part(NamedTuple):
     told: frozenset[str]
 
 
-def summarise_units(table: Table, like: Learnt, source: Source, units: Sequence[Unit], *, footers: bool = True) -> Part:
+def summarise_units(
+    table: Table, like: Learnt, source: Source, units: Sequence[Unit], *, footers: bool = True,
+    hashing: Hashing | None = None,
+) -> Part:  # fmt: skip
     """Summarise neighbouring units of a source, those of `neighbours`.
 
     Parameters
@@ -227,6 +230,8 @@ def summarise_units(table: Table, like: Learnt, source: Source, units: Sequence[
         More than one only where there are keys.
     footers : bool
         Whether what a footer tells is not read.
+    hashing : Hashing, optional
+        What gets the bytes of the source that are read, as far as they can be had.
 
     Raises
     ------
@@ -238,7 +243,9 @@ def summarise_units(table: Table, like: Learnt, source: Source, units: Sequence[
             return Part(*_summarise_by_slices(table, like, source, units), frozenset())
         there = like.only(like.types.keys() - _passed_over(like, source))
         known = told_by_footer(there, source, units[0]) if footers else like.only(())
-        paged, rows = learnt_by_pages(table, there.only(there.types.keys() - known.types.keys()), source, units[0])
+        paged, rows = learnt_by_pages(
+            table, there.only(there.types.keys() - known.types.keys()), source, units[0], hashing
+        )
         parts, rest = [known, paged], like.only(like.types.keys() - known.types.keys() - paged.types.keys())
         if rest.types or not like.types:
             part, rows = _summarise_by_slices(table, rest, source, units)

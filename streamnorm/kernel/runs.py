@@ -63,3 +63,4 @@ class Chunks(NamedTuple):
 
     file: Any  # the system's number of it
     records: Any  # int64 of shape (n_slots, 6): start, size, values, type, whether snappy, whether nullable
+    taker: Any = None  # called with the place and the bytes of all that is read, as it is read

@@ -36,8 +36,8 @@ def on_reading(
             after(self.path, [])
 
     @contextmanager
-    def by_itself(self, unit, names):
-        with chunks(self, unit, names) as lying:
+    def by_itself(self, unit, names, *more):
+        with chunks(self, unit, names, *more) as lying:
             if lying:
                 before(self.path, lying.names)
             yield lying

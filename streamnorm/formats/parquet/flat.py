@@ -109,10 +109,13 @@ class FlatColumns:
         return Chunk(start, size, values, _STORED[int(stored)], int(codec), bool(nullable))
 
     def read_by_kernel(self, group: int, names: Iterable[str]) -> tuple[list[str], NDArray[np.int64]]:
-        """Name those of some columns that the kernel reads by itself, and give their records of `kernel.Chunks`."""
-        own = self._own[group]
-        there = [name for name in names if name in self._places and own[self._places[name]]]
-        return there, self._records[group, [self._places[name] for name in there]]
+        """Name those of some columns that the kernel reads by itself, and give their records of `kernel.Chunks`.
+
+        They are in the order of the file's columns, in which their chunks mostly lie.
+        """
+        own, asked = self._own[group], set(names)
+        there = [(name, place) for name, place in self._places.items() if own[place] and name in asked]
+        return [name for name, _ in there], self._records[group, [place for _, place in there]]
 
 
 def _physical(kind: pa.DataType) -> tuple[int, str]:

@@ -23,7 +23,7 @@ from streamnorm.formats.parquet.pages import check_pages, longest_text
 from streamnorm.formats.parquet.slices import READ_BYTES, side_by_side, slices_of
 from streamnorm.formats.parquet.thrift import Thrift
 from streamnorm.formats.parquet.walk import damage
-from streamnorm.formats.source import Bounds, Lying, Portion, Source, Unit
+from streamnorm.formats.source import Bounds, Hashing, Lying, Portion, Source, Unit
 from streamnorm.once import once
 
 __all__ = ["ParquetSource"]
@@ -138,8 +138,16 @@ class ParquetSource(Source):
         return bounds_of(self.schema, self._metadata, unit.number, names, check)
 
     @contextmanager
-    def chunks(self, unit: Unit, names: Collection[str]) -> Iterator[Lying | None]:
-        """Tell where column chunks lie that the kernel reads by itself; far away all are read at once instead."""
+    def chunks(self, unit: Unit, names: Collection[str], hashing: Hashing | None = None) -> Iterator[Lying | None]:
+        """Tell where column chunks lie that the kernel reads by itself; far away all are read at once instead.
+
+        Parameters
+        ----------
+        unit : Unit
+        names : collection of str
+        hashing : Hashing, optional
+            What gets the bytes that the kernel reads.
+        """
         columns = self._flat if kernel.COMPILED and names else None
         there, records = columns.read_by_kernel(unit.number, names) if columns else ([], ())
         if not there:
@@ -148,7 +156,14 @@ class ParquetSource(Source):
         with naming(self.path), open_input(self.path) as file:
             number = descriptor_of(file)
             rows = self._metadata.row_group(unit.number).num_rows
-            yield None if number is None else Lying(there, rows, kernel.Chunks(number, records))
+            yield None if number is None else Lying(
+                there, rows, kernel.Chunks(number, records, hashing and hashing.take)
+            )  # fmt: skip
+
+    @property
+    def may_be_hashed_while_read(self) -> bool:
+        """Whether `chunks` gives away the bytes that are read."""
+        return kernel.COMPILED and isinstance(self.path, Path)
 
     def portions(self, unit: Unit, names: Collection[str]) -> Iterator[tuple[str, int, Iterator[Portion]]]:
         """Yield flat columns of a row group, which are read by their pages; far away all are read at once instead."""

@@ -112,9 +112,9 @@ static int parse(PyObject *args, arguments *a)
     a->slots = slots;
     if (!PyTuple_Check(runs))
         return parse_runs(runs, a);
-    first = PyTuple_Size(runs) == 2 ? PyTuple_GetItem(runs, 0) : NULL;
-    if (first != NULL && PyLong_Check(first))
+    if (PyTuple_Size(runs) == 3)
         return parse_chunks(runs, a);
+    first = PyTuple_Size(runs) == 2 ? PyTuple_GetItem(runs, 0) : NULL;
     return first != NULL && PyTuple_Check(first) ? parse_segments(runs, a) : parse_batch(runs, a);
 }
 

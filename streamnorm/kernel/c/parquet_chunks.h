@@ -52,6 +52,7 @@ enum {
 struct chunks {
     Py_buffer records;
     int file;
+    PyObject *taker; /* what gets all bytes that are read, or NULL */
     int whole;       /* whether a chunk is read as a whole */
     int64_t slot;    /* that which is being read, or -1 */
     int64_t record[CHUNK_FIELDS];
@@ -70,6 +71,7 @@ static void free_chunks(chunks *c)
     if (c == NULL)
         return;
     PyBuffer_Release(&c->records);
+    Py_XDECREF(c->taker);
     blocks[0] = c->data;
     blocks[1] = c->values;
     blocks[2] = c->dictionary;
@@ -123,6 +125,25 @@ static complaint take_dictionary(chunks *c, const int64_t *record)
     return c->counts == NULL ? OTHER : NULL;
 }
 
+/* Let the bytes be taken that were read last; -1 where that raises an exception, which is kept. */
+static int give_away(chunks *c, int64_t at, int64_t size)
+{
+    PyGILState_STATE lock;
+    PyObject *view, *result, *released = NULL;
+    if (c->taker == NULL || size == 0)
+        return 0;
+    lock = PyGILState_Ensure();
+    view = PyMemoryView_FromMemory(c->data.start + at, (Py_ssize_t)size, PyBUF_READ);
+    result = view == NULL ? NULL : PyObject_CallFunction(c->taker, "LO", (long long)(c->record[CHUNK_START] + c->at + at), view);
+    if (result != NULL)
+        released = PyObject_CallMethod(view, "release", NULL); /* the memory is used again */
+    Py_XDECREF(view);
+    Py_XDECREF(result);
+    Py_XDECREF(released);
+    PyGILState_Release(lock);
+    return released == NULL ? -1 : 0;
+}
+
 /* Read on until a page is there as a whole; gives where the last one ends, or -1. */
 static int64_t read_piece(chunks *c)
 {
@@ -132,7 +153,8 @@ static int64_t read_piece(chunks *c)
         const int64_t *next;
         int64_t wanted = c->whole || c->wanted > left || left <= PIECE_BYTES ? left : c->wanted, end;
         if (wanted > MOST_BYTES || grow_block(&c->data, wanted) < 0 ||
-            read_file(c->file, c->data.start + c->held, wanted - c->held, c->record[CHUNK_START] + c->at + c->held) < 0)
+            read_file(c->file, c->data.start + c->held, wanted - c->held, c->record[CHUNK_START] + c->at + c->held) < 0 ||
+            give_away(c, c->held, wanted - c->held) < 0)
             return -1;
         c->held = wanted;
         c->pages.used = 0;
@@ -251,18 +273,19 @@ static int is_fit(const int64_t *record)
            record[CHUNK_VALUES] >= 0 && record[CHUNK_TYPE] > 0 && record[CHUNK_TYPE] < 128 && (width == 4 || width == 8);
 }
 
-/* (file, records): the system's number of a file, and int64 of column chunks, one a slot. */
+/* (file, records, taker): the system's number of a file, int64 of column chunks, one a slot, and what gets the bytes. */
 static int parse_chunks(PyObject *given, arguments *a)
 {
-    PyObject *records;
+    PyObject *records, *taker;
     chunks *c = a->chunks = calloc(1, sizeof *c);
     if (c == NULL) {
         PyErr_NoMemory();
         return -1;
     }
     c->slot = -1;
-    if (!PyArg_ParseTuple(given, "iO", &c->file, &records) || PyObject_GetBuffer(records, &c->records, PyBUF_SIMPLE) < 0)
+    if (!PyArg_ParseTuple(given, "iOO", &c->file, &records, &taker) || PyObject_GetBuffer(records, &c->records, PyBUF_SIMPLE) < 0)
         return -1;
+    c->taker = taker == Py_None ? NULL : Py_NewRef(taker);
     if (c->records.len != a->slots * CHUNK_FIELDS * (Py_ssize_t)sizeof(int64_t)) {
         complain("a column chunk is told of for each slot");
         return -1;

@@ -121,6 +121,8 @@ static int walk(const arguments *a, int64_t first, int64_t last, const visitor *
 
 static void raise_failure(int failure)
 {
+    if (PyErr_Occurred()) /* raised by what takes the bytes of column chunks */
+        return;
     if (failure == BAD_WEIGHT)
         PyErr_SetString(PyExc_ValueError, "weights of a histogram are whole numbers up to 2^32");
     else if (failure == UNREAD)
