@@ -13,8 +13,8 @@ import pytest
 import streamnorm as sn
 from streamnorm import kernel
 from streamnorm.errors import StreamnormError
-from streamnorm.formats.parquet import together
-from streamnorm.formats.parquet.codecs import literal
+from streamnorm.formats.parquet import mapped, together
+from streamnorm.formats.parquet.codecs import literal, packed
 
 ROWS = 2500
 OPTIONS = {
@@ -99,6 +99,28 @@ def test_changed_bytes_fail_as_one_by_one(name, version, tmp_path, monkeypatch):
         assert outcomes[0] == outcomes[1]
         failed += isinstance(outcomes[0], str)
     assert failed > 5
+
+
+@pytest.mark.parametrize("together_", [True, False])
+def test_a_page_that_snappy_could_not_make_smaller_is_written_without_asking_it(together_, tmp_path, monkeypatch):
+    source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    rng = np.random.default_rng(3)
+    data = pa.table({"x": rng.normal(size=ROWS), "wide": np.where(rng.random(ROWS) < 0.5, -1e300, 1e300)})
+    noise = rng.integers(1, 2**52, ROWS).view(np.float64)  # subnormal: beside 1e300 all of them become one number
+    pq.write_table(data.set_column(1, "wide", [noise]), source, use_dictionary=False, data_page_size=2000)
+    normalizer = sn.TableNormalizer().fit(data)
+    asked = []
+    for module in (mapped, together):
+        monkeypatch.setattr(module, "packed", lambda codec, values: asked.append(len(values)) or packed(codec, values))
+    if not together_:
+        monkeypatch.setattr(kernel, "open_pages", lambda *given: None)
+    sn.transform(normalizer, source, target)
+    found = pq.read_table(target, page_checksum_verification=True)
+    assert found.equals(normalizer.transform(pq.read_table(source)))
+    chunks = [pq.read_metadata(target).row_group(0).column(i) for i in range(2)]
+    assert sum(asked) < 9 * ROWS  # those of one column: of the other no number was to be asked about
+    assert chunks[0].total_compressed_size >= 8 * ROWS
+    assert chunks[1].total_compressed_size < 2 * ROWS
 
 
 @pytest.mark.parametrize("size", [1, 59, 60, 61, 127, 128, 256, 257, 16384, 65536, 65537, 1 << 24, (1 << 24) + 1])

@@ -196,9 +196,7 @@ static PyObject *kernel_arithmetic(PyObject *self, PyObject *args)
         PyErr_NoMemory();
         goto done;
     }
-    Py_BEGIN_ALLOW_THREADS
-    STRICTLY(first = map_values(&m));
-    Py_END_ALLOW_THREADS
+    UNLOCKED(m.in.length >= LONG_VALUES, STRICTLY(first = map_values(&m)));
     result = PyLong_FromLongLong(first);
 done:
     free(pattern);

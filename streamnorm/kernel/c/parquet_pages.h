@@ -386,9 +386,7 @@ static PyObject *kernel_crc32(PyObject *self, PyObject *object)
     (void)self;
     if (PyObject_GetBuffer(object, &data, PyBUF_SIMPLE) < 0)
         return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    sum = checksum(data.buf, (size_t)data.len);
-    Py_END_ALLOW_THREADS
+    UNLOCKED(data.len >= LONG_BYTES, sum = checksum(data.buf, (size_t)data.len));
     PyBuffer_Release(&data);
     return PyLong_FromUnsignedLong(sum);
 }

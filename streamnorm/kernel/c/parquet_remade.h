@@ -298,7 +298,7 @@ static PyObject *kernel_seal_pages(PyObject *self, PyObject *args)
     for (Py_ssize_t i = 0; i < m->pages && fine; i++)
         fine = PyList_GetItem(given, i) == Py_None || PyObject_GetBuffer(PyList_GetItem(given, i), &bodies[i].view, PyBUF_SIMPLE) == 0;
     if (fine) {
-        UNLOCKED(m->data.len >= LONG_BYTES, check_bodies(m, bodies));
+        UNLOCKED(m->remade->size >= LONG_BYTES, check_bodies(m, bodies));
         result = PyList_New(m->pages);
     }
     for (Py_ssize_t i = 0; result != NULL && i < m->pages; i++) {
