@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
-from clusters import DAMAGES, NUMBERS, SCALERS, check_job, in_order, rows, write_damaged, write_folder
+from clusters import AGEING, DAMAGES, NUMBERS, SCALERS, check_job, in_order, rows, write_damaged, write_folder
 
 import streamnorm as sn
 from streamnorm.errors import DataError, OutputError, StreamnormError
@@ -99,6 +99,26 @@ def test_keys(scheduler, monkeypatch, folder, tmp_path):
     by_shop = sn.dask.fit(frame, sn.TableNormalizer(by="shop"))
     assert by_shop == sn.TableNormalizer(by="shop").fit(frame.compute())
     assert sn.dask.transform(by_shop, frame).compute().equals(by_shop.transform(frame.compute()))
+
+
+@pytest.mark.parametrize("kind", AGEING)
+def test_rows_that_age(scheduler, monkeypatch, folder, tmp_path, kind):
+    monkeypatch.setattr("streamnorm.engines.dask._TASK_BYTES", 20_000)
+    local, fitted = sn.fit(folder, AGEING[kind]), sn.dask.fit(folder, AGEING[kind])
+    assert fitted == local
+    assert fitted.digest() == local.digest()
+    for path in sn.dask.transform(fitted, folder, tmp_path / "dask"):
+        assert in_order(pq.read_table(path)) == in_order(local.transform(pq.read_table(folder / path.name)))
+    columns = ["id", "price", "far", "small", "when", "day"]
+    frame = dd.from_map(pd.read_parquet, sorted(folder.glob("*.parquet")), columns=columns)
+    of_frame = sn.dask.fit(frame, AGEING[kind])
+    one = AGEING[kind] if isinstance(AGEING[kind], sn.TableNormalizer) else sn.TableNormalizer(AGEING[kind])
+    assert of_frame == one.fit(frame.compute())
+    assert sn.dask.transform(of_frame, frame).compute().equals(one.transform(frame.compute()))
+    lacking = frame.map_partitions(lambda part: part.assign(when=part["when"].where(part["id"] != "2-00300")))
+    if kind == "instants":
+        with pytest.raises(DataError, match=r"^partition 2: column 'when', row 300 of the batch: there is no time"):
+            sn.dask.fit(lacking, AGEING[kind])
 
 
 def test_vectors_by_key(scheduler, tmp_path):

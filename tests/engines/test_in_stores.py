@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
-import warnings
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
 import stores
+from sparks import classic, need_spark, quiet
 
 import streamnorm as sn
 from streamnorm.errors import OutputError
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning"),
-]
+pytestmark = [pytest.mark.slow, quiet]
 BUCKET = "s3://bucket"
 
 
@@ -81,26 +74,9 @@ def test_dask_reads_and_writes_there(scheduler, bucket, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def session(server, tmp_path_factory):
-    pytest.importorskip("pyspark", reason="needs the extra 'spark'")
-    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
-        pytest.skip("Spark needs Java")
-    from pyspark.sql import SparkSession
-
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        patch.setenv("PYSPARK_PYTHON", sys.executable)
-        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-        session = (
-            SparkSession.builder.master("local[2]")
-            .config("spark.ui.enabled", "false")
-            .config("spark.driver.memory", "1g")
-            .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
-            .config("spark.sql.shuffle.partitions", 2)
-            .getOrCreate()
-        )
-        session.sparkContext.setLogLevel("OFF")
+    need_spark()
+    with classic(tmp_path_factory.mktemp("warehouse")) as session:
         yield session
-        session.stop()
 
 
 def test_the_state_of_spark_lies_there(session, bucket, tmp_path):

@@ -2,80 +2,46 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import sys
-import warnings
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from clusters import (
+    AGEING,
     NUMBERS,
     SCALERS,
     check_job,
-    free_port,
     in_order,
     rows,
     with_infinity,
     write_damaged,
     write_folder,
 )
+from sparks import classic as classic_session
+from sparks import connected, need_spark, quiet
 
 import streamnorm as sn
 from streamnorm.errors import DataError, SourceError, StreamnormError
 
-pytest.importorskip("pyspark", reason="needs the extra 'spark'")
-if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
-    pytest.skip("Spark needs Java", allow_module_level=True)
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning"),
-]
+need_spark()
+pytestmark = [pytest.mark.slow, quiet]
 
 
 @pytest.fixture(scope="module")
 def classic(tmp_path_factory):
     """A session that tries a task twice and serves Spark Connect."""
-    from pyspark.sql import SparkSession
-
-    port = free_port()
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        patch.setenv("PYSPARK_PYTHON", sys.executable)
-        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-        session = (
-            SparkSession.builder.master("local[2,2]")
-            .config("spark.ui.enabled", "false")
-            .config("spark.driver.memory", "1g")
-            .config("spark.plugins", "org.apache.spark.sql.connect.SparkConnectPlugin")
-            .config("spark.connect.grpc.binding.port", port)
-            .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
-            .config("spark.sql.session.timeZone", "UTC")
-            .config("spark.sql.shuffle.partitions", 4)
-            .config("spark.sql.execution.arrow.maxRecordsPerBatch", 150)
-            .getOrCreate()
-        )
-        session.sparkContext.setLogLevel("OFF")
-        session.connect_port = port
+    settings = {"session__timeZone": "UTC", "shuffle__partitions": 4, "execution__arrow__maxRecordsPerBatch": 150}
+    with classic_session(tmp_path_factory.mktemp("warehouse"), "local[2,2]", serving=True, **settings) as session:
         yield session
-        session.stop()
 
 
 @pytest.fixture(scope="module")
 def connect(classic):
-    from pyspark.sql import SparkSession
-
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        patch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")  # PySpark sets it and leaves it
-        session = SparkSession.builder.remote(f"sc://127.0.0.1:{classic.connect_port}").create()
+    with connected(classic) as session:
         session.conf.set("spark.sql.session.timeZone", "UTC")
         yield session
-        session.stop()
 
 
 # For the whole module, so that pytest puts all tests on the classic session first: PySpark knows one kind at a time.
@@ -111,6 +77,26 @@ def test_keys(spark, folder):
     assert fitted.digest() == local.digest()
     expected = local.transform(pq.read_table(folder))
     assert in_order(sn.spark.transform(fitted, df).toArrow()) == in_order(expected)
+
+
+@pytest.mark.parametrize("kind", AGEING)
+def test_rows_that_age(spark, folder, kind):
+    df = spark.read.parquet(str(folder))
+    local, fitted = sn.fit(folder, AGEING[kind]), sn.spark.fit(df.repartition(3), AGEING[kind])
+    assert fitted == local
+    assert fitted.digest() == local.digest()
+    expected = local.transform(pq.read_table(folder))
+    assert in_order(sn.spark.transform(fitted, df).toArrow()) == in_order(expected)
+
+
+def test_rows_that_age_by_times_without_a_zone_and_without_a_time(spark, folder):
+    df = spark.read.parquet(str(folder)).orderBy("id").coalesce(1)
+    local = df.selectExpr("id", "price", "cast(when as timestamp_ntz) when")
+    normalizer = sn.TableNormalizer(sn.StandardScaler(halflife="30us"), time="when")
+    assert sn.spark.fit(local, normalizer) == normalizer.fit(local.toArrow())
+    lacking = df.selectExpr("price", "if(id = '0-00400', null, when) when")
+    with pytest.raises(DataError, match=r"^partition 0: column 'when', row \d+ of the batch: there is no time"):
+        sn.spark.fit(lacking, normalizer)
 
 
 def test_vectors_by_key(spark, tmp_path):

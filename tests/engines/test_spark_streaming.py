@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
-import warnings
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from clusters import free_port, rows
+from clusters import rows
+from sparks import classic as classic_session
+from sparks import connected, need_spark, quiet
 
 import streamnorm as sn
 from streamnorm.errors import DataError
 
-pytest.importorskip("pyspark", reason="needs the extra 'spark'")
-if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
-    pytest.skip("Spark needs Java", allow_module_level=True)
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning"),
-]
+need_spark()
+pytestmark = [pytest.mark.slow, quiet]
 
 TABLES = [rows(300, seed).select(["id", "price", "count", "small"]) for seed in range(4)]
 SCHEMA = "id string, price double, count long, small tinyint"
@@ -30,27 +21,8 @@ SCHEMA = "id string, price double, count long, small tinyint"
 
 @pytest.fixture(scope="module")
 def classic(tmp_path_factory):
-    from pyspark.sql import SparkSession
-
-    port = free_port()
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        patch.setenv("PYSPARK_PYTHON", sys.executable)
-        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-        session = (
-            SparkSession.builder.master("local[2]")
-            .config("spark.ui.enabled", "false")
-            .config("spark.driver.memory", "1g")
-            .config("spark.plugins", "org.apache.spark.sql.connect.SparkConnectPlugin")
-            .config("spark.connect.grpc.binding.port", port)
-            .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
-            .config("spark.sql.shuffle.partitions", 2)
-            .getOrCreate()
-        )
-        session.sparkContext.setLogLevel("OFF")
-        session.connect_port = port
+    with classic_session(tmp_path_factory.mktemp("warehouse"), serving=True) as session:
         yield session
-        session.stop()
 
 
 @pytest.fixture
@@ -89,6 +61,14 @@ def test_each_batch_counts_once_over_nights(classic, place):
     ((name, position),) = sn.load(place / "s.json").positions_.streams.items()
     assert name.startswith("spark/")
     assert position.ranges == ((0, 4),)
+
+
+def test_rows_that_age(classic, place):
+    normalizer = sn.TableNormalizer(sn.StandardScaler(halflife=3), time="small")
+    for number in (2, 0, 1):
+        put(place, number)
+    run(classic, place, sn.spark.learner(place / "s.json", normalizer))
+    assert sn.load(place / "s.json") == normalizer.fit(pa.concat_tables(TABLES[:3]))
 
 
 def test_stopped_between_the_state_and_the_note_that_a_batch_is_done(classic, place):
@@ -137,17 +117,9 @@ def test_other_scalers_and_missing_batches_are_refused(classic, place):
 
 
 def test_on_spark_connect(classic, place):
-    from pyspark.sql import SparkSession
-
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        patch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
-        session = SparkSession.builder.remote(f"sc://127.0.0.1:{classic.connect_port}").create()
-        try:
-            for night in range(2):
-                put(place, night)
-                run(session, place, sn.spark.learner(str(place / "s.json"), sn.TableNormalizer("robust"), query="q"))
-        finally:
-            session.stop()
+    with connected(classic) as session:
+        for night in range(2):
+            put(place, night)
+            run(session, place, sn.spark.learner(str(place / "s.json"), sn.TableNormalizer("robust"), query="q"))
     assert sn.load(place / "s.json") == fit(0, 1)
     assert sn.load(place / "s.json").positions_.to_json() == {"spark/q": {"ranges": [[0, 2]]}}

@@ -19,6 +19,13 @@ import streamnorm as sn
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 SCALERS = ["standard", "minmax", "maxabs", "robust", "quantile", "power", "squashing", "kbins", "winsor"]
 DAMAGES = ["infinity", "text", "page", "cut short"]
+#: Rows that weigh by an instant, a date and a number, and by key.
+AGEING = {
+    "instants": sn.TableNormalizer(sn.StandardScaler(halflife="30us"), {"far": "robust"}, time="when"),
+    "dates": sn.StandardScaler(halflife="7d", time="day"),
+    "numbers": sn.StandardScaler(halflife=3, time="small"),
+    "keys": sn.TableNormalizer(sn.StandardScaler(halflife="7d"), time="day", by="small"),
+}
 NUMBERS = ["price", "far", "count", "small", "single", "money"]
 
 
