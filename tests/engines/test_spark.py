@@ -282,9 +282,14 @@ def test_exported_sql_has_the_same_bits(classic, tmp_path):
             "constant": np.full(1000, 7.0),
             "whole": rng.integers(-9, 9, 1000),
             "other": rng.lognormal(0, 3, 1000),
+            "far": pa.array([None, np.nan, *rng.standard_t(1, 998)]),
+            "capped": pa.array([None, np.nan, *rng.standard_t(1, 998)]),
         }
     )
-    columns = {"whole": sn.MinMaxScaler(clip=True), "flag": "standard", "other": sn.QuantileTransformer(n_quantiles=20)}
+    columns = {
+        "whole": sn.MinMaxScaler(clip=True), "flag": "standard", "other": sn.QuantileTransformer(n_quantiles=20),
+        "far": "squashing", "capped": sn.Winsorizer("iqr", "both"),
+    }  # fmt: skip
     normalizer = sn.TableNormalizer(columns=columns).fit(table.slice(0, 500))
     pq.write_table(table, tmp_path / "t.parquet")
     classic.read.parquet(str(tmp_path / "t.parquet")).createOrReplaceTempView("source")
