@@ -105,6 +105,14 @@ class Kind:
         return self._parquet(self.folder / self.name, self.rows)
 
     @cached_property
+    def one(self) -> Path:
+        """A folder with one of these files."""
+        folder = self.folder / f"{self.name}-one"
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(next(iter(sorted(self.parquet.iterdir()))), folder)
+        return folder
+
+    @cached_property
     def quarter(self) -> Path:
         """The same of a quarter of the rows."""
         return self._parquet(self.folder / f"{self.name}-quarter", self.rows // 4)

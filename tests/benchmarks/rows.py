@@ -196,10 +196,10 @@ def map_csv(kind: str, safe: bool, bench: Bench) -> Pair:
     )
 
 
-def map_parquet(kind: str, peer: Callable[..., None], bench: Bench) -> Pair:
-    """Normalised copies of a folder."""
+def map_parquet(kind: str, peer: Callable[..., None], bench: Bench, *, one: bool = False) -> Pair:
+    """Normalised copies of a folder, or of one of its files."""
     data: Kind = getattr(bench, kind)
-    folder, normalizer = data.parquet, bench.normalizers[kind]
+    folder, normalizer = data.one if one else data.parquet, bench.normalizers[kind]
     scales = {
         name: (group.summary.mean()[i], group.summary.scale()[i])
         for name, (group, i) in normalizer.learnt.where().items()
@@ -207,6 +207,17 @@ def map_parquet(kind: str, peer: Callable[..., None], bench: Bench) -> Pair:
     return Pair(
         lambda: sn.transform(normalizer, folder, bench.output, threads=bench.threads),
         lambda: peer(folder, bench.output, scales),
+        prepare=bench.clear,
+    )
+
+
+def copy_parquet(kind: str, bench: Bench) -> Pair:
+    """Normalised copies of a folder, and copies of its bytes."""
+    data: Kind = getattr(bench, kind)
+    folder, normalizer = data.parquet, bench.normalizers[kind]
+    return Pair(
+        lambda: sn.transform(normalizer, folder, bench.output, threads=bench.threads),
+        lambda: subprocess.run(["cp", "-r", folder, bench.output], check=True),
         prepare=bench.clear,
     )
 
@@ -272,7 +283,7 @@ def _file_rows() -> list[Row]:
     rows = []
     for kind, words in _KINDS.items():
         fit, copy = f"fit a folder of Parquet, {words}", f"Parquet to Parquet transform, {words}"
-        csv = f"fit a CSV, {words}"
+        csv, bound = f"fit a CSV, {words}", at_most(0.75 if kind == "normal" else 0.35)
         rows += [
             Row(f"parquet-fit-{kind}-pyarrow", fit, "pyarrow decoding the same columns at its best", at_most(0.8),
                 partial(fit_parquet_pyarrow, kind)),
@@ -282,11 +293,14 @@ def _file_rows() -> list[Row]:
                 at_most(0.8), partial(fit_parquet, kind, peers.polars_fit_parquet, state=True), "polars"),
             Row(f"parquet-fit-{kind}-sklearn", fit, "scikit-learn loop over iter_batches", faster(3),
                 partial(fit_parquet, kind, peers.sklearn_fit_parquet)),
-            Row(f"parquet-transform-{kind}-polars", copy, "Polars sink_parquet", NOT_SLOWER,
+            Row(f"parquet-transform-{kind}-polars", copy, "Polars sink_parquet", bound,
                 partial(map_parquet, kind, partial(peers.polars_map_parquet, safe=False)), "polars"),
+            Row(f"parquet-transform-one-{kind}-polars", f"{copy}, one file", "Polars sink_parquet", bound,
+                partial(map_parquet, kind, partial(peers.polars_map_parquet, safe=False), one=True), "polars"),
+            Row(f"parquet-transform-{kind}-cp", copy, "cp of the files", at_most(3), partial(copy_parquet, kind)),
             Row(f"parquet-transform-{kind}-polars-synced", copy, "Polars sink_parquet, synced to disk as ours is",
-                NOT_SLOWER, partial(map_parquet, kind, partial(peers.polars_map_parquet, safe=True)), "polars"),
-            Row(f"parquet-transform-{kind}-sklearn", copy, "scikit-learn-and-pandas loop", faster(9),
+                bound, partial(map_parquet, kind, partial(peers.polars_map_parquet, safe=True)), "polars"),
+            Row(f"parquet-transform-{kind}-sklearn", copy, "scikit-learn-and-pandas loop", faster(12),
                 partial(map_parquet, kind, peers.sklearn_map_parquet)),
             Row(f"csv-fit-{kind}-polars", csv, "Polars scan_csv mean, std", at_most(0.6),
                 partial(fit_csv, kind, peers.polars_fit_csv), "polars"),
