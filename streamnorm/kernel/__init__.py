@@ -36,6 +36,7 @@ from streamnorm.kernel.chosen import (
     sort,
     unpack,
     write_early,
+    write_struct,
 )
 from streamnorm.kernel.layouts import arithmetic
 from streamnorm.kernel.reference import first_infinity
@@ -82,4 +83,5 @@ __all__ = [
     "sort",
     "unpack",
     "write_early",
+    "write_struct",
 ]

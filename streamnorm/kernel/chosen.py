@@ -42,6 +42,7 @@ __all__ = [
     "sort",
     "unpack",
     "write_early",
+    "write_struct",
 ]
 
 if os.environ.get("STREAMNORM_PURE", "") not in ("", "0"):
@@ -62,7 +63,8 @@ memory, write_early = _chosen.memory, _chosen.write_early
 instructions, plain = _chosen.instructions, _chosen.plain
 last_row, longest = _chosen.last_row, _chosen.longest
 pages, read_pages, count_pages = _chosen.pages, _chosen.read_pages, _chosen.count_pages
-column_chunks, read_struct = _chosen.column_chunks, _chosen.read_struct
+column_chunks = _chosen.column_chunks
+read_struct, write_struct = _chosen.read_struct, _chosen.write_struct
 unpack, crc32 = _chosen.unpack, _chosen.crc32
 open_pages, remake_pages, seal_pages = _chosen.open_pages, _chosen.remake_pages, _chosen.seal_pages
 index_bounds, page_header = _chosen.index_bounds, _chosen.page_header

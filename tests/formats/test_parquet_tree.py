@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 
 import numpy as np
@@ -42,6 +43,12 @@ def in_python(data: bytes, at: int = 0) -> tuple[object, int] | str:
         return plain(reader.struct(0)), reader.at
     except (ValueError, IndexError, RecursionError) as error:
         return type(error).__name__
+
+
+def put_in_python(struct: Struct) -> bytes:
+    out = bytearray()
+    tree._put_struct(out, struct)
+    return bytes(out)
 
 
 def outcome(data: bytes, at: int = 0) -> tuple[object, int] | str:
@@ -85,10 +92,10 @@ def footer() -> bytes:
 def test_both_readers_agree(data):
     whole = in_python(data)
     assert outcome(data) == whole != "ValueError"
-    assert write_struct(read_struct(data)[0]) == data
+    assert write_struct(read_struct(data)[0]) == data == put_in_python(read_struct(data)[0])
     assert outcome(b"behind" + data + b"before", 6) == in_python(b"behind" + data, 6)
     if kernel.COMPILED:
-        assert kernel.read_struct(data, 0, Struct, List) is not None
+        assert kernel.write_struct(kernel.read_struct(data, 0, Struct, List)[0]) == data
     for size in range(len(data)):
         assert outcome(data[:size]) == in_python(data[:size])
     rng = np.random.default_rng(4)
@@ -97,6 +104,9 @@ def test_both_readers_agree(data):
         for at in rng.integers(0, len(data), 3).tolist():
             changed[at] = int(rng.integers(256))
         assert outcome(bytes(changed)) == in_python(bytes(changed))
+        with contextlib.suppress(ValueError, IndexError):
+            found, _ = read_struct(bytes(changed))
+            assert write_struct(found) == put_in_python(found)
 
 
 def test_both_readers_refuse_structs_that_lie_too_deep():
@@ -110,8 +120,23 @@ def test_both_readers_refuse_structs_that_lie_too_deep():
 
 @pytest.mark.parametrize("number", [2**61, 2**62, 2**63 - 1, -(2**63), 2**64, -(2**69)])
 def test_numbers_of_any_length(number):
-    data = write_struct(Struct().set(1, I64, number))
+    made = Struct().set(1, I64, number).set(7, BOOL, True)
+    data = write_struct(made)
+    assert data == put_in_python(made)
     assert outcome(data) == in_python(data)
+
+
+def test_what_cannot_be_written_is_the_same_error():
+    wrong = [("text", I32), (1.5, I64), (b"", STRUCT), (3, BINARY), (None, LIST), (b"x", 11), (List(13, [1]), LIST)]
+    for value, kind in wrong:
+        made = Struct({1: (kind, value)})
+        with pytest.raises((TypeError, AttributeError, KeyError)):
+            put_in_python(made)
+        with pytest.raises((TypeError, AttributeError, KeyError)):
+            write_struct(made)
+        assert write_struct(Struct({1: (BOOL, value), 2**40: (I32, 1)})) == put_in_python(
+            Struct({1: (BOOL, value), 2**40: (I32, 1)})
+        )
 
 
 def test_a_place_outside_of_the_bytes_is_refused():

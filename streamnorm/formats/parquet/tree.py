@@ -164,9 +164,12 @@ class _Reader:
 
 def write_struct(struct: Struct) -> bytes:
     """Write a struct, its fields in the order of their numbers."""
-    out = bytearray()
-    _put_struct(out, struct)
-    return bytes(out)
+    found: bytes | None = kernel.write_struct(struct)
+    if found is None:
+        out = bytearray()
+        _put_struct(out, struct)
+        found = bytes(out)
+    return found
 
 
 def _put_struct(out: bytearray, struct: Struct) -> None:

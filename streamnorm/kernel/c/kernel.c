@@ -100,6 +100,7 @@ static PyMethodDef methods[] = {
     {"column_chunks", kernel_column_chunks, METH_O, column_chunks_doc},
     {"pages", kernel_pages, METH_VARARGS, pages_doc},
     {"count_pages", kernel_count_pages, METH_VARARGS, count_pages_doc},
+    {"write_struct", kernel_write_struct, METH_O, write_struct_doc},
     {"read_struct", kernel_read_struct, METH_VARARGS, read_struct_doc},
     {"read_pages", kernel_read_pages, METH_VARARGS, read_pages_doc},
     {"unpack", kernel_unpack, METH_VARARGS, unpack_doc},

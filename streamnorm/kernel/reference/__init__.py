@@ -20,6 +20,7 @@ from streamnorm.kernel.reference.parquet_rewrite import (
     read_struct,
     remake_pages,
     seal_pages,
+    write_struct,
 )
 from streamnorm.kernel.reference.products import products
 from streamnorm.kernel.reference.runs import instructions, memory, plain, sort, write_early
@@ -58,4 +59,5 @@ __all__ = [
     "sort",
     "unpack",
     "write_early",
+    "write_struct",
 ]

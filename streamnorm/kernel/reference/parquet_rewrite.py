@@ -10,7 +10,7 @@ from streamnorm.kernel.reference.page_headers import Bytes, CutError
 from streamnorm.kernel.reference.page_values import count_indices
 from streamnorm.kernel.reference.parquet_pages import count_pages
 
-__all__ = ["index_bounds", "open_pages", "page_header", "read_struct", "remake_pages", "seal_pages"]
+__all__ = ["index_bounds", "open_pages", "page_header", "read_struct", "remake_pages", "seal_pages", "write_struct"]
 
 _YES, _NO, _INT, _LONG, _BINARY, _STRUCT = 1, 2, 5, 6, 8, 12
 #: Bytes that a header can grow by beside its bounds.
@@ -229,4 +229,7 @@ remake_pages = seal_pages = open_pages
 
 
 def read_struct(*words: Any) -> Any:
-    """Leave a struct to be read by the reader in Python, which knows its classes."""
+    """Leave a struct to be read, or written, in Python."""
+
+
+write_struct = read_struct
