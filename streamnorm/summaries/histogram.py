@@ -62,10 +62,9 @@ class Histogram(Summary):
 
     @classmethod
     def of(
-        cls, block: Block, *, skip_infinite: bool = False, max_bins: int = MAX_BINS,
-        bits: NDArray[np.int64] | None = None,
+        cls, block: Block, *, skip_infinite: bool = False, max_bins: int = MAX_BINS
     ) -> Self:  # fmt: skip
-        """Summarise a block of rows, as if `coarsen` had then been called where there are `bits`.
+        """Summarise a block of rows.
 
         Raises DataError where a weight is not a whole number.
 
@@ -75,17 +74,28 @@ class Histogram(Summary):
         skip_infinite : bool
             Whether infinities are counted and passed over, not an error.
         max_bins : int
-        bits : ndarray of shape (n_slots,), optional
-            The most bits of each slot's bins.
         """
         checked_max_bins(max_bins)
-        finest = np.full(block.slots, ALL_BITS, np.int64) if bits is None else bits
+        return cls._counted(block, Bins.empty(block.slots, max_bins), skip_infinite)
+
+    @classmethod
+    def _counted(cls, block: Block, before: Bins, skip_infinite: bool = False) -> Self:
+        """Add a block of rows to bins; the counts are those of the block.
+
+        Parameters
+        ----------
+        block : Block
+        before : Bins
+        skip_infinite : bool
+            Whether infinities are counted and passed over, not an error.
+        """
         block = _repeated(block) if block.weighted else block
-        counts, infinities, ragged = kernel.histogram(block.slots, block.runs, max_bins, finest)
+        known = (before.sizes, before.keys, before.counts) if len(before.keys) else ()
+        counts, infinities, ragged = kernel.histogram(block.slots, block.runs, before.max_bins, before.bits, *known)
         tally = Counts.of_kernel(block, counts, infinities, skip_infinite)
-        bins = Bins.of_kernel(max_bins, ragged)
+        bins = Bins.of_kernel(before.max_bins, ragged)
         if block.zeros is not None:
-            bins = (bins + Bins.of_zeros(max_bins, block.zeros)).coarsen(finest)
+            bins = bins + Bins.of_zeros(before.max_bins, block.zeros)
         return cls(tally, bins)
 
     @classmethod
@@ -101,8 +111,8 @@ class Histogram(Summary):
 
     def with_rows(self, kind: Any, block: Block) -> Self:
         """Add a block of rows, counted at the resolution that is left here: the sum would have none finer."""
-        more: Self = kind.of(block, bits=self.bits)
-        return self + more
+        rows = self._counted(block, self.bins)
+        return dataclasses.replace(rows, counts=self.counts + rows.counts)
 
     @property
     def bits(self) -> NDArray[np.int64]:
@@ -288,20 +298,16 @@ class HistogramOf:
         """Summarise no rows."""
         return Histogram.empty(slots, self.max_bins)
 
-    def of(
-        self, block: Block, *, skip_infinite: bool = False, bits: NDArray[np.int64] | None = None
-    ) -> Histogram:  # fmt: skip
-        """Summarise a block of rows, at no more than `bits`.
+    def of(self, block: Block, *, skip_infinite: bool = False) -> Histogram:
+        """Summarise a block of rows.
 
         Parameters
         ----------
         block : Block
         skip_infinite : bool
             Whether infinities are counted and passed over, not an error.
-        bits : ndarray of shape (n_slots,), optional
-            The most bits of each slot's bins.
         """
-        return Histogram.of(block, skip_infinite=skip_infinite, max_bins=self.max_bins, bits=bits)
+        return Histogram.of(block, skip_infinite=skip_infinite, max_bins=self.max_bins)
 
     def from_json(self, slots: Sequence[dict[str, Any]]) -> Histogram:
         """Read what `to_json` gave; raises ValueError where it is not that, or of another `max_bins`."""

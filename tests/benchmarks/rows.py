@@ -16,6 +16,8 @@ import covariances
 import keyed
 import numpy as np
 import peers
+import processes
+import small
 import vectors
 from peers import Statistics
 from timing import NOT_SLOWER, Goal, Measured, Pair, at_most, faster, fastest, paired
@@ -26,6 +28,7 @@ from data import Kind
 HERE = Path(__file__).parent
 MEGABYTE = 1 << 20
 LIMIT = 400.0
+KEYED_LIMIT = 1200.0
 
 
 @dataclass(frozen=True)
@@ -261,14 +264,10 @@ def memory_limit(job: str, bench: Bench) -> Measured:
     return [(peak, LIMIT) for peak, _ in _peaks(job, bench)]
 
 
-def start_up(bench: Bench) -> Pair:
-    """The command's version, and the import of what it reads files with."""
-    command = Path(sys.executable).with_name("streamnorm")
-
-    def run(*words: str | Path) -> None:
-        subprocess.run(list(map(str, words)), check=True, capture_output=True)
-
-    return Pair(lambda: run(command, "--version"), lambda: run(sys.executable, "-c", "import pyarrow"))
+def memory_keyed(bench: Bench) -> Measured:
+    """Peak of a fit by key beside the limit, in megabytes of a million bytes, as it was set."""
+    words = ("fit", keyed.million(bench), "--by", "key", "--state", bench.folder / "memory.json", "--overwrite")
+    return [(_peak(bench, *words) * MEGABYTE / 1e6, KEYED_LIMIT) for _ in range(min(bench.least, 2))]
 
 
 # ---- the table ----
@@ -339,9 +338,22 @@ ROWS = [
     ),
     *(
         Row(f"keyed-{name}-polars", f"fit in memory by key, 100 rows for each {name} key", "Polars group_by mean, std",
-            at_most(3), partial(keyed.fit_polars, text=name == "text"), "polars")
+            NOT_SLOWER, partial(keyed.fit_polars, text=name == "text"), "polars")
         for name in ("integer", "text")
     ),
+    *(
+        Row(f"keyed-many-{name}-polars", f"fit in memory by key, 25 rows for each {name} key",
+            "Polars group_by mean, std", NOT_SLOWER, partial(keyed.fit_polars, text=name == "text", rows_of_a_key=25),
+            "polars")
+        for name in ("integer", "text")
+    ),
+    *(
+        Row(f"keyed-parquet-{name}-polars", f"fit Parquet by key, 100 rows for each {name} key",
+            "Polars group_by mean, std", NOT_SLOWER, partial(keyed.fit_parquet_polars, text=name == "text"), "polars")
+        for name in ("integer", "text")
+    ),
+    Row("histogram-small-batches", "histograms of 4 million values in batches of 8,192", "in batches of 1 Mi",
+        at_most(2), small.histograms),
     *_file_rows(),
     *(
         Row(f"memory-{job}-{name}", f"peak memory of {job}, 4x the data", against, goal, partial(measure, job))
@@ -351,5 +363,11 @@ ROWS = [
             ("limit", f"{LIMIT:g} MB", _BELOW, memory_limit),
         )
     ),
-    Row("start-up", "streamnorm --version", 'python -c "import pyarrow"', NOT_SLOWER, start_up),
+    Row("memory-keyed-limit", "peak memory of fit by a million keys", f"{KEYED_LIMIT:g} MB",
+        Goal(f"under {KEYED_LIMIT:g} MB", 1.0), memory_keyed),
+    Row("start-up", "streamnorm --version", 'python -c "import pyarrow"', at_most(0.6), processes.start_up),
+    Row("ten-rows", "streamnorm fit of ten rows, beside import pyarrow.parquet", f"{processes.BESIDE:g} s",
+        Goal(f"at most {processes.BESIDE:g} s", 1.0), processes.ten_rows),
+    Row("process-fit-polars", "streamnorm fit of 640 MB of Parquet, the whole process", "a script with Polars",
+        NOT_SLOWER, processes.fit, "polars"),
 ]  # fmt: skip

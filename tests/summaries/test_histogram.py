@@ -109,10 +109,16 @@ class TestLaws:
         rows, kind = sample(name, 500), HistogramOf(max_bins)
         total = kind.empty(1)
         for part in np.split(rows, [0, 3, 300]):
-            bits, block = total.bits, block_of(part)
-            assert kind.of(block, bits=bits) == kind.of(block).coarsen(bits)
-            total = total.with_rows(kind, block)
+            total = total.with_rows(kind, block_of(part))
         assert total == of(rows, max_bins=max_bins)
+
+    def test_the_kernel_adds_rows_to_bins_as_the_reference_does(self, name, max_bins):
+        before = of(sample(name, 900), max_bins=max_bins)
+        for rows, weighted in ((0, False), (1, False), (300, False), (9000, False), (300, True)):
+            weights = np.random.default_rng(1).integers(0, 3, rows).astype(float) if weighted else None
+            runs, known = block_of(sample(name, rows, 2), weights=weights).runs, before.bins._arrays()
+            one, other = (k.histogram(1, runs, max_bins, *known) for k in (kernel, _reference))
+            assert one == other
 
 
 @settings(deadline=None, max_examples=300)
@@ -183,6 +189,29 @@ class TestWindow:
             total = total.with_rows(kind, block_of(part))
         assert total == of(np.concatenate(parts), max_bins=max_bins)
 
+    @pytest.mark.parametrize("times", [1, 2**29, 2**40])
+    @pytest.mark.parametrize("odd", ODD)
+    @pytest.mark.parametrize("name", SMOOTH)
+    def test_rows_are_added_to_bins_as_the_reference_adds_them(self, name, odd, times):
+        column = ODD[odd](smooth(name, 9000))
+        for other in (smooth(name, 9000, 1), ODD[odd](smooth(name, 3000, 2)), smooth(name, 5, 3)):
+            bits, sizes, keys, counts = of(other, max_bins=1000).bins._arrays()
+            known = (bits, sizes, keys, counts * times)
+            expected = _reference.histogram(1, [run_of(column)], 1000, *known)
+            assert kernel.histogram(1, [run_of(column)], 1000, *known) == expected
+
+    def test_bins_that_cannot_be_added_to(self):
+        bits, sizes, keys, counts = of(smooth("normal", 900), max_bins=64).bins._arrays()
+        wrong = {
+            "more bins than may be left": (len(keys) - 1, (sizes, keys, counts)),
+            "sizes, keys and counts": (64, (sizes, keys)),
+            "shape": (64, (sizes + 1, keys, counts)),
+        }
+        for words, (most, known) in wrong.items():
+            for k in (kernel, _reference):
+                with pytest.raises(ValueError, match=words):
+                    k.histogram(1, [run_of(np.ones(9000))], most, bits, *known)
+
     @pytest.mark.parametrize("order", ["C", "F"])
     def test_matrices(self, order):
         matrix = np.stack([smooth(name, 9000) for name in SMOOTH for _ in range(3)], axis=1)
@@ -192,6 +221,8 @@ class TestWindow:
         runs = [kernel.Run(0, matrix.shape[1], "d", matrix, 0, *matrix.strides, len(matrix))]
         for bits in (finest(21), finest(21) - np.arange(21) * 3):
             assert kernel.histogram(21, runs, 500, bits) == _reference.histogram(21, runs, 500, bits)
+        known = of(*(matrix[:700] * 1.01).T, max_bins=500).bins._arrays()
+        assert kernel.histogram(21, runs, 500, *known) == _reference.histogram(21, runs, 500, *known)
 
     def test_nulls_and_infinities(self):
         column = smooth("normal", 20_000)

@@ -197,6 +197,14 @@ typedef struct {
     Py_buffer bits, sizes, keys, counts;
 } side;
 
+static void release_side(side *s)
+{
+    PyBuffer_Release(&s->bits);
+    PyBuffer_Release(&s->sizes);
+    PyBuffer_Release(&s->keys);
+    PyBuffer_Release(&s->counts);
+}
+
 static bins next_bins(const side *s, int64_t slot, int64_t *at)
 {
     bins b;
@@ -286,10 +294,8 @@ static PyObject *kernel_merge_bins(PyObject *self, PyObject *args)
         result = failed ? PyErr_NoMemory() : exported(&out, slots);
         free_ragged(&out);
     }
-    for (int i = 0; i < 4; i++) {
-        PyBuffer_Release((Py_buffer *[]){&a.bits, &a.sizes, &a.keys, &a.counts}[i]);
-        PyBuffer_Release((Py_buffer *[]){&b.bits, &b.sizes, &b.keys, &b.counts}[i]);
-    }
+    release_side(&a);
+    release_side(&b);
     return result;
 }
 

@@ -50,6 +50,8 @@ typedef struct {
     int64_t windowed;    /* values in cells */
     uint64_t seen;       /* all magnitudes counted in cells or beside them, or-ed */
     bins *room;          /* four to work in */
+    bins before;         /* what was counted earlier, at `finest` bits, and is added to */
+    int loaded;          /* whether that is in the cells and the table by now */
 } histogram;
 
 /* ---- the table ---- */
@@ -130,8 +132,8 @@ static void move_window(histogram *h, uint64_t low, int64_t cells)
 static void empty_window(histogram *h, bins *out)
 {
     uint32_t *positive = h->cells, *negative = h->cells + h->width + 1, *spare = h->spare_cells;
-    int64_t width = h->width;
-    uint64_t low = h->low;
+    int64_t width = h->width, *counts = out->counts, n = 0, below;
+    uint64_t low = h->low, *keys = out->keys;
     int shift = ALL_BITS - h->bits;
     out->used = 0;
     if (h->windowed == 0)
@@ -151,16 +153,18 @@ static void empty_window(histogram *h, bins *out)
         negative = positive + width + 1;
         h->guessed = 0;
     }
-    for (int64_t i = width - 1; i >= 0; i--) {
-        out->keys[out->used] = ~(SIGN | (low + ((uint64_t)i << shift))) >> shift << shift;
-        out->counts[out->used] = negative[i];
-        out->used += negative[i] != 0;
+    below = occupied(negative, width);
+    for (int64_t i = width - 1; i >= 0 && n < below; i--) {
+        keys[n] = ~(SIGN | (low + ((uint64_t)i << shift))) >> shift << shift;
+        counts[n] = negative[i];
+        n += negative[i] != 0;
     }
     for (int64_t i = 0; i < width; i++) {
-        out->keys[out->used] = SIGN | (low + ((uint64_t)i << shift));
-        out->counts[out->used] = positive[i];
-        out->used += positive[i] != 0;
+        keys[n] = SIGN | (low + ((uint64_t)i << shift));
+        counts[n] = positive[i];
+        n += positive[i] != 0;
     }
+    out->used = n;
     memset(positive, 0, 2 * (size_t)(width + 1) * sizeof *positive);
     h->bits = ALL_BITS - shift;
     h->windowed = 0;
@@ -174,7 +178,10 @@ static bins *assemble(histogram *h)
     empty_table(h, hashed);
     sort_bins(hashed, &h->room[3]);
     empty_window(h, cells);
-    merge(hashed, cells, h->bits, 1, all);
+    if (hashed->used == 0)
+        all = cells;
+    else
+        merge(hashed, cells, h->bits, 1, all);
     bits = fit(all, h->bits, h->most);
     h->guessed &= bits == h->bits;
     h->bits = bits;
@@ -368,11 +375,76 @@ static int shift_for(uint64_t least, uint64_t greatest, uint64_t cells)
     return shift;
 }
 
+/* Half as many cells again as a range takes, where there may be none finer: they are sooner emptied than more. */
+static uint64_t enough_cells(uint64_t least, uint64_t greatest, int shift)
+{
+    return 3 * ((greatest >> shift) - (least >> shift)) / 2 + FEW_ENTRIES;
+}
+
+/* Place a window of so many cells over a range of magnitudes, in its middle. */
+static void place_window(histogram *h, uint64_t least, uint64_t greatest, int shift, uint64_t cells)
+{
+    uint64_t margin = (cells - (greatest >> shift) + (least >> shift)) / 2;
+    h->bits = ALL_BITS - shift;
+    h->guessed = h->bits < h->finest;
+    h->cells = take_cleared(h->memory, 2 * (size_t)(cells + 1) * sizeof *h->cells);
+    h->spare_cells = take(h->memory, 2 * (size_t)(cells + 1) * sizeof *h->spare_cells);
+    if (h->cells == NULL || h->spare_cells == NULL)
+        h->failure = NO_MEMORY;
+    else
+        move_window(h, least >> shift > margin ? least - (margin << shift) : 0, (int64_t)cells);
+}
+
+/* Place a window over what was counted before, at its resolution; 0, and none, where that would be mostly empty. */
+static int place_over(histogram *h, uint64_t cells)
+{
+    const bins *b = &h->before;
+    uint64_t least = INFINITE, greatest = 0, enough;
+    int shift = ALL_BITS - h->finest;
+    if (b->used == 0 || shift == 0)
+        return 0;
+    for (int64_t i = 0; i < b->used; i++) {
+        uint64_t magnitude = image_magnitude(b->keys[i]);
+        least = magnitude < least ? magnitude : least;
+        greatest = magnitude > greatest ? magnitude : greatest;
+    }
+    greatest = greatest < INFINITE ? greatest : INFINITE - 1;
+    enough = enough_cells(least, greatest, shift);
+    if (least >= INFINITE || enough > cells || enough > 4 * (uint64_t)b->used + FEW_ENTRIES)
+        return 0;
+    place_window(h, least, greatest, shift, enough);
+    return 1;
+}
+
+/* Go on from what was counted before, in the window and the table. */
+static void load_before(histogram *h)
+{
+    const uint64_t *keys = h->before.keys, low = h->low, width = (uint64_t)h->width, mask = mask_of(h->bits);
+    const int64_t *counts = h->before.counts;
+    int64_t windowed = 0;
+    uint64_t seen = 0;
+    uint32_t *cells = h->cells;
+    int shift = ALL_BITS - h->bits;
+    for (int64_t i = 0; i < h->before.used && !h->failure; i++) {
+        uint64_t magnitude = image_magnitude(keys[i]), cell = (magnitude - low) >> shift;
+        seen |= magnitude;
+        if (cell < width && counts[i] > 0 && counts[i] <= WINDOW_FULL / 2 - windowed) {
+            cells[cell + (keys[i] & SIGN ? 0 : width + 1)] += (uint32_t)counts[i];
+            windowed += counts[i];
+        } else {
+            add_key(h, keys[i] & mask, counts[i]);
+        }
+    }
+    h->seen |= seen;
+    h->windowed += windowed;
+    h->loaded = 1;
+}
+
 /* Place a window over the magnitudes of a sample, at as high a resolution as has it fit and is asked for. */
 static void propose(histogram *h, const bins *taken, uint64_t cells)
 {
     int64_t n = taken->used, repeated = 0;
-    uint64_t least, greatest, margin;
+    uint64_t least, greatest;
     int shift;
     for (int64_t i = 1; i < n; i++)
         repeated += taken->keys[i] == taken->keys[i - 1];
@@ -389,25 +461,17 @@ static void propose(histogram *h, const bins *taken, uint64_t cells)
         shift = shift_for(least, greatest, cells);
     }
     if (shift <= ALL_BITS - h->finest) {
-        /* No finer than this: half as many cells again as the sample takes are enough, and sooner emptied. */
         uint64_t enough;
         shift = ALL_BITS - h->finest;
-        enough = 3 * ((greatest >> shift) - (least >> shift)) / 2 + FEW_ENTRIES;
+        enough = enough_cells(least, greatest, shift);
         cells = enough < cells ? enough : cells;
     }
-    margin = (cells - (greatest >> shift) + (least >> shift)) / 2;
-    h->bits = ALL_BITS - shift;
-    h->guessed = h->bits < h->finest;
-    h->cells = take_cleared(h->memory, 2 * (size_t)(cells + 1) * sizeof *h->cells);
-    h->spare_cells = take(h->memory, 2 * (size_t)(cells + 1) * sizeof *h->spare_cells);
-    if (h->cells == NULL || h->spare_cells == NULL)
-        h->failure = NO_MEMORY;
-    else
-        move_window(h, least >> shift > margin ? least - (margin << shift) : 0, (int64_t)cells);
+    place_window(h, least, greatest, shift, cells);
 }
 
+/* `before` is what the column's rows are added to, at `finest` bits. */
 static void begin_histogram(histogram *h, const arguments *a, int64_t slot, int64_t most, int finest, int may_guess,
-                            arena *memory, bins *room)
+                            arena *memory, bins *room, bins before)
 {
     int64_t rows = rows_of(a, slot);
     memset(h, 0, sizeof *h);
@@ -416,13 +480,18 @@ static void begin_histogram(histogram *h, const arguments *a, int64_t slot, int6
     h->bits = h->finest = finest;
     h->memory = memory;
     h->room = room;
-    h->largest = table_size(most, rows);
+    h->before = before;
+    h->largest = table_size(most, rows + before.used);
     h->size = h->largest < FEW_ENTRIES ? h->largest : FEW_ENTRIES;
     h->table = take_cleared(memory, (size_t)h->size * sizeof *h->table);
-    if (h->table == NULL)
+    if (h->table == NULL) {
         h->failure = NO_MEMORY;
-    else if (may_guess && !a->weighted && rows >= FEW_CELLS && 2 * rows > 3 * most && most <= WINDOWED_BINS)
-        propose(h, sample(h, a, slot, rows), window_size(most, rows));
+    } else if (may_guess && !a->weighted && rows >= FEW_CELLS && 2 * rows > 3 * most && most <= WINDOWED_BINS) {
+        if (!place_over(h, window_size(most, rows)))
+            propose(h, sample(h, a, slot, rows), window_size(most, rows));
+        if (h->width > 0 && !h->failure)
+            load_before(h);
+    }
 }
 
 /* The column's bins once all its rows are counted; NULL where it has to be counted again without a guess.
@@ -430,16 +499,20 @@ static void begin_histogram(histogram *h, const arguments *a, int64_t slot, int6
  * A guess was too low unless it had more bins than may be left, or all values have zeros in the bits after it. */
 static const bins *settled(histogram *h)
 {
-    bins *all = assemble(h);
+    bins *all = assemble(h), *both = &h->room[0];
     uint64_t rest = mask_of(h->finest) & ~mask_of(h->bits);
-    if (!h->guessed)
+    if (h->guessed) {
+        if (h->seen & rest)
+            return NULL;
+        for (int64_t i = 0; i < all->used && !(all->keys[i] & SIGN); i++)
+            all->keys[i] |= rest; /* of negative values all bits are flipped */
+        h->bits = h->finest;
+    }
+    if (h->loaded || h->before.used == 0)
         return all;
-    if (h->seen & rest)
-        return NULL;
-    for (int64_t i = 0; i < all->used && !(all->keys[i] & SIGN); i++)
-        all->keys[i] |= rest; /* of negative values all bits are flipped */
-    h->bits = h->finest;
-    return all;
+    merge(&h->before, all, h->bits, 1, both);
+    h->bits = fit(both, h->bits, h->most);
+    return both;
 }
 
 #endif

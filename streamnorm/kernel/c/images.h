@@ -20,6 +20,9 @@ INLINE uint64_t image_of(double x)
     return bits ^ ((0 - (bits >> 63)) | SIGN);
 }
 
+/* The magnitude that an image has, or the least of those that a bin's key stands for with ones after it. */
+INLINE uint64_t image_magnitude(uint64_t image) { return (image & SIGN ? image : ~image) & ~SIGN; }
+
 INLINE void image_body(const double *x, int n, uint64_t *out)
 {
     for (int i = 0; i < n; i++)

@@ -238,11 +238,13 @@ done:
 }
 
 static int count_group(const arguments *a, histogram *h, int64_t first, int64_t last, int64_t most,
-                       const int64_t *finest, arena *memory, bins *room, const tallies *t, ragged *out)
+                       const side *before, int64_t *at, arena *memory, bins *room, const tallies *t, ragged *out)
 {
+    const int64_t *finest = before->bits.buf;
     int failure = a->chunks == NULL || bring_chunk(a, first) == 0 ? FINE : UNREAD; /* of which there is one then */
     for (int64_t s = first; s < last && !failure; s++) {
-        begin_histogram(&h[s - first], a, s, most, (int)finest[s], 1, memory, room);
+        bins own = before->sizes.obj == NULL ? (bins){NULL, NULL, 0} : next_bins(before, s, at);
+        begin_histogram(&h[s - first], a, s, most, (int)finest[s], 1, memory, room, own);
         failure = h[s - first].failure;
     }
     if (!failure)
@@ -251,7 +253,7 @@ static int count_group(const arguments *a, histogram *h, int64_t first, int64_t 
         histogram *one = &h[s - first];
         const bins *all = one->failure ? NULL : settled(one);
         if (all == NULL && !one->failure) {
-            begin_histogram(one, a, s, most, (int)finest[s], 0, memory, room);
+            begin_histogram(one, a, s, most, (int)finest[s], 0, memory, room, one->before);
             if (!one->failure)
                 walk(a, s, s + 1, &COUNTS, one);
             all = one->failure ? NULL : settled(one);
@@ -273,16 +275,18 @@ static int64_t columns_at_once(const arguments *a)
     return 1;
 }
 
-static int count_columns(const arguments *a, int64_t most, const int64_t *finest, arena *memory, const tallies *t,
+static int count_columns(const arguments *a, int64_t most, const side *before, arena *memory, const tallies *t,
                          ragged *out)
 {
     histogram group[TILE];
     bins room[4];
-    int64_t rows = 0, bins_held, step = columns_at_once(a);
+    int64_t rows = 0, bins_held, at = 0, step = columns_at_once(a);
     size_t needed;
     int failure = FINE;
-    for (int64_t s = 0; s < a->slots; s++)
-        rows = rows_of(a, s) > rows ? rows_of(a, s) : rows;
+    for (int64_t s = 0; s < a->slots; s++) {
+        int64_t own = rows_of(a, s) + (before->sizes.obj == NULL ? 0 : ((const int64_t *)before->sizes.buf)[s]);
+        rows = own > rows ? own : rows; /* and bins, each of which may be as many rows */
+    }
     bins_held = (rows < 6 * most ? rows : 6 * most) + SAMPLE + 8; /* a table half full and a window */
     needed = (size_t)step * memory_for(most, rows) + 8 * ((size_t)bins_held * sizeof(uint64_t) + 64);
     if (ensure(memory, needed) < 0)
@@ -295,15 +299,42 @@ static int count_columns(const arguments *a, int64_t most, const int64_t *finest
             if (room[i].keys == NULL || room[i].counts == NULL)
                 return NO_MEMORY;
         }
-        failure = count_group(a, group, s, s + step < a->slots ? s + step : a->slots, most, finest, memory, room, t,
-                              out);
+        failure = count_group(a, group, s, s + step < a->slots ? s + step : a->slots, most, before, &at, memory, room,
+                              t, out);
     }
     return failure;
 }
 
+/* Whether there are the bits of each slot, and bins of all slots or none of any: no more of one than may be left. */
+static int check_before(const side *before, int64_t slots, int64_t most)
+{
+    const int64_t *finest = before->bits.buf, *sizes = before->sizes.buf;
+    int fine = before->bits.len == (Py_ssize_t)(slots * sizeof(int64_t));
+    for (int64_t s = 0; s < slots && fine; s++)
+        fine = finest[s] >= 1 && finest[s] <= ALL_BITS;
+    if (!fine) {
+        PyErr_SetString(PyExc_ValueError, "finest is a number of bits for each slot, from 1 to 64");
+        return -1;
+    }
+    if (before->sizes.obj == NULL)
+        return 0;
+    if (before->keys.obj == NULL || before->counts.obj == NULL) {
+        PyErr_SetString(PyExc_ValueError, "bins have sizes, keys and counts");
+        return -1;
+    }
+    if (checked(before, slots) < 0)
+        return -1;
+    for (int64_t s = 0; s < slots && fine; s++)
+        fine = sizes[s] <= most;
+    if (!fine)
+        PyErr_SetString(PyExc_ValueError, "there are more bins than may be left");
+    return fine ? 0 : -1;
+}
+
 PyDoc_STRVAR(histogram_doc,
-             "histogram(slots, runs, max_bins, finest) -> (counts, first_infinities, (bits, sizes, keys, counts of "
-             "bins)); finest: int64, the most bits to keep of each slot");
+             "histogram(slots, runs, max_bins, finest[, sizes, keys, counts]) -> (counts, first_infinities, (bits, sizes, "
+             "keys, counts of bins)); finest: int64, the most bits to keep of each slot; the rest are bins of so many "
+             "bits, which are added to");
 
 static PyObject *kernel_histogram(PyObject *self, PyObject *args)
 {
@@ -311,32 +342,29 @@ static PyObject *kernel_histogram(PyObject *self, PyObject *args)
     tallies t = {NULL, NULL, NULL, NULL};
     ragged out;
     PyObject *slots, *runs, *both = NULL, *result = NULL;
-    Py_buffer finest = {0};
+    side before;
     long long most;
-    int failure = FINE, fine;
+    int failure = FINE;
     (void)self;
     memset(&a, 0, sizeof a);
     memset(&out, 0, sizeof out);
-    if (!PyArg_ParseTuple(args, "OOLy*", &slots, &runs, &most, &finest) || (both = PyTuple_Pack(2, slots, runs)) == NULL ||
-        parse(both, &a) < 0 || new_tallies(&t, a.slots) < 0)
+    memset(&before, 0, sizeof before);
+    if (!PyArg_ParseTuple(args, "OOLy*|y*y*y*", &slots, &runs, &most, &before.bits, &before.sizes, &before.keys,
+                          &before.counts) ||
+        (both = PyTuple_Pack(2, slots, runs)) == NULL || parse(both, &a) < 0 || new_tallies(&t, a.slots) < 0)
         goto done;
     if (most < 2 || most > MOST_BINS) {
         PyErr_Format(PyExc_ValueError, "max_bins is from 2 to %d", MOST_BINS);
         goto done;
     }
-    fine = finest.len == (Py_ssize_t)(a.slots * sizeof(int64_t));
-    for (int64_t s = 0; s < a.slots && fine; s++)
-        fine = ((const int64_t *)finest.buf)[s] >= 1 && ((const int64_t *)finest.buf)[s] <= ALL_BITS;
-    if (!fine) {
-        PyErr_SetString(PyExc_ValueError, "finest is a number of bits for each slot, from 1 to 64");
+    if (check_before(&before, a.slots, most) < 0)
         goto done;
-    }
     if (a.chunks != NULL)
         a.chunks->whole = 1;
     failure = new_ragged(&out, a.slots) < 0 ? NO_MEMORY : FINE;
     if (!failure) {
         arena memory = claim();
-        UNLOCKED(takes_long(&a), STRICTLY(failure = count_columns(&a, most, finest.buf, &memory, &t, &out)));
+        UNLOCKED(takes_long(&a), STRICTLY(failure = count_columns(&a, most, &before, &memory, &t, &out)));
         give_back(memory);
     }
     if (failure)
@@ -344,7 +372,7 @@ static PyObject *kernel_histogram(PyObject *self, PyObject *args)
     else
         result = Py_BuildValue("OON", t.counts_object, t.infinities_object, exported(&out, a.slots));
 done:
-    PyBuffer_Release(&finest);
+    release_side(&before);
     Py_XDECREF(both);
     free_ragged(&out);
     free_tallies(&t);

@@ -85,7 +85,9 @@ def _check_limits(runs: Sequence[Any], max_bins: int) -> None:
                 raise ValueError("weights of a histogram are whole numbers up to 2^32")
 
 
-def histogram(slots: int, runs: Sequence[Any], max_bins: int, finest: Any) -> tuple[bytes, bytes, _Ragged]:
+def histogram(
+    slots: int, runs: Sequence[Any], max_bins: int, finest: Any, *before: Any
+) -> tuple[bytes, bytes, _Ragged]:  # fmt: skip
     """Count the values of every column by the leading bits of their images, by no more than `finest`.
 
     Parameters
@@ -96,6 +98,8 @@ def histogram(slots: int, runs: Sequence[Any], max_bins: int, finest: Any) -> tu
     max_bins : int
     finest : buffer of int64, shape (n_slots,)
         The most bits of each slot.
+    *before : buffers of int64, uint64 and int64
+        Sizes, keys and counts of bins of so many bits, which are added to.
     """
     _check_limits(runs, max_bins)
     widths = np.frombuffer(finest, np.int64).tolist()
@@ -110,7 +114,30 @@ def histogram(slots: int, runs: Sequence[Any], max_bins: int, finest: Any) -> tu
             counts.append(np.ones(len(values), np.int64) if weight is None else weight.astype(np.int64))
         grouped = _grouped(np.concatenate(keys) & _mask(bits), np.concatenate(counts))
         columns.append(_fit(*grouped, bits, max_bins))
-    return tallies[0].tobytes(), tallies[1].tobytes(), _ragged(columns)
+    found = _ragged(columns)
+    if before:
+        _check_before(slots, max_bins, widths, before)
+        found = merge_bins(slots, max_bins, finest, *before, *found, False)
+    return tallies[0].tobytes(), tallies[1].tobytes(), found
+
+
+def _check_before(slots: int, max_bins: int, widths: list[int], before: Sequence[Any]) -> None:
+    """Raise ValueError unless there are no more bins of a slot than may be left.
+
+    Parameters
+    ----------
+    slots : int
+        Columns.
+    max_bins : int
+    widths : list of int
+        Bits of each slot.
+    before : sequence of buffers
+        Sizes, keys and counts.
+    """
+    if len(before) != 3:
+        raise ValueError("bins have sizes, keys and counts")
+    if any(len(keys) > max_bins for (keys, _), _ in _split(slots, np.array(widths, np.int64), *before)):
+        raise ValueError("there are more bins than may be left")
 
 
 def _split(slots: int, bits: Any, sizes: Any, keys: Any, counts: Any) -> list[tuple[_Bins, int]]:
