@@ -23,7 +23,7 @@ from streamnorm.summaries import Block, Moments
 __all__ = [
     "Weights",
     "block_of_arrays",
-    "block_of_batch",
+    "block_of_batches",
     "block_of_groups",
     "block_of_matrix",
     "block_of_sparse",
@@ -172,18 +172,27 @@ def block_of_groups(array: pa.Array, name: str, bounds: NDArray[np.int64]) -> Bl
     return Block(len(bounds) - 1, len(array), kernel.Segments(run_of(0, array, name), bounds))
 
 
-def block_of_batch(batch: pa.RecordBatch, weights: Weights = None) -> Block:
-    """Describe a record batch to the kernel, which reads columns of plain numbers by itself.
+def block_of_batches(batches: Sequence[pa.RecordBatch], weights: Weights = None) -> Block:
+    """Describe record batches of one schema to the kernel, which reads columns of plain numbers by itself.
+
+    Parameters
+    ----------
+    batches : sequence of pyarrow.RecordBatch
+        At least one; a row of one follows the last of the one before.
+    weights : ndarray of shape (n_rows,), optional
+        Of a single batch.
 
     Raises
     ------
     DataError
         If a column does not hold numbers.
     """
-    exported = kernel.Exported(*batch.__arrow_c_array__())
-    if weights is None and kernel.plain(exported.schema):
-        return Block(batch.num_columns, batch.num_rows, exported)
-    return block_of_arrays(batch.columns, batch.schema.names, weights)
+    schemas, arrays = zip(*(batch.__arrow_c_array__() for batch in batches), strict=True)
+    columns, rows = batches[0].num_columns, sum(map(len, batches))
+    if weights is None and kernel.plain(schemas[0]):
+        return Block(columns, rows, kernel.Exported(schemas[0], arrays))
+    blocks = [block_of_arrays(batch.columns, batch.schema.names, weights) for batch in batches]
+    return Block(columns, rows, [run for block in blocks for run in block.runs])
 
 
 def run_of(slot: int, array: pa.Array, name: str, weights: Weights = None) -> kernel.Run:

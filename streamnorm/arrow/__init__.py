@@ -5,7 +5,7 @@ Arrow type is to a normalizer.
 """
 
 from streamnorm.arrow.arrays import boolean_of, booleans, integers, large_strings, null_of, strings
-from streamnorm.arrow.batches import Column, bytes_of, in_large_batches, no_rows, with_columns, with_fields
+from streamnorm.arrow.batches import Column, bytes_of, in_large_batches, neighbours, no_rows, with_columns, with_fields
 from streamnorm.arrow.compute import compute
 from streamnorm.arrow.containers import (
     as_table,
@@ -75,6 +75,7 @@ __all__ = [
     "large_strings",
     "library_of",
     "naming_text",
+    "neighbours",
     "no_rows",
     "null_of",
     "numbers_of",

@@ -10,7 +10,7 @@ import pyarrow as pa
 from streamnorm.arrow.metadata import keys_for
 from streamnorm.errors import DataError
 
-__all__ = ["Column", "bytes_of", "in_large_batches", "no_rows", "with_columns", "with_fields"]
+__all__ = ["Column", "bytes_of", "in_large_batches", "neighbours", "no_rows", "with_columns", "with_fields"]
 
 #: A column of a batch.
 Column: TypeAlias = tuple[pa.Field, pa.Array]
@@ -51,13 +51,46 @@ def in_large_batches(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[p
     pending: list[pa.RecordBatch] = []
     size = 0
     for batch in batches:
-        if pending and (pending[0].schema != batch.schema or size + bytes_of(batch) > most):
+        own = bytes_of(batch)
+        if pending and (pending[0].schema != batch.schema or size + own > most):
             yield _one_of(pending)
             pending, size = [], 0
         pending.append(batch)
-        size += bytes_of(batch)
+        size += own
+        if size >= most:
+            yield _one_of(pending)
+            pending, size = [], 0
     if pending:
         yield _one_of(pending)
+
+
+def neighbours(batches: Iterable[pa.RecordBatch], values: int) -> Iterator[list[pa.RecordBatch]]:
+    """Give neighbouring batches of one schema together, which are not copied.
+
+    Parameters
+    ----------
+    batches : iterable of pyarrow.RecordBatch
+    values : int
+        Values from which on batches are enough.
+
+    Yields
+    ------
+    list of pyarrow.RecordBatch
+        At least one.
+    """
+    pending: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        if pending and pending[0].schema != batch.schema:
+            yield pending
+            pending, size = [], 0
+        pending.append(batch)
+        size += batch.num_rows * batch.num_columns
+        if size >= values:
+            yield pending
+            pending, size = [], 0
+    if pending:
+        yield pending
 
 
 def _one_of(batches: list[pa.RecordBatch]) -> pa.RecordBatch:

@@ -42,10 +42,10 @@ class Run(NamedTuple):
 
 
 class Exported(NamedTuple):
-    """A record batch of plain numbers as capsules of Arrow's C data interface; for the compiled kernel only."""
+    """Record batches of plain numbers as capsules of Arrow's C data interface; for the compiled kernel only."""
 
-    schema: Any
-    array: Any
+    schema: Any  # of all of them
+    arrays: Any  # a tuple of them
 
 
 class Segments(NamedTuple):

@@ -6,6 +6,7 @@ summary when they are asked for: there is one source of truth.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from functools import partial
 from types import MappingProxyType
@@ -23,13 +24,14 @@ from streamnorm.arrow import (
     is_stream,
     known,
     naming_text,
+    neighbours,
     plain_numbers,
     refuse_no_numbers,
     to_batches,
 )
 from streamnorm.columns import (
     block_of_arrays,
-    block_of_batch,
+    block_of_batches,
     block_of_matrix,
     block_of_sparse,
     place_of_stored,
@@ -51,6 +53,8 @@ __all__ = ["Normalizer"]
 _SPARSE = ("csr", "csc")
 #: Values tried at once before they are written over, 512 KiB of float64: they stay in the second cache.
 _AT_ONCE = 1 << 16
+#: Values of record batches that are learnt from at once, 4 MiB of float64: what a call takes beside is little then.
+_ENOUGH = 1 << 19
 
 
 class Normalizer(FromStatistics, Algebra, StreamTransformer):
@@ -103,11 +107,20 @@ class Normalizer(FromStatistics, Algebra, StreamTransformer):
         if sample_weight is not None and not isinstance(X, (pa.Table, pa.RecordBatch)):
             X = as_table(X)
         weights, start = weights_of(sample_weight, X, first=first), 0
-        for batch in to_batches(X):
-            self._check_names(batch, not self.__sklearn_is_fitted__())
-            own = None if weights is None else weights[start : start + len(batch)]
-            yield block_of_batch(batch, own), start
-            start += len(batch)
+        for batches in neighbours(to_batches(X), _ENOUGH if weights is None else 0):
+            self._check_names(batches[0], not self.__sklearn_is_fitted__())
+            rows = sum(map(len, batches))
+            own = None if weights is None else weights[start : start + rows]
+            yield block_of_batches(batches, own), start
+            start += rows
+
+    def _gathered(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """Put neighbouring record batches together, as tables: rows of any batches give the same."""
+        for arrow, parts in itertools.groupby(batches, lambda part: isinstance(part, pa.RecordBatch)):
+            if arrow:
+                yield from map(pa.Table.from_batches, neighbours(parts, _ENOUGH))
+            else:
+                yield from parts
 
     def _block(self, X: Any, reset: bool, sample_weight: Any) -> Block:
         """Describe X to the kernel.

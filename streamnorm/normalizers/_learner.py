@@ -171,7 +171,7 @@ class Learner(CallbackSupportMixin):  # type: ignore[misc]
         if sample_weight is not None:
             raise DataError("sample_weight needs a batch, not a stream: call partial_fit for each batch.")
         rows = 0
-        for batch in batches_in(X):
+        for batch in self._gathered(batches_in(X)):
             try:
                 self._learn_batch(batch, None)
             except InfiniteValueError as error:
@@ -179,6 +179,10 @@ class Learner(CallbackSupportMixin):  # type: ignore[misc]
             rows += batch.shape[0] if hasattr(batch, "shape") else len(batch)
         if not self.__sklearn_is_fitted__():
             raise DataError("the stream gave no batch, so that there are no columns to learn from.")
+
+    def _gathered(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """Give the batches of a stream as they are learnt from."""
+        return batches
 
     @with_callbacks  # type: ignore[untyped-decorator]
     def _learn_with_callbacks(self, X: Any, y: Any, sample_weight: Any, fresh: bool) -> None:

@@ -103,7 +103,7 @@ class Block:
     def weighing(self, weights: NDArray[np.float64] | None) -> Block:
         """Give the rows with these weights, or with none, of shape (rows,)."""
         if isinstance(self.runs, (kernel.Exported, kernel.Chunks)):
-            raise TypeError("rows of a record batch or of column chunks have no weights")
+            raise TypeError("rows of record batches or of column chunks have no weights")
         if isinstance(self.runs, kernel.Segments):
             runs: Any = kernel.Segments(self.runs.run._replace(weights=weights), self.runs.bounds)
         else:

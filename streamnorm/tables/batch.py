@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamnorm import kernel
-from streamnorm.columns import block_of_arrays, block_of_batch, float_type, map_array, run_of
+from streamnorm.columns import block_of_arrays, block_of_batches, float_type, map_array, run_of
 from streamnorm.errors import InfiniteValueError
 from streamnorm.rules import PLAIN, BoundRule
 from streamnorm.summaries import Block, Summary, WideWeights
@@ -108,7 +108,7 @@ def _block(
         block = block_of_arrays([rule.steps.read(batch.column(name), name) for name in names], names)
         return dataclasses.replace(block, wide_weights=weights)
     if rule.steps == PLAIN:
-        return block_of_batch(batch.select(names))
+        return block_of_batches([batch.select(names)])
     return block_of_arrays([rule.steps.read(batch.column(name), name) for name in names], names)
 
 

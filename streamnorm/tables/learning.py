@@ -36,6 +36,8 @@ from streamnorm.tables.vectors import Vector
 
 __all__ = ["Learning", "after", "check_there", "learning_lock"]
 
+#: Bytes of a batch that is large: what a call takes beside them is little.
+_ENOUGH = 1 << 20
 #: Locks of objects that learn, by their address: an object of its own could not be pickled with one.
 _LOCKS = [threading.RLock() for _ in range(256)]
 
@@ -302,8 +304,8 @@ class Learning:
         return _beside(self.key_names, _rules_of(like))
 
     def gathered(self, batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        """Give batches to learn from as large as that wants them: with keys, neighbours are put together."""
-        return in_large_batches(batches, KEYED_BYTES) if self.key_names else batches
+        """Give batches to learn from as large as that wants them: small neighbours are put together, with keys most."""
+        return in_large_batches(batches, KEYED_BYTES if self.key_names else _ENOUGH)
 
 
 @contextmanager

@@ -205,7 +205,8 @@ def test_a_record_batch_is_read_like_its_arrays(offset, nulls):
     rows = [None if nulls and i % 7 == 2 else i % 100 for i in range(1100)]
     whole = pa.record_batch([pa.array(rows, kind) for kind in kinds], [str(kind) for kind in kinds])
     batch = whole.slice(offset, 1003)
-    exported = kernel.Exported(*batch.__arrow_c_array__())
+    schema, array = batch.__arrow_c_array__()
+    exported = kernel.Exported(schema, (array,))
     assert kernel.plain(exported.schema)
     runs = block_of_arrays(batch.columns, batch.schema.names).runs
     for function in (kernel.moments, kernel.extremes):
@@ -214,10 +215,27 @@ def test_a_record_batch_is_read_like_its_arrays(offset, nulls):
     assert kernel.histogram(len(kinds), exported, 64, finest) == kernel.histogram(len(kinds), runs, 64, finest)
 
 
+@pytest.mark.parametrize("rows", [(0,), (1, 0, 700), (3000, 5, 513)])
+@pytest.mark.skipif(not kernel.COMPILED, reason="the reference reads arrays, not capsules")
+def test_batches_are_read_like_one(rows):
+    x = np.random.default_rng(0).normal(size=(sum(rows), 3))
+    x[-1:, 1] = np.inf
+    whole = pa.record_batch(dict(zip("abc", map(pa.array, x.T), strict=True)))
+    ends = np.cumsum((0, *rows))
+    parts = [whole.slice(start, stop - start) for start, stop in itertools.pairwise(ends)]
+    schemas, arrays = zip(*(part.__arrow_c_array__() for part in parts), strict=True)
+    runs, exported = block_of_arrays(whole.columns, whole.schema.names).runs, kernel.Exported(schemas[0], arrays)
+    for function in (kernel.moments, kernel.extremes):
+        assert function(3, exported) == function(3, runs)
+    finest = np.full(3, 64, np.int64)
+    assert kernel.histogram(3, exported, 64, finest) == kernel.histogram(3, runs, 64, finest)
+
+
 @pytest.mark.skipif(not kernel.COMPILED, reason="the reference reads arrays, not capsules")
 def test_a_batch_of_other_columns_is_refused():
     batch = pa.record_batch({"a": [1.0], "b": ["x"]})
-    exported = kernel.Exported(*batch.__arrow_c_array__())
+    schema, array = batch.__arrow_c_array__()
+    exported = kernel.Exported(schema, (array,))
     assert not kernel.plain(exported.schema)
     with pytest.raises(TypeError, match="column 1"):
         kernel.moments(2, exported)

@@ -61,29 +61,35 @@ static int column_of(const struct ArrowSchema *schema, const struct ArrowArray *
     return 0;
 }
 
-/* (schema, array), the capsules that `__arrow_c_array__` gives; the caller keeps them. */
-static int parse_batch(PyObject *capsules, arguments *a)
+/* (schema, arrays), capsules such as `__arrow_c_array__` gives, of batches whose rows follow each other; the caller keeps
+ * them. */
+static int parse_batches(PyObject *capsules, arguments *a)
 {
     const struct ArrowSchema *schema;
-    const struct ArrowArray *batch;
-    PyObject *first, *second;
-    if (!PyArg_ParseTuple(capsules, "OO", &first, &second) ||
-        (schema = PyCapsule_GetPointer(first, "arrow_schema")) == NULL ||
-        (batch = PyCapsule_GetPointer(second, "arrow_array")) == NULL)
+    PyObject *first, *arrays;
+    Py_ssize_t batches;
+    if (!PyArg_ParseTuple(capsules, "OO!", &first, &PyTuple_Type, &arrays) ||
+        (schema = PyCapsule_GetPointer(first, "arrow_schema")) == NULL)
         return -1;
-    if (strcmp(schema->format, "+s") != 0 || batch->n_children != a->slots) {
-        PyErr_SetString(PyExc_ValueError, "expected a record batch with a column for each slot");
-        return -1;
-    }
-    a->runs = calloc((size_t)a->slots + 1, sizeof *a->runs);
+    batches = PyTuple_Size(arrays);
+    a->runs = calloc((size_t)(batches * a->slots) + 1, sizeof *a->runs);
     if (a->runs == NULL) {
         PyErr_NoMemory();
         return -1;
     }
-    a->each = 1;
-    for (a->count = 0; a->count < a->slots; a->count++)
-        if (column_of(schema, batch, a->count, &a->runs[a->count]) < 0)
+    a->each = batches == 1; /* where there are more, those of a slot lie apart */
+    for (Py_ssize_t i = 0; i < batches; i++) {
+        const struct ArrowArray *batch = PyCapsule_GetPointer(PyTuple_GetItem(arrays, i), "arrow_array");
+        if (batch == NULL)
             return -1;
+        if (strcmp(schema->format, "+s") != 0 || batch->n_children != a->slots || schema->n_children != a->slots) {
+            PyErr_SetString(PyExc_ValueError, "expected a record batch with a column for each slot");
+            return -1;
+        }
+        for (int64_t slot = 0; slot < a->slots; slot++, a->count++)
+            if (column_of(schema, batch, slot, &a->runs[a->count]) < 0)
+                return -1;
+    }
     return 0;
 }
 
@@ -101,7 +107,7 @@ static PyObject *kernel_plain(PyObject *self, PyObject *capsule)
     Py_RETURN_TRUE;
 }
 
-/* (slots, runs): runs is a list of them, a record batch, a run in segments, or column chunks of a file. */
+/* (slots, runs): runs is a list of them, record batches, a run in segments, or column chunks of a file. */
 static int parse(PyObject *args, arguments *a)
 {
     PyObject *runs, *first;
@@ -115,7 +121,7 @@ static int parse(PyObject *args, arguments *a)
     if (PyTuple_Size(runs) == 3)
         return parse_chunks(runs, a);
     first = PyTuple_Size(runs) == 2 ? PyTuple_GetItem(runs, 0) : NULL;
-    return first != NULL && PyTuple_Check(first) ? parse_segments(runs, a) : parse_batch(runs, a);
+    return first != NULL && PyTuple_Check(first) ? parse_segments(runs, a) : parse_batches(runs, a);
 }
 
 #endif

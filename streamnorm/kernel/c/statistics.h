@@ -12,7 +12,7 @@
 #include "bins.h"
 #include "counted.h"
 #include "extremes.h"
-#include "histogram.h"
+#include "histogram_windows.h"
 #include "lanes.h"
 #include "limbs.h"
 #include "moments.h"
