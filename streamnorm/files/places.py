@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 import pyarrow as pa
 
@@ -122,6 +121,8 @@ def place_of(text: str | Target) -> Target:
     if isinstance(text, Remote) or "://" not in str(text):
         return text if isinstance(text, Remote) else Path(text)
     if str(text).startswith("file://"):
+        from urllib.request import url2pathname  # imports HTTP and TLS, which takes as long as a small job
+
         return Path(url2pathname(urlsplit(str(text)).path))
     location, store = location_of(text).rstrip("/"), Store(str(text))
     try:

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
-from urllib.request import url2pathname
 
 import numpy as np
 import pyarrow as pa
@@ -237,6 +236,8 @@ def _place_of(folder: Path | Remote, path: str) -> tuple[Path | Remote, Path]:
 def _plain_path(path: str) -> str:
     """Give a path on this machine without links and what makes it a URI, and any other address as it is, decoded."""
     if path.startswith("file:"):
+        from urllib.request import url2pathname  # imports HTTP and TLS, which takes as long as a small job
+
         return os.path.realpath(url2pathname(urlsplit(path).path))
     return unquote(path) if "://" in path else os.path.realpath(path)
 
