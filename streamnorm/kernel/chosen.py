@@ -20,6 +20,7 @@ __all__ = [
     "csv_splice",
     "csv_texts",
     "extremes",
+    "group",
     "histogram",
     "index_bounds",
     "instructions",
@@ -58,7 +59,7 @@ COMPILED: bool = _chosen is not reference
 add, arithmetic = _chosen.add, _chosen.arithmetic
 moments, extremes = _chosen.moments, _chosen.extremes
 histogram, merge_bins = _chosen.histogram, _chosen.merge_bins
-round_moments, sort = _chosen.round_moments, _chosen.sort
+round_moments, sort, group = _chosen.round_moments, _chosen.sort, _chosen.group
 memory, write_early = _chosen.memory, _chosen.write_early
 instructions, plain = _chosen.instructions, _chosen.plain
 last_row, longest = _chosen.last_row, _chosen.longest

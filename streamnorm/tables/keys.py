@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from streamnorm import kernel
 from streamnorm.arrow import compute as pc
 from streamnorm.arrow import integers, large_strings
 from streamnorm.errors import DataError, MergeError, nearest
@@ -83,17 +84,15 @@ class Keys:
     @classmethod
     def distinct(cls, names: tuple[str, ...], rows: Sequence[pa.Array]) -> tuple[Keys, NDArray[Any]]:
         """Give what `of` gives, of text that may be none."""
-        ids, count = _encode(rows)
-        first = np.empty(count, np.int64)
-        first[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)  # the last one written stays
+        ids, first = _group(rows)
         return cls(names, tuple(rows)).take(first), ids
 
     def union(self, other: Keys) -> tuple[Keys, _Ids]:
         """Add the keys of another; also tell at which places of the union those of the other are."""
         both = self._with(other.columns)
-        ids, count = _encode(both)
+        ids, first = _group(both)
         at = ids[len(self) :].astype(np.int64)
-        if count == len(self):
+        if len(first) == len(self):
             return self, at
         new = np.flatnonzero(at >= len(self))
         fresh = other.take(new)
@@ -110,7 +109,7 @@ class Keys:
         if len(both) == 1:
             at = pc.index_in(both[0].slice(len(self)), value_set=both[0].slice(0, len(self)), skip_nulls=False)
             return np.asarray(at.fill_null(-1).to_numpy(zero_copy_only=False)).astype(np.int64)
-        ids = _encode(both)[0][len(self) :].astype(np.int64)
+        ids = _group(both)[0][len(self) :].astype(np.int64)
         return np.where(ids < len(self), ids, -1)
 
     def _find_few(self, rows: Sequence[pa.Array]) -> _Ids:
@@ -268,18 +267,45 @@ def _name_of(kind: pa.DataType) -> str:
     return next(name for name, known in KEY_TYPES.items() if known == kind)
 
 
-def _encode(columns: Sequence[pa.Array]) -> tuple[NDArray[Any], int]:
-    """Number distinct rows from 0 in the order in which they first occur; also give how many there are."""
-    ids, count = _encode_one(columns[0])
+def _group(columns: Sequence[pa.Array]) -> tuple[NDArray[np.int32], _Ids]:
+    """Number distinct rows from 0 in the order in which they first occur; also give the row where each does."""
+    ids, first = _group_column(columns[0])
     for column in columns[1:]:
-        own, more = _encode_one(column)
-        ids, count = _encode_one(integers(ids.astype(np.int64) * more + own))
-    return ids, count
+        own, more = _group_column(column)
+        ids, first = _group_values(len(ids), ids.astype(np.int64) * len(more) + own)
+    return ids, first
 
 
-def _encode_one(column: pa.Array) -> tuple[NDArray[Any], int]:
-    encoded = pc.dictionary_encode(column, null_encoding="encode")
-    return np.asarray(encoded.indices), len(encoded.dictionary)
+def _group_column(column: pa.Array) -> tuple[NDArray[np.int32], _Ids]:
+    rows, at = len(column), column.offset
+    if pa.types.is_null(column.type):
+        return np.zeros(rows, np.int32), np.arange(min(rows, 1))
+    if column.type == KEY_TYPES["date"]:
+        return _group_column(column.cast(pa.int32()).cast(pa.int64()))
+    validity, *buffers = column.buffers()
+    missing = (validity, at) if column.null_count else (None, 0)
+    if column.type == KEY_TYPES["integer"]:
+        values = b"" if buffers[0] is None else buffers[0].slice(8 * at)
+        return _group_values(rows, values, None, *missing)
+    offsets, texts = buffers
+    ends = offsets.slice(8 * at) if rows and offsets is not None else bytes(8)
+    return _group_values(rows, b"" if texts is None else texts, ends, *missing)
+
+
+def _group_values(
+    rows: int, values: Any, offsets: Any = None, validity: Any = None, validity_offset: int = 0
+) -> tuple[NDArray[np.int32], _Ids]:
+    """Give what the kernel's `group` gives, whose parameters these are, as arrays.
+
+    Parameters
+    ----------
+    rows : int
+    values : buffer
+    offsets, validity : buffer, optional
+    validity_offset : int
+    """
+    ids, first = kernel.group(rows, values, offsets, validity, validity_offset)
+    return np.frombuffer(ids, np.int32), np.frombuffer(first, np.int64)
 
 
 def keys_of_batch(batch: pa.RecordBatch, names: Sequence[str]) -> list[pa.Array]:

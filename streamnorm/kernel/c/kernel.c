@@ -14,6 +14,7 @@
 #include "csv_calls.h"
 #include "csv_rows.h"
 #include "files.h"
+#include "groups.h"
 #include "memory.h"
 #include "parquet_chunks.h"
 #include "parquet_footer.h"
@@ -109,6 +110,7 @@ static PyMethodDef methods[] = {
     {"products", kernel_products, METH_VARARGS, products_doc},
     {"round_moments", kernel_round_moments, METH_VARARGS, round_moments_doc},
     {"shortest", kernel_shortest, METH_VARARGS, shortest_doc},
+    {"group", kernel_group, METH_VARARGS, group_doc},
     {"sort", kernel_sort, METH_VARARGS, sort_doc},
     {"memory", kernel_memory, METH_O, memory_doc},
     {"write_early", kernel_write_early, METH_VARARGS, write_early_doc},

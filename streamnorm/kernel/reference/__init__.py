@@ -23,7 +23,7 @@ from streamnorm.kernel.reference.parquet_rewrite import (
     write_struct,
 )
 from streamnorm.kernel.reference.products import products
-from streamnorm.kernel.reference.runs import instructions, memory, plain, sort, write_early
+from streamnorm.kernel.reference.runs import group, instructions, memory, plain, sort, write_early
 from streamnorm.kernel.reference.text import last_row, longest
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "csv_texts",
     "extremes",
     "first_infinity",
+    "group",
     "histogram",
     "index_bounds",
     "instructions",

@@ -1,4 +1,4 @@
-"""Columns of runs as arrays: the twin of arguments.h, columns.h, segments.h and arrow.h."""
+"""Columns of runs as arrays: the twin of arguments.h, columns.h, segments.h, groups.h and arrow.h."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ __all__ = [
     "Tallies",
     "column_of",
     "finite_values",
+    "group",
     "in_segments",
     "instructions",
     "memory",
@@ -125,6 +126,40 @@ def sort(groups: int, of: Any) -> tuple[bytes, bytes]:
         raise ValueError("a row is of a group that is not there")
     bounds = np.concatenate([[0], np.cumsum(np.bincount(ids, minlength=groups))]).astype(np.int64)
     return np.argsort(ids, kind="stable").astype(np.int64).tobytes(), bounds.tobytes()
+
+
+def group(rows: int, values: Any, offsets: Any, validity: Any, validity_offset: int) -> tuple[bytes, bytes]:
+    """Number equal rows as they first occur; also give the rows that they first occur in.
+
+    Parameters
+    ----------
+    rows : int
+    values : buffer
+        One int64 a row, or the bytes that `offsets` part.
+    offsets : buffer of int64, shape (rows + 1,), optional
+    validity : buffer, optional
+        Bitmap; null is a value like others.
+    validity_offset : int
+        Bits before the first row's.
+    """
+    raw, ends = np.frombuffer(values, np.uint8), None if offsets is None else np.frombuffer(offsets, np.int64)
+    bits = None if validity is None else np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")
+    small = 8 * rows > len(raw) if ends is None else rows + 1 > len(ends)
+    if rows < 0 or validity_offset < 0 or small or (bits is not None and validity_offset + rows > len(bits)):
+        raise ValueError("the keys do not lie in their buffers, or are more than 2^31")
+    if ends is None:
+        keys: list[Any] = np.frombuffer(values, np.int64, rows).tolist()
+    else:
+        ends = ends[: rows + 1]
+        if rows and (ends[0] < 0 or (np.diff(ends) < 0).any() or ends[-1] > len(raw)):
+            raise ValueError("offsets of texts ascend and stay in their bytes")
+        keys = [raw[start:stop].tobytes() for start, stop in pairwise(ends.tolist())]
+    if bits is not None:
+        there = bits[validity_offset : validity_offset + rows].tolist()
+        keys = [key if valid else None for key, valid in zip(keys, there, strict=True)]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    ids = np.array([numbers[key] for key in keys], np.int32)
+    return ids.tobytes(), np.unique(ids, return_index=True)[1].astype(np.int64).tobytes()
 
 
 def memory(size: int) -> bytearray:
