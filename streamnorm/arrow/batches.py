@@ -54,12 +54,13 @@ def in_large_batches(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[p
         own = bytes_of(batch)
         if pending and (pending[0].schema != batch.schema or size + own > most):
             yield _one_of(pending)
-            pending, size = [], 0
+            size = 0
         pending.append(batch)
         size += own
+        del batch  # what was put together is not kept beside what it was put together from
         if size >= most:
             yield _one_of(pending)
-            pending, size = [], 0
+            size = 0
     if pending:
         yield _one_of(pending)
 
@@ -94,7 +95,10 @@ def neighbours(batches: Iterable[pa.RecordBatch], values: int) -> Iterator[list[
 
 
 def _one_of(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+    """Put batches together, and empty the list."""
+    whole = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+    batches.clear()
+    return whole
 
 
 def no_rows(schema: pa.Schema) -> pa.RecordBatch:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from streamnorm.arrow import widest
 from streamnorm.files import Stamp, check_unchanged, naming, stamp
 from streamnorm.formats import Hashing, Source, Unit
+from streamnorm.jobs.allocators import give_back
 from streamnorm.jobs.effort import Effort
 from streamnorm.jobs.ledger import warn_of_copies
 from streamnorm.jobs.schema import decide, decided
@@ -197,6 +198,8 @@ class _Count:
         if self._parts is not None:
             (name,) = self._entries[-1].part_names
             self._parts.keep(name, reading.total)
+        reading.total = reading.nothing  # the next one is read meanwhile, and of many keys each takes much memory
+        give_back(self.total)
 
     def state(self, types: Mapping[str, str]) -> State:
         """Give what is known now, of columns of these types."""
@@ -235,7 +238,8 @@ def _read_all(readings: Iterable[Reading], table: Table, effort: Effort, record:
                 yield partial(_add_units, reading.begin(), table, units)
             yield partial(last, rest)
 
-    for reading, size, rows in in_any_order(tasks(), threads_of(effort.threads)):
+    ahead = 1 if table.key_names else 3  # what waits to be added takes memory, of many keys much
+    for reading, size, rows in in_any_order(tasks(), threads_of(effort.threads), ahead=ahead):
         if effort.progress:
             effort.progress(size, rows)
         if reading.end():
@@ -277,4 +281,5 @@ def _add_units(reading: Reading, table: Table, units: Sequence[Unit]) -> _Done:
     """
     part = summarise_units(table, reading.nothing, reading.source, units, footers=reading.footers)
     reading.add(part)
+    give_back(part.learnt)
     return reading, sum(unit.size for unit in units), part.rows

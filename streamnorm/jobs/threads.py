@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from operator import itemgetter
 from queue import Full, Queue
-from threading import Event, Lock
+from threading import Event, Lock, Semaphore
 from typing import Generic, TypeVar
 
 from streamnorm.errors import DataError
@@ -36,7 +36,9 @@ def threads_of(asked: object) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_any_order(tasks: Iterable[Callable[[], T]], threads: int, stopped: Event | None = None) -> Iterator[T]:
+def in_any_order(
+    tasks: Iterable[Callable[[], T]], threads: int, stopped: Event | None = None, *, ahead: int = 3
+) -> Iterator[T]:  # fmt: skip
     """Run tasks on threads and yield what they give as it comes, with few waiting at any time.
 
     Of several errors the first in the order of the tasks is raised. `stopped` is set when no more is wanted, for tasks
@@ -48,12 +50,14 @@ def in_any_order(tasks: Iterable[Callable[[], T]], threads: int, stopped: Event 
     threads : int
     stopped : Event, optional
         Set when the others are to stop.
+    ahead : int, default=3
+        Tasks for each thread that are begun or done before what one gave is taken and dealt with.
     """
     if threads == 1:
         for task in tasks:
             yield task()
         return
-    crew = _Crew(tasks, threads, Event() if stopped is None else stopped)
+    crew = _Crew(tasks, threads, Event() if stopped is None else stopped, ahead)
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(threads):
             pool.submit(crew.work)
@@ -76,37 +80,46 @@ class _Crew(Generic[T]):
     workers : int
     stopped : Event
         Set when no more is wanted.
+    ahead : int
+        Tasks for each worker that are begun or done before what one gave is dealt with.
     """
 
-    def __init__(self, tasks: Iterable[Callable[[], T]], workers: int, stopped: Event) -> None:
+    def __init__(self, tasks: Iterable[Callable[[], T]], workers: int, stopped: Event, ahead: int) -> None:
         self.stopped = stopped
         #: What tasks raised, or making them, by their numbers.
         self.errors: list[tuple[int, BaseException]] = []
         self._tasks = enumerate(_until_error(tasks))
         self._taking = Lock()
-        self._results: Queue[tuple[T] | None] = Queue(2 * workers)
+        self._room = Semaphore(ahead * workers)
+        self._results: Queue[tuple[T] | None] = Queue()
         self._workers = workers
 
     def work(self) -> None:
         """Do tasks until there are no more, or one fails; in a worker."""
         try:
-            while not self.stopped.is_set():
+            while True:
+                self._room.acquire()
                 with self._taking:
-                    number, made = next(self._tasks, (-1, None))
+                    number, made = (-1, None) if self.stopped.is_set() else next(self._tasks, (-1, None))
                 if made is None:
                     break
                 self._do(number, made)
         finally:
+            self._room.release()  # for the next worker to see the end
             self._results.put(None)
 
     def _do(self, number: int, made: _Made[Callable[[], T]]) -> None:
         try:
             self._results.put((made.task()(),))
         except CancelledError:
-            self.stopped.set()
+            self._stop()
         except BaseException as error:
             self.errors.append((number, error))
-            self.stopped.set()
+            self._stop()
+
+    def _stop(self) -> None:
+        self.stopped.set()
+        self._room.release()  # that of the task, which gives nothing
 
     def results(self) -> Iterator[T]:
         """Yield what tasks give until all workers have ended."""
@@ -115,7 +128,10 @@ class _Crew(Generic[T]):
             if result is None:
                 self._workers -= 1
             else:
-                yield result[0]
+                try:
+                    yield result[0]
+                finally:
+                    self._room.release()
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ __all__ = [
     "seal_pages",
     "shortest",
     "sort",
+    "trim",
     "unpack",
     "write_early",
     "write_struct",
@@ -60,7 +61,7 @@ add, arithmetic = _chosen.add, _chosen.arithmetic
 moments, extremes = _chosen.moments, _chosen.extremes
 histogram, merge_bins = _chosen.histogram, _chosen.merge_bins
 round_moments, sort, group = _chosen.round_moments, _chosen.sort, _chosen.group
-memory, write_early = _chosen.memory, _chosen.write_early
+memory, trim, write_early = _chosen.memory, _chosen.trim, _chosen.write_early
 instructions, plain = _chosen.instructions, _chosen.plain
 last_row, longest = _chosen.last_row, _chosen.longest
 pages, read_pages, count_pages = _chosen.pages, _chosen.read_pages, _chosen.count_pages

@@ -20,6 +20,9 @@ __all__ = ["Block", "Counts", "Index", "Slots", "Summary", "SummaryType", "WideW
 T = TypeVar("T")
 #: Positions of slots.
 Index: TypeAlias = Sequence[int] | NDArray[np.int64]
+#: Slots from which on counts are kept narrow.
+_MANY = 4096
+_WIDTHS = (np.uint8, np.uint16, np.uint32, np.int64)
 _NO_INFINITY = np.int64(-1).tobytes()  # as the row of a column's first one
 
 
@@ -124,16 +127,30 @@ class Counts:
 
     Parameters
     ----------
-    table : ndarray of shape (n_slots, 5), dtype int64
-        In the order of `kernel.COUNTS`. Rows of weight 0 are not counted.
+    stored : ndarray of shape (n_slots, 5)
+        In the order of `kernel.COUNTS`; int64, and where slots are many as narrow as the counts allow. Rows of weight 0
+        are not counted.
     """
 
-    table: NDArray[np.int64]
+    stored: NDArray[Any]
 
     @classmethod
     def empty(cls, slots: int) -> Counts:
         """Nothing counted."""
         return cls(np.zeros((slots, len(kernel.COUNTS)), np.int64))
+
+    @classmethod
+    def of_table(cls, table: NDArray[np.int64]) -> Counts:
+        """Take counts of shape (n_slots, 5), none negative; those of many slots, as keys are, are kept narrow."""
+        if len(table) < _MANY:
+            return cls(table)
+        most = int(table.max(initial=0))
+        return cls(table.astype(next(kind for kind in _WIDTHS if most <= np.iinfo(kind).max), copy=False))
+
+    @property
+    def table(self) -> NDArray[np.int64]:
+        """The counts, shape (n_slots, 5)."""
+        return self.stored.astype(np.int64, copy=False)
 
     @classmethod
     def of_kernel(cls, block: Block, counts: bytes, infinities: bytes, skip_infinite: bool) -> Counts:
@@ -162,23 +179,23 @@ class Counts:
         if isinstance(block.runs, kernel.Chunks):
             table = table.copy()
             table[:, 1] = block.rows - table.sum(axis=1)
-        return cls(table)
+        return cls.of_table(table)
 
     @property
     def values(self) -> NDArray[np.int64]:
         """Values that are neither missing nor infinite, shape (n_slots,)."""
-        return self.table[:, 0]
+        return self.stored[:, 0].astype(np.int64, copy=False)
 
     @property
     def rows(self) -> NDArray[np.int64]:
         """Rows of any kind, shape (n_slots,)."""
-        return np.asarray(self.table.sum(axis=1))
+        return np.asarray(self.stored.sum(axis=1, dtype=np.int64))
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.stored)
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(self.table + other.table)
+        return self.of_table(np.add(self.stored, other.stored, dtype=np.int64))
 
     def __sub__(self, other: Counts) -> Counts:
         table = self.table - other.table
@@ -186,35 +203,35 @@ class Counts:
             slot, kind = (int(i) for i in np.argwhere(table < 0)[0])
             raise MergeError(
                 f"cannot forget {other.table[slot, kind]} {kernel.COUNTS[kind].replace('_', ' ')} of column "
-                f"{slot}, of which only {self.table[slot, kind]} were counted."
+                f"{slot}, of which only {self.stored[slot, kind]} were counted."
             )
-        return Counts(table)
+        return self.of_table(table)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Counts):
             return NotImplemented
-        return np.array_equal(self.table, other.table)
+        return np.array_equal(self.stored, other.stored)
 
     __hash__ = None  # type: ignore[assignment]
 
     def take(self, slots: Index) -> Counts:
         """Keep the given slots, in that order."""
-        return Counts(self.table[np.asarray(slots, np.int64)])
+        return Counts(self.stored[np.asarray(slots, np.int64)])
 
     def place(self, slots: int, at: Index) -> Counts:
         """Put each slot at its place among more of them; the others are empty."""
-        table = np.zeros((slots, len(kernel.COUNTS)), np.int64)
-        table[at] = self.table
-        return Counts(table)
+        stored = np.zeros((slots, len(kernel.COUNTS)), self.stored.dtype)
+        stored[at] = self.stored
+        return Counts(stored)
 
     def joined(self, *others: Counts) -> Counts:
         """Put the slots of others behind these."""
-        return Counts(np.concatenate([part.table for part in (self, *others)]))
+        return Counts(np.concatenate([part.stored for part in (self, *others)]))
 
     def to_json(self) -> list[dict[str, int]]:
         """Give one object a slot, without the kinds that did not occur."""
         names = kernel.COUNTS
-        return [{k: v for k, v in zip(names, row, strict=True) if v} for row in self.table.tolist()]
+        return [{k: v for k, v in zip(names, row, strict=True) if v} for row in self.stored.tolist()]
 
     @classmethod
     def from_json(cls, slots: Sequence[dict[str, int]]) -> Counts:
@@ -303,6 +320,20 @@ class Summary:
     def joined(self, *others: Self) -> Self:
         """Put the slots of others behind these."""
         return self._by_field(lambda a, *rest: a.joined(*rest), *others)
+
+    def added_at(self, other: Self, slots: int, at: Index) -> Self:
+        """Add each slot of another at its place among these and empty ones behind them, field by field.
+
+        Parameters
+        ----------
+        other : Summary
+        slots : int
+            How many there are then.
+        at : sequence of int
+            The places of the other's slots.
+        """
+        own = np.arange(len(self))
+        return self._by_field(lambda a, b: (a if len(a) == slots else a.place(slots, own)) + b.place(slots, at), other)
 
     def together(self) -> Self:
         """Add all slots up to one, as if their rows had been those of one column."""

@@ -168,7 +168,7 @@ def _read_integers(count: int, packed: Packed) -> NDArray[np.int64]:
 
 
 def _pack_counts(counts: Counts) -> dict[str, Any]:
-    columns = zip(kernel.COUNTS, counts.table.T, strict=True)
+    columns = zip(kernel.COUNTS, counts.stored.T, strict=True)
     return {name: _integers(column) for name, column in columns if column.any()}
 
 
@@ -176,7 +176,7 @@ def _counts(slots: int, packed: Packed) -> Counts:
     if set(packed) - set(kernel.COUNTS):
         raise ValueError("a count is of no known kind")
     columns = [_read_integers(slots, packed.get(name, {"width": 0, "data": ""})) for name in kernel.COUNTS]
-    return Counts(np.ascontiguousarray(np.stack(columns, axis=1)))
+    return Counts.of_table(np.ascontiguousarray(np.stack(columns, axis=1)))
 
 
 def _pack_exact(numbers: Exact) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,8 @@ __all__ = ["KEYED_BYTES", "UNSEEN", "By", "Found", "Grouped"]
 KEYED_BYTES = 1 << 27
 #: Keys to each row of a batch from which on plans are made for the keys that occur alone.
 _FEW = 16
+#: Keys of which a column is summarised at once: the kernel works in 400 bytes for each.
+_KEYS_AT_ONCE = 1 << 16
 #: Choices for rows whose key was not seen in the fit.
 UNSEEN = ("global", "error", "null", "keep")
 
@@ -134,14 +135,17 @@ class Grouped:
         if in_a_row > 1:
             order = (order[:, None] * in_a_row + np.arange(in_a_row)).ravel()
         places = integers(order)
-        columns = []
+        columns, step = [], _KEYS_AT_ONCE if weights is None else len(bounds)
         for slot, (array, name) in enumerate(zip(arrays, names, strict=True)):
-            block = dataclasses.replace(block_of_groups(array.take(places), name, bounds), wide_weights=weights)
-            try:
-                columns.append(kind.of(block, skip_infinite=skip_infinite))
-            except InfiniteValueError as error:
-                row = int(order[bounds[error.slot] + error.row]) // in_a_row
-                raise InfiniteValueError(slot, row, name) from None
+            sorted_rows, parts = array.take(places), []
+            for first in range(0, max(len(self.keys), 1), step):
+                block = block_of_groups(sorted_rows, name, bounds[first : first + step + 1])
+                try:
+                    parts.append(kind.of(replace(block, wide_weights=weights), skip_infinite=skip_infinite))
+                except InfiniteValueError as error:
+                    row = int(order[bounds[first + error.slot] + error.row]) // in_a_row
+                    raise InfiniteValueError(slot, row, name) from None
+            columns.append(parts[0].joined(*parts[1:]) if len(parts) > 1 else parts[0])
         return Keyed.make(self.keys, columns)
 
 

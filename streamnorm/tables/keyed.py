@@ -45,11 +45,7 @@ class _Layer:
 
     def __add__(self, other: _Layer) -> _Layer:
         keys, at = self.keys.union(other.keys)
-        mine = np.arange(len(self))
-        columns = (
-            (a if len(keys) == len(a) else a.place(len(keys), mine)) + b.place(len(keys), at)
-            for a, b in zip(self.columns, other.columns, strict=True)
-        )
+        columns = (a.added_at(b, len(keys), at) for a, b in zip(self.columns, other.columns, strict=True))
         return _Layer(keys, tuple(columns))
 
     def of(self, keys: Keys) -> _Layer:
@@ -88,7 +84,7 @@ class Keyed(Summary):
     @classmethod
     def make(cls, keys: Keys, columns: Sequence[Summary]) -> Self:
         """Put keys and their summaries together."""
-        totals = [column.counts.table.sum(axis=0) for column in columns]
+        totals = [column.counts.stored.sum(axis=0, dtype=np.int64) for column in columns]
         return cls(Counts(np.array(totals, np.int64).reshape(len(columns), -1)), (_Layer(keys, tuple(columns)),))
 
     @once
@@ -212,7 +208,9 @@ class Keyed(Summary):
         """Give a short hash of keys and statistics, equal exactly when they are."""
         digest = hashlib.sha256(self.keys.digest().encode())
         for column in self.columns:
-            digest.update(json.dumps([type(column).__name__, pack(column.take(self.keys.order))]).encode())
+            packed = pack(column.take(self.keys.order))
+            for text in json.JSONEncoder().iterencode([type(column).__name__, packed]):  # of many keys all is large
+                digest.update(text.encode())
         return digest.hexdigest()[:16]
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from streamnorm import kernel
+from streamnorm.kernel import reference
 
 
 @pytest.mark.parametrize("size", [0, 1, 4095, 1 << 20])
@@ -88,3 +89,14 @@ def test_little_memory_is_kept():
 def test_sizes_that_cannot_be(size, error):
     with pytest.raises(error):
         kernel.memory(size)
+
+
+@pytest.mark.parametrize("module", [kernel, reference], ids=["kernel", "reference"])
+def test_memory_in_use_is_kept_when_the_rest_is_given_back(module):
+    kept = np.frombuffer(module.memory(1 << 16), np.uint8)
+    kept[:] = 7
+    del (spare := [module.memory(1 << 16)])[:]
+    module.trim()
+    assert not spare
+    assert kept.tolist() == [7] * (1 << 16)
+    assert len(memoryview(module.memory(1 << 16))) == 1 << 16

@@ -16,6 +16,7 @@ from streamnorm.errors import DataError, MergeError, StateError
 from streamnorm.formats.source import Unit
 from streamnorm.jobs.work import neighbours
 from streamnorm.states.document import _checksum
+from streamnorm.tables import grouping
 
 SCALERS = ["standard", "minmax", "robust"]
 
@@ -188,3 +189,17 @@ def test_keys_in_the_names_of_folders_are_said_to_be_no_columns(tmp_path):
     pq.write_table(pa.table({"x": [1.0, 2.0], "year": [1, 2]}), tmp_path / "year=2023" / "a.parquet")
     with pytest.raises(DataError, match=r"2024.*no column 'year' to group by: 'year=2024' in its path names a folder"):
         sn.fit(tmp_path, sn.TableNormalizer(by="year"))
+
+
+@pytest.mark.parametrize("scaler", ["standard", "minmax", "robust"])
+def test_many_keys_at_once(scaler, monkeypatch):
+    """They are summarised some at a time: an infinity keeps its row, and the rest is the same."""
+    rng = np.random.default_rng(0)
+    table = pa.table({"key": rng.integers(0, 300, 3000), "x": rng.normal(size=3000), "y": rng.integers(0, 9, 3000)})
+    whole = sn.TableNormalizer(scaler, by="key").fit(table)
+    monkeypatch.setattr(grouping, "_KEYS_AT_ONCE", 7)
+    assert sn.TableNormalizer(scaler, by="key").fit(table) == whole
+    x = table["x"].to_numpy().copy()
+    x[1234] = np.inf
+    with pytest.raises(DataError, match=r"'x', row 1234"):
+        sn.TableNormalizer(scaler, by="key").fit(table.set_column(1, "x", pa.array(x)))

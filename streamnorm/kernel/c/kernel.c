@@ -112,6 +112,7 @@ static PyMethodDef methods[] = {
     {"shortest", kernel_shortest, METH_VARARGS, shortest_doc},
     {"group", kernel_group, METH_VARARGS, group_doc},
     {"sort", kernel_sort, METH_VARARGS, sort_doc},
+    {"trim", kernel_trim, METH_NOARGS, trim_doc},
     {"memory", kernel_memory, METH_O, memory_doc},
     {"write_early", kernel_write_early, METH_VARARGS, write_early_doc},
     {"add", kernel_add, METH_VARARGS, add_doc},

@@ -5,6 +5,9 @@
 
 #include <Python.h>
 #include <stdlib.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 typedef struct {
     char *start;
@@ -103,6 +106,21 @@ static memory_object *new_memory(Py_ssize_t size)
     made->held = held;
     made->size = size;
     return made;
+}
+
+PyDoc_STRVAR(trim_doc, "trim(): give the system the memory that nobody uses and the C library keeps, as far as it can be asked to");
+
+static PyObject *kernel_trim(PyObject *self, PyObject *none)
+{
+    (void)self, (void)none;
+    while (spare.used > 0)
+        free(take_out(0).start);
+#if defined(__GLIBC__)
+    Py_BEGIN_ALLOW_THREADS
+    malloc_trim(0);
+    Py_END_ALLOW_THREADS
+#endif
+    Py_RETURN_NONE;
 }
 
 PyDoc_STRVAR(memory_doc, "memory(size) -> a writable buffer of so many bytes, which hold anything until they are written to");

@@ -23,7 +23,7 @@ from streamnorm.kernel.reference.parquet_rewrite import (
     write_struct,
 )
 from streamnorm.kernel.reference.products import products
-from streamnorm.kernel.reference.runs import group, instructions, memory, plain, sort, write_early
+from streamnorm.kernel.reference.runs import group, instructions, memory, plain, sort, trim, write_early
 from streamnorm.kernel.reference.text import last_row, longest
 
 __all__ = [
@@ -58,6 +58,7 @@ __all__ = [
     "seal_pages",
     "shortest",
     "sort",
+    "trim",
     "unpack",
     "write_early",
     "write_struct",

@@ -20,6 +20,7 @@ __all__ = [
     "new_tallies",
     "plain",
     "sort",
+    "trim",
     "write_early",
 ]
 
@@ -177,3 +178,7 @@ def write_early(file: int, start: int, size: int) -> None:
     start, size : int
         Where the bytes are.
     """
+
+
+def trim() -> None:
+    """Give memory back that nobody uses: Python does what it can by itself."""
