@@ -256,6 +256,7 @@ def _read_in_order(reading: Reading, table: Table) -> _Done:
             table, reading.nothing, reading.source, units, footers=reading.footers, hashing=hashing
         )  # fmt: skip
         reading.add(part)
+        give_back(part.learnt)
     reading.fingerprint = hashing.digest()
     return reading, reading.size, reading.rows
 
