@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from streamnorm.arrow import booleans, integers
 from streamnorm.errors import SourceError
-from streamnorm.formats import Bounds, ParquetSource, Portion, Source, Unit
+from streamnorm.formats import Bounds, Hashing, Lying, ParquetSource, Portion, Source, Unit
 from streamnorm.once import once
 
 __all__ = ["NoFiles", "TableColumn", "TableFile", "log_path"]
@@ -226,6 +227,22 @@ class TableFile(Source):
             return {}
         asked = {self._stored[name]: name for name in names if name in self._stored}
         return {asked[stored]: found for stored, found in self._file.bounds(unit, asked).items()}
+
+    @contextmanager
+    def chunks(self, unit: Unit, names: Collection[str], hashing: Hashing | None = None) -> Iterator[Lying | None]:
+        """Tell where columns lie that the kernel reads by itself, where no row is deleted.
+
+        Parameters
+        ----------
+        unit : Unit
+        names : collection of str
+        hashing : Hashing, optional
+            What gets the bytes that the kernel reads.
+        """
+        found = () if self.deleted is not None else names
+        asked = {self._stored[name]: name for name in found if name in self._stored}
+        with self._file.chunks(unit, asked, hashing) as lying:
+            yield lying and lying._replace(names=[asked[stored] for stored in lying.names])
 
     def portions(self, unit: Unit, names: Collection[str]) -> Iterator[tuple[str, int, Iterator[Portion]]]:
         """Yield columns that are read by their pages, where no row is deleted."""
