@@ -65,3 +65,55 @@ def test_long_tasks_are_told_when_no_more_is_wanted():
     with pytest.raises(ValueError, match="no"):
         list(in_any_order([work, fail], 2, stopped))
     assert time.monotonic() - start < 20
+
+
+def test_results_wait_until_they_are_taken_and_few_of_them():
+    made: list[int] = []
+    results = in_any_order((partial(made.append, i) for i in range(1000)), 3)
+    for taken, _ in enumerate(results, 1):
+        time.sleep(0.0001)
+        assert len(made) - taken <= 2 * 3 + 3
+    assert sorted(made) == list(range(1000))
+
+
+@pytest.mark.parametrize("slow", [0.0, 0.2])
+def test_the_first_of_several_errors_comes_out_whichever_was_sooner(slow):
+    begun = threading.Event()
+
+    def first():
+        begun.wait(10)
+        time.sleep(slow)
+        raise ValueError("first")
+
+    def second():
+        begun.set()
+        raise ValueError("second")
+
+    with pytest.raises(ValueError, match="first"):
+        list(in_any_order([first, second, second], 2))
+
+
+def test_an_error_of_a_task_comes_before_that_of_making_the_next_one():
+    before = threading.active_count()
+
+    def tasks():
+        def fail():
+            time.sleep(0.1)
+            raise ValueError("task")
+
+        yield fail
+        raise ValueError("making")
+
+    with pytest.raises(ValueError, match="task"):
+        list(in_any_order(tasks(), 2))
+    assert threading.active_count() == before
+
+
+def test_whoever_takes_few_results_ends_the_threads():
+    before = threading.active_count()
+    made: list[int] = []
+    results = in_any_order((partial(made.append, i) for i in range(10**6)), 2)
+    next(results)
+    results.close()
+    assert threading.active_count() == before
+    assert len(made) < 100
