@@ -15,7 +15,7 @@ __all__ = ["Output"]
 #: Pieces that one call of the system takes.
 _PIECES = 1024
 #: Bytes after which the disk is told to begin: an fsync at the end would find it idle, and wait for all of them.
-_EARLY_BYTES = 4 << 20
+_EARLY_BYTES = 2 << 20
 #: Bytes of a page of memory, of which a file is brought to the disk as wholes.
 _PAGE_BYTES = 1 << 12
 
