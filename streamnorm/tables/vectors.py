@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from streamnorm.arrow import boolean_of, booleans, integers, null_of, vector_values
+from streamnorm.arrow import boolean_of, integers, vector_values
 from streamnorm.arrow import compute as pc
 from streamnorm.columns import float_type, map_array, run_of
 from streamnorm.errors import DataError, InfiniteValueError, OverflowedError
@@ -19,6 +18,7 @@ from streamnorm.rules import PLAIN, BoundRule, Steps
 from streamnorm.summaries import Block, Summary
 from streamnorm.tables.grouping import Found
 from streamnorm.tables.lengths import check_lengths, counted
+from streamnorm.tables.lists import as_given, elements_of, hidden, lists_of, of_one_level, storage_of, values_in
 
 __all__ = ["Vector"]
 
@@ -53,7 +53,7 @@ class Vector:
         """
         if vector_values(kind) is None:
             return None
-        storage, width = _storage(kind), 1
+        storage, width = storage_of(kind), 1
         while pa.types.is_fixed_size_list(storage):
             width, storage = width * storage.list_size, storage.value_type
         known = not (pa.types.is_list(storage) or pa.types.is_large_list(storage))
@@ -74,7 +74,7 @@ class Vector:
         """Learn the width from the first vector there is, if it is not known."""
         if self.width is not None or len(array) == array.null_count:
             return self
-        array = _of_one_level(array.storage, name) if isinstance(array, pa.ExtensionArray) else array
+        array = of_one_level(array.storage, name) if isinstance(array, pa.ExtensionArray) else array
         lengths = pc.list_value_length(array)
         first = int(pc.index(pc.is_valid(lengths), boolean_of(True)).as_py())
         if lengths[first].as_py() == 0:
@@ -101,15 +101,14 @@ class Vector:
         if self.width is None:
             return Block(1, len(lists), [run_of(0, pa.nulls(len(lists)), name)])
         if self.unit:
-            return Block(
-                1, len(lists), [run_of(0, counted(steps.read(_hidden(_values(lists), lists), name), lists, name), name)]
-            )
-        values = steps.read(_values(lists) if steps == PLAIN else _hidden(_values(lists), lists), name)
+            counts = counted(steps.read(hidden(values_in(lists), lists), name), lists, name)
+            return Block(1, len(lists), [run_of(0, counts, name)])
+        values = steps.read(values_in(lists) if steps == PLAIN else hidden(values_in(lists), lists), name)
         if self.whole:
-            return Block(1, len(values), [run_of(0, _hidden(values, lists), name)])
+            return Block(1, len(values), [run_of(0, hidden(values, lists), name)])
         width = self.slots
         if values.null_count:
-            elements = _elements(_hidden(values, lists), width)
+            elements = elements_of(hidden(values, lists), width)
             return Block(width, len(lists), [run_of(i, element, name) for i, element in enumerate(elements)])
         flat = run_of(0, values, name)
         validity = lists.buffers()[0] if lists.null_count else None
@@ -144,9 +143,9 @@ class Vector:
         if self.width is None:
             return [pa.nulls(len(lists))]
         if self.unit:
-            return [counted(steps.read(_hidden(_values(lists), lists), name), lists, name)]
-        values = steps.read(_hidden(_values(lists), lists), name)
-        return [values] if self.whole else _elements(values, self.width)
+            return [counted(steps.read(hidden(values_in(lists), lists), name), lists, name)]
+        values = steps.read(hidden(values_in(lists), lists), name)
+        return [values] if self.whole else elements_of(values, self.width)
 
     @property
     def in_a_row(self) -> int:
@@ -183,7 +182,7 @@ class Vector:
             If the column holds no vectors of the known length, or an infinity, or gives one.
         """
         lists = self._lists(array, name)
-        values = _hidden(_values(lists), lists)
+        values = hidden(values_in(lists), lists)
         own = plan if self.whole and not self.unit else _Rows(plan, lists.type.list_size)
         dtype = float_type(values.type, dtype)
         if not inverse and steps != PLAIN:
@@ -196,7 +195,7 @@ class Vector:
             raise InfiniteValueError(*self._place(error.row), name) from None
         except OverflowedError as error:
             raise error.at(*self._place(error.row), name) from None
-        return _as_given(_lists_of(mapped, lists, lists.is_valid()), array.type)
+        return as_given(lists_of(mapped, lists, lists.is_valid()), array.type)
 
     def map_by_key(
         self, array: pa.Array, name: str, found: Found, rule: BoundRule, summary: Summary, **options: Any
@@ -219,11 +218,11 @@ class Vector:
         if self.unit:  # each by itself, whatever its key
             return self.map(array, name, rule.plan(summary), rule.steps, **options)
         lists, steps = self._lists(array, name), rule.steps
-        given = _hidden(_values(lists), lists)
+        given = hidden(values_in(lists), lists)
         options["dtype"] = float_type(given.type, options["dtype"])
         values = given if options["inverse"] or steps == PLAIN else steps.read(given, name)
         width = 1 if self.whole else lists.type.list_size
-        pairs = zip(_elements(values, width), _elements(given, width), strict=True)
+        pairs = zip(elements_of(values, width), elements_of(given, width), strict=True)
         mapped = []
         for i, (own, own_given) in enumerate(pairs):
             slot = min(i, self.slots - 1)  # there is one for all as long as there were nulls alone
@@ -237,7 +236,7 @@ class Vector:
         places = np.arange(len(values)).reshape(width, -1).T.ravel() if mapped else np.empty(0, np.int64)
         flat = pa.concat_arrays(mapped or [pa.nulls(0, pa.from_numpy_dtype(options["dtype"]))])
         valid = pc.and_(lists.is_valid(), pc.invert(found.emptied(summary)))
-        return _as_given(_lists_of(flat.take(integers(places)), lists, valid), array.type)
+        return as_given(lists_of(flat.take(integers(places)), lists, valid), array.type)
 
     def _place(self, at: int) -> tuple[int, int]:
         """Give the slot and the row of a value among all."""
@@ -249,7 +248,7 @@ class Vector:
             return pa.nulls(len(array), pa.list_(pa.float64(), self.width or 0))
         if vector_values(array.type) is None:
             raise DataError(f"column {name!r} holds {array.type}, not vectors of numbers: leave it out.")
-        lists = _of_one_level(array.storage, name) if isinstance(array, pa.ExtensionArray) else array
+        lists = of_one_level(array.storage, name) if isinstance(array, pa.ExtensionArray) else array
         if pa.types.is_fixed_size_list(lists.type):
             if self.width not in (None, lists.type.list_size):
                 raise DataError(
@@ -313,109 +312,3 @@ class _Rows:
 def _refuse_filling(steps: Steps, name: str) -> None:
     if steps.fill != "keep":
         raise DataError(f"column {name!r} holds vectors, whose missing values stay: leave fill = {steps.fill!r} out.")
-
-
-def _storage(kind: pa.DataType) -> pa.DataType:
-    return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
-
-
-def _of_one_level(lists: pa.Array, name: str) -> pa.Array:
-    """Give lists of lists, all as long, as lists of all their numbers; other lists as they are.
-
-    Raises
-    ------
-    DataError
-        If two of them differ in length.
-    """
-    while vector_values(lists.type.value_type) is not None:
-        valid = lists.is_valid()
-        rows, inner = lists.filter(valid), pc.list_flatten(lists)
-        lengths = {pc.count_distinct(pc.list_value_length(level), mode="all").as_py() for level in (rows, inner)}
-        if inner.null_count or lengths - {0, 1}:
-            raise DataError(f"column {name!r} holds arrays of several shapes, or with gaps: give all one shape.")
-        width = len(pc.list_flatten(inner)) // max(1, len(rows))
-        flat = pa.FixedSizeListArray.from_arrays(pc.list_flatten(inner), width) if len(rows) else None
-        places = np.cumsum(np.asarray(valid)) - 1
-        lists = (
-            pa.nulls(len(lists), pa.list_(vector_values(inner.type), width))
-            if flat is None
-            else flat.take(pc.if_else(valid, pa.array(places), None))
-        )
-    return lists
-
-
-def _nested(values: pa.Array, valid: pa.Array, kind: pa.DataType, shape: Sequence[int]) -> pa.Array:
-    """Put numbers into lists of lists of a shape.
-
-    Parameters
-    ----------
-    values : pyarrow.Array of shape (n_rows * product of shape,)
-    valid : pyarrow.BooleanArray of shape (n_rows,)
-    kind : pyarrow.DataType
-        Of the lists, but for their numbers.
-    shape : sequence of int
-    """
-    for size in reversed(shape[1:]):
-        values = pa.FixedSizeListArray.from_arrays(values, size)
-    lists = pa.FixedSizeListArray.from_arrays(values, shape[0], mask=pc.invert(valid))
-    return lists.cast(kind)
-
-
-def _values(lists: pa.FixedSizeListArray) -> pa.Array:
-    """Give the values of all rows, those under a null too."""
-    width = lists.type.list_size
-    return lists.values.slice(lists.offset * width, len(lists) * width)
-
-
-def _elements(values: pa.Array, width: int) -> list[pa.Array]:
-    """Take numbers that lie vector after vector apart, by their place in the vector."""
-    if width == 1:
-        return [values]
-    return [values.take(integers(np.arange(i, len(values), width))) for i in range(width)]
-
-
-def _lists_of(values: pa.Array, like: pa.FixedSizeListArray, valid: pa.BooleanArray) -> pa.FixedSizeListArray:
-    """Put numbers that lie vector after vector into lists.
-
-    Parameters
-    ----------
-    values : pyarrow.Array of shape (n_rows * width,)
-    like : pyarrow.FixedSizeListArray of shape (n_rows,)
-        Lists of the same size.
-    valid : pyarrow.BooleanArray of shape (n_rows,)
-        Which of them are not null.
-    """
-    kind = pa.list_(like.type.value_field.with_type(values.type), like.type.list_size)
-    validity = None if valid.true_count == len(valid) else valid.buffers()[1]
-    return pa.FixedSizeListArray.from_buffers(kind, len(like), [validity], children=[values])
-
-
-def _hidden(values: pa.Array, lists: pa.FixedSizeListArray) -> pa.Array:
-    """Make the values of a null vector nulls: what lies there is nobody's."""
-    if not lists.null_count:
-        return values
-    mask = booleans(np.repeat(np.asarray(lists.is_valid()), lists.type.list_size))
-    return pc.if_else(mask, values, null_of(values.type))
-
-
-def _as_given(result: pa.FixedSizeListArray, kind: pa.DataType) -> pa.Array:
-    """Give lists the kind of list or tensor that they came as."""
-    values = result.type.value_type
-    if isinstance(kind, pa.FixedShapeTensorType):
-        own = pa.fixed_shape_tensor(values, kind.shape, kind.dim_names, kind.permutation)
-        return pa.ExtensionArray.from_storage(own, result.cast(own.storage_type))
-    if pa.types.is_fixed_size_list(kind) or pa.types.is_null(kind):
-        return result
-    if isinstance(kind, pa.BaseExtensionType):
-        levels, own = [], kind.storage_type
-        while vector_values(own) is not None:
-            levels.append(own)
-            own = own.value_type
-        shape = getattr(kind, "shape", None) or (result.type.list_size,)
-        for level in reversed(levels):
-            make = pa.large_list if pa.types.is_large_list(level) else pa.list_
-            values = pa.list_(values, level.list_size) if pa.types.is_fixed_size_list(level) else make(values)
-        lists = _nested(result.values, result.is_valid(), values, shape)
-        return pa.ExtensionArray.from_storage(kind, lists) if lists.type == kind.storage_type else lists
-    make = pa.large_list if pa.types.is_large_list(kind) else pa.list_
-    return result.cast(make(kind.value_field.with_type(values)))

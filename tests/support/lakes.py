@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
+import streamnorm as sn
+
 _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 
 
@@ -194,3 +196,15 @@ class Walk:
 
     def checkpoint(self) -> None:
         self.table.create_checkpoint()
+
+
+def x(*values: float | None) -> pa.Table:
+    return pa.table({"x": pa.array(values, pa.float64())})
+
+
+def follow(table: str = "t", state: str = "s.json", **more):
+    """Bring a state to the newest version, and compare it with what the engine reads."""
+    fitted = sn.fit(table, state=state, update=Path(state).exists(), **more)
+    columns = dict.fromkeys(fitted.learnt.types, "standard")
+    assert fitted == sn.TableNormalizer(None, columns, by=fitted.by).fit(rows_of(table))
+    return fitted
