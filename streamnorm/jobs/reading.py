@@ -193,6 +193,7 @@ class _Count:
         with naming(reading.source.path):
             keys = self._without.get(reading.source.location)
             self.total = self.total + (reading.total if keys is None else reading.total.without(keys))
+        give_back(self.total)  # what was the total before, while the digest takes its own
         if self._record:
             self._entries.append(reading.counted())
         if self._parts is not None:
