@@ -95,7 +95,7 @@ INLINE uint64_t shortest_digits(uint64_t c, scale by, multiplier product)
     below = at_most(low, 4 * s);
     above = at_most(4 * s + 4, high);
     round = at_most(4 * s + 3 - (s & 1), middle); /* of the middle to the even one */
-    round = (below ^ above) & (above ^ round) ^ round;
+    round ^= (below ^ above) & (above ^ round);
     below = at_most(low, 40 * tens);
     above = at_most(40 * tens + 40, high);
     shorter = (below ^ above) & at_most(10, s);
