@@ -129,11 +129,16 @@ class Rewriter:
             if made.bloom is not None:
                 made.column.get(3).set(14, I64, self._out.at)
                 self._copy(*made.bloom)
-        for _, made in self._chunks:
-            self._index(made, 6, made.column_index)
+        indexes = [(made, 6, made.column_index) for _, made in self._chunks]
         for base, made in self._chunks:
             index = made.offset_index
-            self._index(made, 4, None if index is None else write_struct(moved(index, base)))
+            indexes.append((made, 4, None if index is None else write_struct(moved(index, base))))
+        at = self._out.at
+        for made, number, data in indexes:  # the field with its offset, and the next one with its length
+            made.column.set(number, I64, None if data is None else at)
+            made.column.set(number + 1, I32, None if data is None else len(data))
+            at += len(data or b"")
+        self._out.write([data for *_, data in indexes if data])
         footer = write_struct(self._footer())
         self._out.write([footer, len(footer).to_bytes(4, "little"), _MAGIC])
 
@@ -141,20 +146,6 @@ class Rewriter:
         """Close both files."""
         self._rewrite.close()
         self._out.close()
-
-    def _index(self, made: Made, number: int, data: bytes | None) -> None:
-        """Write a page index of a column chunk, and note where it lies.
-
-        Parameters
-        ----------
-        made : Made
-        number : int
-            The field of the column chunk's entry that has the offset.
-        data : bytes or None
-        """
-        made.column.set(number, I64, None if data is None else self._out.at)
-        made.column.set(number + 1, I32, None if data is None else len(data))
-        self._out.write([data or b""])
 
     def _copy(self, start: int, size: int) -> None:
         for at in range(start, start + size, _COPIED_BYTES):
