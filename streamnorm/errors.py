@@ -102,9 +102,9 @@ class InfiniteValueError(DataError):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.slot, self.row, self.name, self._of, str(self))  # workers send errors home
 
-    def after(self, rows: int) -> InfiniteValueError:
-        """Give the error for an input that has so many rows before the batch."""
-        return InfiniteValueError(self.slot, self.row + rows, self.name, "input") if rows else self
+    def after(self, rows: int, *, among_others: bool = False) -> InfiniteValueError:
+        """Give the error for an input that has so many rows before the batch, or other batches."""
+        return InfiniteValueError(self.slot, self.row + rows, self.name, "input") if rows or among_others else self
 
 
 class InfinityInFileError(DataError):
@@ -185,9 +185,9 @@ class OverflowedError(DataError):
         """
         return OverflowedError(slot, row, name, self.value, self.kind, where or self.where)
 
-    def after(self, rows: int) -> OverflowedError:
-        """Give the error for an input that has so many rows before the batch."""
-        return self.at(self.slot, self.row + rows, self.name, "row {} of the input") if rows else self
+    def after(self, rows: int, *, among_others: bool = False) -> OverflowedError:
+        """Give the error for an input that has so many rows before the batch, or other batches."""
+        return self.at(self.slot, self.row + rows, self.name, "row {} of the input") if rows or among_others else self
 
 
 class NoWeightError(DataError):
@@ -222,9 +222,9 @@ class UnseenKeyError(DataError):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.key, self.row, self.where)
 
-    def after(self, rows: int) -> UnseenKeyError:
-        """Give the error for an input that has so many rows before the batch."""
-        return UnseenKeyError(self.key, self.row + rows) if rows else self
+    def after(self, rows: int, *, among_others: bool = False) -> UnseenKeyError:
+        """Give the error for an input that has so many rows before the batch, or other batches."""
+        return UnseenKeyError(self.key, self.row + rows) if rows or among_others else self
 
 
 class CountedTwiceWarning(UserWarning):

@@ -119,9 +119,10 @@ class Learning:
             raise DataError("the stream gave no batch, so that there are no columns to learn from.")
         rules, dropped = self.choose(_schema(first)) if total is None else (_rules_of(total), total.dropped)
         batches = (batch for table in itertools.chain([first], tables) for batch in self._read(table, rules, total))
+        counted = _Counted(batches)
         rows = 0
-        for batch in self.gathered(batches):
-            with after(rows):
+        for batch in self.gathered(counted):
+            with after(rows, among_others=counted.number > 1):
                 part = self._summarise(batch, rules, dropped, total)
             total = part if total is None else total + part
             rows += batch.num_rows
@@ -308,13 +309,29 @@ class Learning:
         return in_large_batches(batches, KEYED_BYTES if self.key_names else _ENOUGH)
 
 
+class _Counted:
+    """Batches, and how many of them have come."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self.number = 0
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._batches:
+            self.number += 1
+            yield batch
+
+
 @contextmanager
-def after(rows: int) -> Iterator[None]:
-    """Let errors count rows from the beginning of the input, of which so many came before."""
+def after(rows: int, *, among_others: bool = False) -> Iterator[None]:
+    """Let errors count rows from the beginning of the input, of which so many came before.
+
+    With `among_others` they do so in the first batch too, which was put together of several.
+    """
     try:
         yield
     except (InfiniteValueError, OverflowedError, UnseenKeyError) as error:
-        raise error.after(rows) from None
+        raise error.after(rows, among_others=among_others) from None
 
 
 def check_there(wanted: Iterable[str], names: Sequence[str]) -> None:

@@ -33,7 +33,7 @@ class Output:
         self._number: int | None = None
         if isinstance(draft, Path):
             self._file: Any = draft.open("wb", buffering=0)
-            self._number = self._file.fileno() if hasattr(os, "writev") else None
+            self._number = self._file.fileno()
         else:
             self._file = draft.open("wb")
         self.at = self._begun = 0
@@ -49,7 +49,7 @@ class Output:
 
     def _write(self, pieces: Sequence[Any]) -> None:
         size = sum(map(len, pieces))
-        done = 0 if self._number is None else os.writev(self._number, pieces)
+        done = os.writev(self._number, pieces) if hasattr(os, "writev") and self._number is not None else 0
         if done < size:  # a signal came, a disk is full, or there is no such call
             for piece in pieces:
                 view = memoryview(piece).cast("B")
