@@ -88,7 +88,7 @@ class _Crew(Generic[T]):
         self.stopped = stopped
         #: What tasks raised, or making them, by their numbers.
         self.errors: list[tuple[int, BaseException]] = []
-        self._tasks = enumerate(_until_error(tasks))
+        self._tasks = enumerate(_until_error(tasks, BaseException))  # a worker makes them: nobody else would be told
         self._taking = Lock()
         self._room = Semaphore(ahead * workers)
         self._results: Queue[tuple[T] | None] = Queue()
@@ -139,7 +139,7 @@ class _Made(Generic[T]):
     """A task, or what making it raised."""
 
     tasks: tuple[T, ...] = ()
-    error: Exception | None = None
+    error: BaseException | None = None
 
     def task(self) -> T:
         """Give the task, or raise what making it raised."""
@@ -148,15 +148,15 @@ class _Made(Generic[T]):
         return self.tasks[0]
 
 
-def _until_error(tasks: Iterable[T]) -> Iterator[_Made[T]]:
-    """Yield tasks, and what making one raised: those before it may have raised something first."""
+def _until_error(tasks: Iterable[T], kind: type[BaseException] = Exception) -> Iterator[_Made[T]]:
+    """Yield tasks, and what of a kind making one raised: those before it may have raised something first."""
     made = iter(tasks)
     while True:
         try:
             task = next(made)
         except StopIteration:
             return
-        except Exception as error:
+        except kind as error:
             yield _Made(error=error)
             return
         yield _Made((task,))
@@ -171,7 +171,7 @@ def in_order(tasks: Iterable[Callable[[], Iterable[T]]], threads: int) -> Genera
     stopped = Event()
     with ThreadPoolExecutor(threads) as pool:
         lanes: deque[tuple[_Lane[T], Future[None]]] = deque()
-        failure: Exception | None = None
+        failure: BaseException | None = None
         try:
             for made in _until_error(tasks):
                 if made.error is not None:

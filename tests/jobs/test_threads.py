@@ -117,3 +117,23 @@ def test_whoever_takes_few_results_ends_the_threads():
     results.close()
     assert threading.active_count() == before
     assert len(made) < 100
+
+
+class Panic(BaseException):
+    """What extensions in Rust raise, which is no `Exception`."""
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("error", [Panic, SystemExit, KeyboardInterrupt])
+def test_whatever_making_a_task_raises_comes_out(error, threads):
+    before = threading.active_count()
+
+    def tasks():
+        yield lambda: 0
+        raise error("no")
+
+    got = []
+    with pytest.raises(error, match="no"):
+        got.extend(in_any_order(tasks(), threads))
+    assert got == [0]
+    assert threading.active_count() == before
