@@ -59,14 +59,12 @@ def in_any_order(
         return
     crew = _Crew(tasks, threads, Event() if stopped is None else stopped, ahead)
     with ThreadPoolExecutor(threads) as pool:
-        for _ in range(threads):
-            pool.submit(crew.work)
         try:
+            for _ in range(threads):
+                pool.submit(crew.work)
             yield from crew.results()
         finally:
-            crew.stopped.set()
-            for _ in crew.results():  # so that no worker waits for them to be taken
-                pass
+            crew.stop()
     if crew.errors:
         raise min(crew.errors, key=itemgetter(0))[1]
 
@@ -112,14 +110,15 @@ class _Crew(Generic[T]):
         try:
             self._results.put((made.task()(),))
         except CancelledError:
-            self._stop()
+            self.stop()
         except BaseException as error:
             self.errors.append((number, error))
-            self._stop()
+            self.stop()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Let workers end, also those that wait for results to be taken."""
         self.stopped.set()
-        self._room.release()  # that of the task, which gives nothing
+        self._room.release()  # each that ends lets the next one see it
 
     def results(self) -> Iterator[T]:
         """Yield what tasks give until all workers have ended."""

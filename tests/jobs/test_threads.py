@@ -137,3 +137,20 @@ def test_whatever_making_a_task_raises_comes_out(error, threads):
         got.extend(in_any_order(tasks(), threads))
     assert got == [0]
     assert threading.active_count() == before
+
+
+def test_where_no_thread_can_be_started_the_others_end(monkeypatch):
+    before, start = threading.active_count(), threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def limited(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+        time.sleep(0.1)  # for it to wait until results are taken
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(RuntimeError, match="can't start"):
+        list(in_any_order([time.monotonic] * 100, 3))
+    assert threading.active_count() == before
