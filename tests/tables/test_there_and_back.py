@@ -133,15 +133,15 @@ def test_output_of_another_library_keeps_objects():
 def test_a_wide_frame_takes_linear_time_and_one_block_a_type():
     def seconds(columns: int) -> float:
         wide = pd.DataFrame(np.random.default_rng(0).normal(size=(20, columns))).add_prefix("c")
-        start = time.perf_counter()
+        start = time.process_time()  # others may be busy meanwhile
         mapped = sn.TableNormalizer().fit(wide).transform(wide)
-        taken = time.perf_counter() - start
+        taken = time.process_time() - start
         mapped["one_more"] = 1.0  # pandas warns where there are a hundred blocks
         assert mapped.columns.tolist() == [*wide.columns, "one_more"]
         return taken
 
     seconds(10)
-    assert seconds(20_000) < 60 * max(seconds(1000), 0.01)
+    assert min(seconds(20_000) for _ in range(2)) < 60 * max(seconds(1000), 0.01)
 
 
 def test_frames_of_several_types_have_one_block_each():
