@@ -182,8 +182,11 @@ def _infinite_row(column: pa.Array) -> int:
 
 
 def neighbours(units: Iterable[Unit], table: Table) -> Iterator[list[Unit]]:
-    """Put neighbouring units together, of which a table with keys wants many at once."""
-    enough = KEYED_BYTES // 2 if table.key_names else 0  # of the file, which has twice as many in memory
+    """Put neighbouring units together, of which a table with keys wants many at once; without keys each stays alone."""
+    if not table.key_names:
+        yield from ([unit] for unit in units)
+        return
+    enough = KEYED_BYTES // 2  # of the file, which has twice as many in memory
     pending: list[Unit] = []
     size = 0
     for unit in units:

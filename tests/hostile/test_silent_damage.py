@@ -12,7 +12,9 @@ from hostile import contents
 from shell import streamnorm
 
 import streamnorm as sn
-from streamnorm.errors import StreamnormError
+from streamnorm.errors import SourceError, StreamnormError
+from streamnorm.formats.parquet.layout import Layout
+from streamnorm.formats.parquet.tree import I64, read_struct, write_struct
 
 
 @pytest.fixture
@@ -59,3 +61,45 @@ def test_threads_do_not_show_in_states_and_files(threads, table, tmp_path, capsy
         made.append(contents(folder))
     assert len(made[0]) == 4
     assert made[0] == made[1]
+
+
+def with_footer(data: bytes, change) -> bytes:
+    """Change the footer of a Parquet file by its tree."""
+    (size,) = struct.unpack("<i", data[-8:-4])
+    meta, _ = read_struct(memoryview(data[-8 - size : -8]))
+    change(meta)
+    footer = write_struct(meta)
+    return data[: -8 - size] + footer + struct.pack("<i", len(footer)) + data[-4:]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("state", [None, "s.json"])
+def test_a_row_group_of_less_than_no_bytes_takes_none_of_those_behind_it_away(table, tmp_path, threads, state):
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path, row_group_size=50)
+    path.write_bytes(with_footer(path.read_bytes(), lambda meta: meta.get(4).items[0].set(2, I64, -10_000)))
+    assert pq.read_table(path).equals(table)
+    fitted = sn.fit(path, state=state and tmp_path / state, threads=threads)
+    assert fitted == sn.TableNormalizer().fit(table)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_row_group_without_its_numbers_is_damage(table, tmp_path, number):
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path)
+    data = with_footer(path.read_bytes(), lambda meta: meta.get(4).items[0].set(number, I64, None))
+    with pytest.raises(ValueError, match="the footer is damaged"):
+        Layout.read(pa.BufferReader(data))
+
+
+def test_checksums_count_behind_a_row_group_without_rows(tmp_path):
+    path, half = tmp_path / "a.parquet", pa.array(np.arange(40).astype(np.float16))
+    schema = pa.schema({"x": pa.float16()})
+    with pq.ParquetWriter(path, schema, write_page_checksum=True, compression="none") as writer:
+        writer.write_table(pa.table({"x": half[:0]}))  # a dictionary without entries
+        writer.write_table(pa.table({"x": half}))
+    data = path.read_bytes()
+    at = data.index(half.to_numpy().tobytes())
+    path.write_bytes(data[: at + 20] + bytes([data[at + 20] ^ 1]) + data[at + 21 :])
+    with pytest.raises(SourceError, match="CRC"):
+        sn.fit(path)

@@ -139,6 +139,8 @@ class Layout:
             raise ValueError("the footer is damaged") from error
 
     def _check(self) -> None:
+        if not all(isinstance(group.get(number), int) for group in self.groups for number in (2, 3)):
+            raise ValueError("the footer is damaged")  # bytes and rows of a row group
         paths = [path for field in self.fields for path in field.paths()]
         ranges = []
         for chunks in self.chunks:

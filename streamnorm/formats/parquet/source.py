@@ -28,9 +28,9 @@ from streamnorm.once import once
 
 __all__ = ["ParquetSource"]
 
-#: What a file begins with; bytes that the header of its first page, which follows, has at most; the number of the field
-#: with the page's checksum.
-_MAGIC, _HEADER, _CRC = b"PAR1", 1 << 12, 4
+#: What a file begins with; bytes that the header of its first page, which follows, has at most; the numbers of the
+#: fields with a page's size and its checksum.
+_MAGIC, _HEADER, _SIZE, _CRC = b"PAR1", 1 << 12, 3, 4
 
 #: Column chunks of more bytes are read through a buffer; for thousands of small ones buffers would take more than they
 #: save. Files are not mapped to memory: one that another process cuts short would end this one.
@@ -56,13 +56,20 @@ class ParquetSource(Source):
 
     @once
     def _has_checksums(self) -> bool:
-        """Whether the checksum of the first page, if it has one, is computed and not 0, as some writers leave it."""
+        """Whether the checksum of the first page, if it has one, is computed and not 0, as some writers leave it.
+
+        That of a page without a body, as in a row group without rows, is 0 when it is computed: the next page tells.
+        """
         if isinstance(self.path, Remote):  # far away another look is too dear
             return True
         with open_input(self.path) as file:
             head = memoryview(file.read(_HEADER)).cast("B")
         try:
-            return bool(Thrift(head, len(_MAGIC)).struct().get(_CRC) != 0)
+            headers = Thrift(head, len(_MAGIC))
+            page = headers.struct()
+            while page.get(_CRC) == 0 and page.get(_SIZE) == 0:
+                page = headers.struct()
+            return bool(page.get(_CRC) != 0)
         except (IndexError, KeyError, TypeError, ValueError, RecursionError):
             return True
 
@@ -97,9 +104,10 @@ class ParquetSource(Source):
         """Yield the row groups, each with its share of the file.
 
         The shares are by size before compression. Sizes of columns, asked of a footer that is damaged or encrypted,
-        would end the process: nothing in pyarrow catches what Arrow throws there.
+        would end the process: nothing in pyarrow catches what Arrow throws there. A damaged
+        footer may tell of less than no bytes.
         """
-        sizes = [self._metadata.row_group(i).total_byte_size for i in range(self._metadata.num_row_groups)]
+        sizes = [max(0, self._metadata.row_group(i).total_byte_size) for i in range(self._metadata.num_row_groups)]
         whole = max(1, sum(sizes))
         return (Unit(i, self.size * size // whole) for i, size in enumerate(sizes))
 
